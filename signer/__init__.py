@@ -1,0 +1,1 @@
+"""Holdfast: a remote signer that cannot be talked into losing its owner's money."""

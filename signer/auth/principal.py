@@ -1,0 +1,49 @@
+"""Who asks: a principal, static and from configuration, and what it was granted."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a principal may do, `resource:verb`, alphabetical."""
+
+    AUDIT_READ = "audit:read"
+    KEYS_LIST = "keys:list"
+    KEYS_RELOAD = "keys:reload"
+    SIGN_DUTY = "sign:duty"
+    SIGN_EXTENSION = "sign:extension"
+    SLASHING_READ = "slashing:read"
+    SLASHING_WRITE = "slashing:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One caller known by name."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+    actions: frozenset[Action] = frozenset(Action)
+    """What it may do."""
+
+    keys: frozenset[bytes] | None = None
+    """The public keys it may see and use; None means all."""
+
+    duties: frozenset[str] | None = None
+    """The duty types (`ATTESTATION`, ...) it may have signed; None means all."""
+
+
+ANONYMOUS = Principal("anonymous")
+"""Whoever asks where the configuration demands no authentication (loopback, or mutual TLS alone)."""
+
+OPERATOR = Principal("operator")
+"""Whoever reaches the admin socket: the file system let them in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal at one moment: where from, and under which request id."""
+
+    principal: Principal
+    address: str = ""
+    request_id: bytes = field(default=b"\0" * 8)
+    """8 bytes, also in the log line, the problem document and the audit entry."""

@@ -1,0 +1,1 @@
+"""Configuration: typed, immutable, refused when it contradicts itself."""

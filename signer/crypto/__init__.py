@@ -1,0 +1,1 @@
+"""Primitives: values in, values out."""

@@ -1,0 +1,282 @@
+"""Every error of the signer, drawn once.
+
+    SignerError                    has a stable `code`, a sentence, and the values that caused it
+    |- RequestError                the caller's message is at fault
+    |  |- MalformedRequestError    a body, an identifier or a field that cannot be read
+    |  |- UnknownDutyError         a `type` we do not know
+    |  |- SigningRootMismatchError the caller's root is not the root of the caller's object
+    |  '- BodyTooLargeError
+    |- AuthenticationError         nobody we know asks
+    |- ForbiddenError              somebody we know asks for what they may not do
+    |- UnknownKeyError             no such key, or none this caller may see
+    |- RefusalError                the duty is understood and will not be signed
+    |  |- SlashingError            EIP-3076: one class per condition, holding both votes
+    |  |- WrongNetworkError        another chain's genesis_validators_root
+    |  |- FarFutureError           further ahead of the clock than the guard allows
+    |  '- PolicyRefusalError
+    |- BusyError                   one at a time, and one is running
+    |- NotReadyError               the first load of keys has not ended
+    |- UnavailableError            we do not know, so we do not sign
+    |  |- JournalDownError         the journal does not take commands
+    |  |- OutcomeUnknownError      a commit may or may not have happened
+    |  '- DeadlineError            the answer would have come too late to be of use
+    |- StartupError                a state in which the signer will not start; says what to do
+    |- ConfigError                 file, line, key, remedy
+    '- KeyFileError                one key file that cannot be loaded
+
+Rule 1: the sentence says what was wrong and what would be right; it never holds a secret.
+Rule 2: nothing here knows HTTP; `api/problems.py` gives each class its status.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from signer.units import Epoch, PublicKey, Root, Slot
+
+Evidence = Mapping[str, str | int | None]
+"""What a refusal shows for itself: names of the field's standard terms, values as text or numbers."""
+
+
+class SignerError(Exception):
+    """An error with a stable code, a sentence for people and evidence for programs."""
+
+    code: ClassVar[str] = "SIGNER_ERROR"
+
+    def __init__(self, sentence: str, *, evidence: Evidence | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.evidence: Evidence = evidence or {}
+
+
+# --- the caller's message -------------------------------------------------------------------
+
+
+class RequestError(SignerError):
+    """The caller's message is at fault."""
+
+    code = "BAD_REQUEST"
+
+
+class MalformedRequestError(RequestError):
+    """A body, an identifier or a field that cannot be read; `path` is the JSON path of the fault."""
+
+    code = "MALFORMED_REQUEST"
+
+    def __init__(self, sentence: str, *, path: str | None = None) -> None:
+        super().__init__(sentence, evidence={"path": path} if path else None)
+
+
+class UnknownDutyError(RequestError):
+    """A `type` we do not know."""
+
+    code = "UNKNOWN_TYPE"
+
+
+class SigningRootMismatchError(RequestError):
+    """The caller's root is not the root of the caller's object: we sign only what we computed."""
+
+    code = "SIGNING_ROOT_MISMATCH"
+
+    def __init__(self, *, claimed: Root, computed: Root) -> None:
+        super().__init__(
+            "signing_root is not the root of the object in this request; leave it out or send the computed one",
+            evidence={"claimed_signing_root": _hex(claimed), "computed_signing_root": _hex(computed)},
+        )
+        self.claimed = claimed
+        self.computed = computed
+
+
+class BodyTooLargeError(RequestError):
+    """More bytes than this route takes."""
+
+    code = "BODY_TOO_LARGE"
+
+
+# --- who asks, and may they ------------------------------------------------------------------
+
+
+class AuthenticationError(SignerError):
+    """Nobody we know asks: a credential is missing or wrong."""
+
+    code = "UNAUTHENTICATED"
+
+
+class ForbiddenError(SignerError):
+    """Somebody we know asks for what they may not do."""
+
+    code = "FORBIDDEN"
+
+
+class UnknownKeyError(SignerError):
+    """No such key is loaded, or none that this caller may see: the same answer for both."""
+
+    code = "UNKNOWN_KEY"
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__("no key with this identifier is loaded", evidence={"identifier": identifier})
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+class RefusalError(SignerError):
+    """The duty is understood and will not be signed."""
+
+    code = "REFUSED"
+
+
+class SlashingError(RefusalError):
+    """Signing could be slashed (EIP-3076)."""
+
+    code = "SLASHABLE"
+
+
+class WrongNetworkError(RefusalError):
+    """The request is for a chain with another genesis_validators_root."""
+
+    code = "WRONG_NETWORK"
+
+    def __init__(self, *, requested: Root, pinned: Root) -> None:
+        super().__init__(
+            "genesis_validators_root is not the one this signer is pinned to; check the client's network",
+            evidence={
+                "requested_genesis_validators_root": _hex(requested),
+                "pinned_genesis_validators_root": _hex(pinned),
+            },
+        )
+
+
+class FarFutureError(RefusalError):
+    """The slot or epoch is further ahead of the wall clock than the guard allows."""
+
+    code = "FAR_FUTURE"
+
+    def __init__(self, *, field: str, requested: int, limit: int) -> None:
+        super().__init__(
+            f"{field} {requested} is ahead of the clock's limit {limit}; check the clocks of client and signer",
+            evidence={"field": field, "requested": requested, "limit": limit},
+        )
+
+
+class PolicyRefusalError(RefusalError):
+    """A rule of the operator's own says no."""
+
+    code = "POLICY_REFUSED"
+
+
+# --- states of the service ----------------------------------------------------------------------
+
+
+class BusyError(SignerError):
+    """One at a time, and one is running."""
+
+    code = "BUSY"
+
+
+class NotReadyError(SignerError):
+    """The first load of keys has not ended; an incomplete list would make clients drop validators."""
+
+    code = "NOT_READY"
+
+
+class UnavailableError(SignerError):
+    """We do not know enough to sign, so we do not sign."""
+
+    code = "UNAVAILABLE"
+
+
+class JournalDownError(UnavailableError):
+    """The journal does not take commands."""
+
+    code = "JOURNAL_DOWN"
+
+
+class OutcomeUnknownError(UnavailableError):
+    """A commit may or may not have happened; nobody gets a signature from it."""
+
+    code = "OUTCOME_UNKNOWN"
+
+
+class DeadlineError(UnavailableError):
+    """The answer would have come too late to be of use."""
+
+    code = "DEADLINE_PASSED"
+
+
+class SigningFailedError(UnavailableError):
+    """The key's backend failed after the decision was recorded; asking again is safe."""
+
+    code = "SIGNING_FAILED"
+
+
+# --- operators' errors ----------------------------------------------------------------------------
+
+
+class StartupError(SignerError):
+    """A state in which the signer will not start. `remedy` says what to do about it."""
+
+    code = "STARTUP_REFUSED"
+
+    def __init__(self, sentence: str, *, remedy: str, evidence: Evidence | None = None) -> None:
+        super().__init__(sentence, evidence=evidence)
+        self.remedy = remedy
+
+
+class ForeignDatabaseError(StartupError):
+    """The database file is not one of ours, or not this data directory's."""
+
+    code = "FOREIGN_DATABASE"
+
+
+class CorruptDatabaseError(StartupError):
+    """The database or the audit log in it fails its own checks."""
+
+    code = "CORRUPT_DATABASE"
+
+
+class RolledBackError(StartupError):
+    """The database is older than its head file: it was restored, and history is missing."""
+
+    code = "DATABASE_ROLLED_BACK"
+
+
+class DataDirectoryInUseError(StartupError):
+    """Another process holds the data directory's lock."""
+
+    code = "DATA_DIRECTORY_IN_USE"
+
+
+class ConfigError(SignerError):
+    """A configuration fault: `where` names file and line (or the variable, or the flag)."""
+
+    code = "BAD_CONFIGURATION"
+
+    def __init__(self, sentence: str, *, where: str, key: str, remedy: str) -> None:
+        super().__init__(sentence, evidence={"where": where, "key": key, "remedy": remedy})
+        self.where = where
+        self.key = key
+        self.remedy = remedy
+
+
+class KeyFileError(SignerError):
+    """One key file that cannot be loaded; the others go on."""
+
+    code = "BAD_KEY_FILE"
+
+    def __init__(self, sentence: str, *, file: str) -> None:
+        super().__init__(sentence, evidence={"file": file})
+        self.file = file
+
+
+class AuditError(SignerError):
+    """The audit log does not verify: an entry was changed, removed or reordered."""
+
+    code = "AUDIT_BROKEN"
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _key_evidence(public_key: PublicKey, **values: Slot | Epoch | str | int | None) -> Evidence:
+    return {"public_key": _hex(public_key), **values}

@@ -1,0 +1,1 @@
+"""The consensus layer of Ethereum: containers, forks, domains, duties and their signing roots."""

@@ -1,0 +1,1 @@
+"""The one writer of durable state: group commit over a SQL database."""

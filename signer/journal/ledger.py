@@ -1,0 +1,57 @@
+"""What a feature keeps in the journal: a ledger answers for one kind of claim.
+
+A ledger has four parts. `load` reads the facts for all claims of a batch in bulk; `judge` is pure and
+raises a refusal; `accept` notes an accepted claim in the facts, so that later claims of the batch see it;
+`store` writes what was accepted, in bulk. The journal knows no feature: a new kind of durable thing is one
+new ledger, handed to the writer by `app.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+Row = tuple[Any, ...]
+
+Claim = TypeVar("Claim")
+Facts = TypeVar("Facts")
+
+
+class Transaction(Protocol):
+    """The open transaction of one batch, owned by the writer's thread. Not durable until the writer commits."""
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterable[Row]:
+        """The rows a statement yields."""
+        ...
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement for its effect."""
+        ...
+
+    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run one statement once for each tuple of values."""
+        ...
+
+
+class Ledger(Protocol[Claim, Facts]):
+    """One kind of durable claim. Used by the writer's thread alone; keeps no state between batches."""
+
+    claim_type: type[Claim]
+
+    def load(self, transaction: Transaction, claims: Sequence[Claim]) -> Facts:
+        """The facts that all of these claims will be judged by."""
+        ...
+
+    def judge(self, claim: Claim, facts: Facts) -> str:
+        """The word for an allowed claim (`new`, `repeat`). Pure.
+
+        Raises:
+            RefusalError: the claim must not be recorded, with the evidence.
+        """
+        ...
+
+    def accept(self, claim: Claim, facts: Facts) -> None:
+        """Note an allowed claim in the facts, for the claims that follow in this batch."""
+        ...
+
+    def store(self, transaction: Transaction, facts: Facts) -> None:
+        """Write what was accepted."""
+        ...

@@ -1,0 +1,1 @@
+"""The keys: their files, their sealed rest, the ring that serves them."""

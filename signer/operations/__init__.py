@@ -1,0 +1,1 @@
+"""What the service does, each walking the same gate."""

@@ -1,0 +1,1 @@
+"""EIP-3076: the rules, and the record they judge by."""
