@@ -42,7 +42,7 @@ class Echo:
     async def serve(self) -> None:
         self.over = asyncio.Event()
         application = web.Application()
-        application.router.add_post("/{path}", self.answer)
+        application.router.add_post("/{path:.*}", self.answer)
         runner = web.AppRunner(application)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
