@@ -29,9 +29,9 @@ Rule 2: nothing here knows HTTP; `api/problems.py` gives each class its status.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
-from signer.units import Epoch, PublicKey, Root, Slot
+from signer.units import Root
 
 Evidence = Mapping[str, str | int | None]
 """What a refusal shows for itself: names of the field's standard terms, values as text or numbers."""
@@ -129,6 +129,126 @@ class SlashingError(RefusalError):
     """Signing could be slashed (EIP-3076)."""
 
     code = "SLASHABLE"
+
+
+class SourceAfterTargetError(SlashingError):
+    """A vote whose source is after its target: no valid chain has one."""
+
+    code = "SOURCE_AFTER_TARGET"
+
+    def __init__(self, *, source_epoch: int, target_epoch: int) -> None:
+        super().__init__(
+            f"source_epoch {source_epoch} is after target_epoch {target_epoch}",
+            evidence={"source_epoch": source_epoch, "target_epoch": target_epoch},
+        )
+
+
+class RecordedVote(Protocol):
+    """A vote as `slashing/rules.py` remembers it."""
+
+    @property
+    def source_epoch(self) -> int: ...  # noqa: D102 - the field's standard term
+
+    @property
+    def target_epoch(self) -> int: ...  # noqa: D102 - the field's standard term
+
+    @property
+    def signing_root(self) -> bytes | None: ...  # noqa: D102 - the field's standard term
+
+
+class RecordedProposal(Protocol):
+    """A proposal as `slashing/rules.py` remembers it."""
+
+    @property
+    def slot(self) -> int: ...  # noqa: D102 - the field's standard term
+
+    @property
+    def signing_root(self) -> bytes | None: ...  # noqa: D102 - the field's standard term
+
+
+class _VotePairError(SlashingError):
+    """Two votes that must not both be signed; holds both."""
+
+    relation: ClassVar[str]
+
+    def __init__(self, *, vote: RecordedVote, recorded: RecordedVote) -> None:
+        super().__init__(
+            f"the vote {vote.source_epoch}->{vote.target_epoch} {self.relation}"
+            f" {recorded.source_epoch}->{recorded.target_epoch}",
+            evidence={
+                "source_epoch": vote.source_epoch,
+                "target_epoch": vote.target_epoch,
+                "signing_root": _hex_or_none(vote.signing_root),
+                "recorded_source_epoch": recorded.source_epoch,
+                "recorded_target_epoch": recorded.target_epoch,
+                "recorded_signing_root": _hex_or_none(recorded.signing_root),
+            },
+        )
+        self.vote = vote
+        self.recorded = recorded
+
+
+class DoubleVoteError(_VotePairError):
+    """Another vote with the same target is on record (EIP-3076, condition 3)."""
+
+    code = "DOUBLE_VOTE"
+    relation = "has the same target as the recorded, different vote"
+
+
+class SurroundedVoteError(_VotePairError):
+    """A recorded vote surrounds this one (EIP-3076, condition 3)."""
+
+    code = "SURROUNDED_VOTE"
+    relation = "is surrounded by the recorded vote"
+
+
+class SurroundingVoteError(_VotePairError):
+    """This vote surrounds a recorded one (EIP-3076, condition 3)."""
+
+    code = "SURROUNDING_VOTE"
+    relation = "surrounds the recorded vote"
+
+
+class DoubleProposalError(SlashingError):
+    """Another block for the same slot is on record (EIP-3076, condition 1)."""
+
+    code = "DOUBLE_PROPOSAL"
+
+    def __init__(self, *, proposal: RecordedProposal, recorded: RecordedProposal) -> None:
+        super().__init__(
+            f"a different block for slot {proposal.slot} is on record",
+            evidence={
+                "slot": proposal.slot,
+                "signing_root": _hex_or_none(proposal.signing_root),
+                "recorded_signing_root": _hex_or_none(recorded.signing_root),
+            },
+        )
+        self.proposal = proposal
+        self.recorded = recorded
+
+
+class BelowFloorError(SlashingError):
+    """At or below the least record that is kept (EIP-3076, conditions 2, 4 and 5)."""
+
+    code = "BELOW_FLOOR"
+
+    def __init__(self, *, field: str, requested: int, floor: int) -> None:
+        super().__init__(
+            f"{field} {requested} is not above the floor {floor}: history below it was pruned or never known",
+            evidence={"field": field, "requested": requested, "floor": floor},
+        )
+
+
+class HighWatermarkError(SlashingError):
+    """At or above the high watermark that an operator set for a planned stop."""
+
+    code = "HIGH_WATERMARK"
+
+    def __init__(self, *, field: str, requested: int, watermark: int) -> None:
+        super().__init__(
+            f"{field} {requested} is not below the high watermark {watermark}",
+            evidence={"field": field, "requested": requested, "high_watermark": watermark},
+        )
 
 
 class WrongNetworkError(RefusalError):
@@ -278,5 +398,5 @@ def _hex(value: bytes) -> str:
     return "0x" + value.hex()
 
 
-def _key_evidence(public_key: PublicKey, **values: Slot | Epoch | str | int | None) -> Evidence:
-    return {"public_key": _hex(public_key), **values}
+def _hex_or_none(value: bytes | None) -> str | None:
+    return None if value is None else _hex(value)

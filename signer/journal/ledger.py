@@ -1,7 +1,7 @@
 """What a feature keeps in the journal: a ledger answers for one kind of claim.
 
 A ledger has four parts. `load` reads the facts for all claims of a batch in bulk; `judge` is pure and
-raises a refusal; `accept` notes an accepted claim in the facts, so that later claims of the batch see it;
+raises a refusal; `accept` notes a new claim in the facts, so that later claims of the batch see it;
 `store` writes what was accepted, in bulk. The journal knows no feature: a new kind of durable thing is one
 new ledger, handed to the writer by `app.py`.
 """
@@ -40,8 +40,8 @@ class Ledger(Protocol[Claim, Facts]):
         """The facts that all of these claims will be judged by."""
         ...
 
-    def judge(self, claim: Claim, facts: Facts) -> str:
-        """The word for an allowed claim (`new`, `repeat`). Pure.
+    def judge(self, claim: Claim, facts: Facts) -> bool:
+        """True when an allowed claim adds to the record, False when it is on record already. Pure.
 
         Raises:
             RefusalError: the claim must not be recorded, with the evidence.
@@ -49,9 +49,25 @@ class Ledger(Protocol[Claim, Facts]):
         ...
 
     def accept(self, claim: Claim, facts: Facts) -> None:
-        """Note an allowed claim in the facts, for the claims that follow in this batch."""
+        """Note an allowed, new claim in the facts, for the claims that follow in this batch."""
         ...
 
     def store(self, transaction: Transaction, facts: Facts) -> None:
         """Write what was accepted."""
+        ...
+
+
+class AppendLog(Protocol):
+    """The log to which every command's entry goes, last in its transaction. Used by the writer's thread alone."""
+
+    def append(self, transaction: Transaction, entries: Sequence[bytes]) -> int:
+        """Add entries in order; the index of the first. Counts only once `committed` is called."""
+        ...
+
+    def committed(self) -> None:
+        """The transaction is durable: publish the new head. Returns before any signature of it is released."""
+        ...
+
+    def rolled_back(self) -> None:
+        """The transaction never happened: forget what was appended."""
         ...

@@ -1,0 +1,155 @@
+"""The head file: where the audit log stood, kept outside the database, so that one that went back in time is seen.
+
+It holds two records of fixed size, written in turn, so that a torn write leaves the other. Each is one line of text:
+
+    holdfast-head v1 <database id> <log id> <size> <head> <check>
+
+The writer puts the new head after each commit and before any signature of it is released (one small write, no fsync);
+a thread of its own makes it durable each second. So a crash of the process loses nothing, a power cut at most a second
+of it, and the file is never ahead of the database it stands for.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from signer.errors import CorruptDatabaseError, StartupError
+
+SYNC_SECONDS = 1.0
+"""How often the head is made durable, seconds."""
+
+RECORD_BYTES = 512
+"""Size of one record: a sector, so that a disk writes it whole."""
+
+_MARK = "holdfast-head v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a log stands."""
+
+    database_id: bytes
+    """16 bytes, drawn when the database was made."""
+
+    log_id: bytes
+    """16 bytes, drawn when the log was begun; with one signer the database's own."""
+
+    size: int
+    """Number of entries: the generation of this instance."""
+
+    head: bytes
+    """32 bytes, the chain's head after them."""
+
+
+class HeadFile:
+    """Owned by the audit log for the life of the process; `put` is called by the writer's thread alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._turn = _older_record(os.pread(self._file, 2 * RECORD_BYTES, 0))
+        self._dirty = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep_durable, name="audit-head", daemon=True)
+        self._thread.start()
+
+    def put(self, head: Head) -> None:
+        """Write the newest head over the older record. Visible to the next start even if the process dies now.
+
+        Raises:
+            OSError: the file cannot be written; nothing may be signed.
+        """
+        os.pwrite(self._file, encode_head(head), self._turn * RECORD_BYTES)
+        self._turn ^= 1
+        self._dirty.set()
+
+    def sync(self) -> None:
+        """Make what was put durable now."""
+        self._dirty.clear()
+        os.fdatasync(self._file)
+
+    def close(self) -> None:
+        """Make it durable and stop."""
+        self._stopped.set()
+        self._thread.join()
+        self.sync()
+        os.close(self._file)
+
+    def _keep_durable(self) -> None:
+        while not self._stopped.wait(SYNC_SECONDS):
+            if self._dirty.is_set():
+                self.sync()
+
+
+def create_head_file(path: Path, head: Head) -> None:
+    """Begin a head file, durable with its directory entry when it returns.
+
+    Raises:
+        StartupError: it cannot be written.
+    """
+    try:
+        file = HeadFile(path)
+        file.put(head)
+        file.put(head)
+        file.close()
+        directory = os.open(path.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+    except OSError as error:
+        raise StartupError(
+            f"the head file {path} cannot be written: {error}", remedy="check storage.head_file and its directory"
+        ) from error
+
+
+def read_head(path: Path) -> Head | None:
+    """The newest whole record, or None where there is no file.
+
+    Raises:
+        CorruptDatabaseError: the file is there, and neither record can be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StartupError(
+            f"the head file {path} cannot be read: {error}", remedy="check its owner and mode"
+        ) from error
+    whole = [head for head in _records(data) if head is not None]
+    if not whole:
+        raise CorruptDatabaseError(
+            f"the head file {path} holds no whole record",
+            remedy="restore it from the same moment as the database, or run `holdfast slashing accept-restore`",
+        )
+    return max(whole, key=lambda head: head.size)
+
+
+def _records(data: bytes) -> list[Head | None]:
+    return [decode_head(data[at : at + RECORD_BYTES]) for at in (0, RECORD_BYTES)]
+
+
+def _older_record(data: bytes) -> int:
+    first, second = (-1 if head is None else head.size for head in _records(data))
+    return 1 if second < first else 0
+
+
+def encode_head(head: Head) -> bytes:
+    """One record, padded to its size."""
+    text = f"{_MARK} {head.database_id.hex()} {head.log_id.hex()} {head.size} {head.head.hex()}"
+    line = f"{text} {_check(text)}"
+    return line.encode().ljust(RECORD_BYTES - 1) + b"\n"
+
+
+def decode_head(record: bytes) -> Head | None:
+    """The head in a record, or None when it is torn, empty or foreign."""
+    text, _, check = record.decode(errors="replace").rstrip().rpartition(" ")
+    if not text.startswith(_MARK + " ") or check != _check(text):
+        return None
+    database_id, log_id, size, head = text.removeprefix(_MARK + " ").split(" ")
+    return Head(bytes.fromhex(database_id), bytes.fromhex(log_id), int(size), bytes.fromhex(head))
+
+
+def _check(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

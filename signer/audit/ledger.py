@@ -1,0 +1,66 @@
+"""The audit log in the journal: one row for each commit, and the head file after it."""
+
+from collections.abc import Sequence
+
+from signer.audit.chain import EMPTY_HEAD, head_after, pack
+from signer.audit.head import Head, HeadFile
+from signer.journal.ledger import Transaction
+
+_LAST = "SELECT first_index + count, head FROM audit_batches ORDER BY first_index DESC LIMIT 1"
+_APPEND = "INSERT INTO audit_batches (first_index, count, head, entries) VALUES (?, ?, ?, ?)"
+
+
+class AuditLog:
+    """Appends entries within the writer's transaction. Owned by the writer's thread once the writer runs."""
+
+    def __init__(self, head: Head, head_file: HeadFile) -> None:
+        self._head = head
+        self._next: Head | None = None
+        self._head_file = head_file
+
+    @property
+    def head(self) -> Head:
+        """Where the log stands: the last commit's head."""
+        return self._head
+
+    def append(self, transaction: Transaction, entries: Sequence[bytes]) -> int:
+        """See `AppendLog.append`."""
+        at = self._next or self._head
+        after = head_after(at.head, entries)
+        transaction.run(_APPEND, (at.size, len(entries), after, pack(entries)))
+        self._next = Head(at.database_id, at.log_id, at.size + len(entries), after)
+        return at.size
+
+    def committed(self) -> None:
+        """The new head stands in the head file before any signature of this commit is released."""
+        if self._next is not None:
+            self._head_file.put(self._next)
+            self._head, self._next = self._next, None
+
+    def rolled_back(self) -> None:
+        """See `AppendLog.rolled_back`."""
+        self._next = None
+
+    def close(self) -> None:
+        """Make the head durable; call it after the writer has stopped."""
+        self._head_file.close()
+
+
+def read_log_head(transaction: Transaction, *, database_id: bytes) -> Head:
+    """Where the log in the database stands."""
+    for size, head in transaction.rows(_LAST):
+        return Head(database_id, database_id, int(size), bytes(head))
+    return Head(database_id, database_id, 0, EMPTY_HEAD)
+
+
+def head_at(transaction: Transaction, size: int) -> bytes | None:
+    """The chain's head when the log had this many entries, or None where no commit ended there."""
+    if size == 0:
+        return EMPTY_HEAD
+    statement = (
+        "SELECT first_index + count, head FROM audit_batches WHERE first_index < ? ORDER BY first_index DESC LIMIT 1"
+    )
+    for end, head in transaction.rows(statement, (size,)):
+        if end == size:
+            return bytes(head)
+    return None

@@ -1,0 +1,216 @@
+"""The embedded database: SQLite in WAL mode with `synchronous=FULL`, through apsw's own library.
+
+Rule 1: nothing but apsw opens the file in this process (another library, or a plain open and close, drops its locks).
+Rule 2: an unsafe library, setting, schema or identity refuses to start; it is never repaired in passing.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from signer.errors import CorruptDatabaseError, ForeignDatabaseError, StartupError
+from signer.journal.ledger import Row
+
+APPLICATION_ID = 0x484F4C44
+"""`HOLD`: marks the file as ours (SQLite's `application_id` pragma)."""
+
+OLDEST_SAFE_LIBRARY = (3, 51, 3)
+"""Older ones can lose committed rows when a checkpoint races a write (SQLite 3.51.3 release notes, WAL reset)."""
+
+CACHE_KIB = 64 * 1024
+"""Page cache of the writer, KiB: the upper levels of a history of ten million votes."""
+
+QUICK_CHECK_BYTES = 256 * 1024 * 1024
+"""Up to this size the whole file is checked at start (about a second); larger ones by `holdfast doctor`."""
+
+
+class SqliteDatabase:
+    """One connection. The writer owns one for the life of the process; readers own theirs."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        try:
+            self.connection = apsw.Connection(str(path), flags=flags)
+            self.connection.set_busy_timeout(5000)
+            self.connection.execute("PRAGMA foreign_keys=ON")
+        except apsw.Error as error:
+            raise _refusal(path, error) from error
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterable[Row]:
+        """See `Transaction.rows`."""
+        return self.connection.execute(statement, values)
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """See `Transaction.run`."""
+        self.connection.execute(statement, values)
+
+    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+        """See `Transaction.run_many`."""
+        self.connection.executemany(statement, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator["SqliteDatabase"]:
+        """Begin, and commit or roll back. Durable when it leaves without an error."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self
+        except BaseException:
+            self.roll_back()
+            raise
+        # Crash before this line: nothing of the batch is on record. Crash after it: all of it is.
+        self.connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """End a failed transaction; SQLite may have ended it itself (full disk, I/O error)."""
+        if not self.connection.get_autocommit():
+            self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection; the last one folds the write-ahead log into the file."""
+        self.connection.close()
+
+
+def create_database(path: Path, *, database_id: bytes) -> None:
+    """Make a new, empty database.
+
+    Raises:
+        StartupError: a file is there already, or the directory cannot be written.
+    """
+    if path.exists():
+        raise ForeignDatabaseError(f"{path} is there already", remedy="move it away, or start with it")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        with connection:
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            _migrate(connection, 0)
+            connection.execute("INSERT INTO identity (id, database_id) VALUES (1, ?)", (database_id,))
+        connection.close()
+    except (OSError, apsw.Error) as error:
+        path.unlink(missing_ok=True)
+        raise _refusal(path, error) from error
+
+
+def open_writer(path: Path) -> SqliteDatabase:
+    """The one writing connection, after every check.
+
+    Raises:
+        StartupError: an unsafe library or setting, a foreign, newer or damaged database.
+    """
+    _check_library()
+    database = SqliteDatabase(path)
+    try:
+        _check_identity(database)
+        _check_integrity(database)
+        _make_safe(database)
+        with database.transaction():
+            _migrate(database.connection, _schema_version(database))
+    except apsw.Error as error:
+        database.close()
+        raise _refusal(path, error) from error
+    except StartupError:
+        database.close()
+        raise
+    return database
+
+
+def newest_schema() -> int:
+    """The number of the newest migration we carry."""
+    return max(_migrations())
+
+
+def database_id(database: SqliteDatabase) -> bytes:
+    """The 16 bytes drawn when the database was made."""
+    for (value,) in database.rows("SELECT database_id FROM identity"):
+        return bytes(value)
+    raise CorruptDatabaseError(f"{database.path} has lost its identity", remedy="restore it from a backup")
+
+
+def _check_library() -> None:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < OLDEST_SAFE_LIBRARY:
+        raise StartupError(
+            f"SQLite {apsw.sqlite_lib_version()} can lose committed rows; 3.51.3 or newer is needed",
+            remedy="install the locked dependencies: pip install --require-hashes -r requirements.lock",
+        )
+
+
+def _check_identity(database: SqliteDatabase) -> None:
+    found = database.connection.pragma("application_id")
+    if found != APPLICATION_ID:
+        raise ForeignDatabaseError(
+            f"{database.path} is not a Holdfast database",
+            remedy="point storage.data_directory at the right directory; nothing was changed",
+        )
+    version = _schema_version(database)
+    if version > newest_schema():
+        raise ForeignDatabaseError(
+            f"{database.path} has schema {version}, this program knows up to {newest_schema()}",
+            remedy="start the newer Holdfast that wrote it; nothing was changed",
+        )
+
+
+def _check_integrity(database: SqliteDatabase) -> None:
+    if database.path.stat().st_size > QUICK_CHECK_BYTES:
+        return
+    for (answer,) in database.rows("PRAGMA quick_check(1)"):
+        if answer != "ok":
+            raise CorruptDatabaseError(
+                f"{database.path} is damaged: {answer}",
+                remedy="do not sign with it: restore a backup, then run `holdfast slashing accept-restore`",
+            )
+
+
+def _make_safe(database: SqliteDatabase) -> None:
+    connection = database.connection
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute("PRAGMA fullfsync=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    mode = connection.pragma("journal_mode", "WAL")
+    synchronous = connection.pragma("synchronous")
+    if mode != "wal" or synchronous != 2:
+        raise StartupError(
+            f"{database.path} runs with journal_mode={mode}, synchronous={synchronous}",
+            remedy="put the data directory on a local file system that supports write-ahead logging",
+        )
+
+
+def _schema_version(database: SqliteDatabase) -> int:
+    return int(database.connection.pragma("user_version"))
+
+
+def _migrations() -> dict[int, str]:
+    folder = resources.files("signer.journal") / "migrations"
+    return {int(file.name[:4]): file.read_text() for file in folder.iterdir() if file.name.endswith(".sql")}
+
+
+def _migrate(connection: apsw.Connection, version: int) -> None:
+    for number, text in sorted(_migrations().items()):
+        if number > version:
+            connection.execute(text)
+            connection.execute(f"PRAGMA user_version={number}")
+
+
+def _refusal(path: Path, error: Exception) -> StartupError:
+    if isinstance(error, apsw.NotADBError):
+        return ForeignDatabaseError(
+            f"{path} is not a SQLite database", remedy="point storage.data_directory at the right directory"
+        )
+    if isinstance(error, apsw.CorruptError):
+        return CorruptDatabaseError(
+            f"{path} is damaged: {error}",
+            remedy="do not sign with it: restore a backup, then run `holdfast slashing accept-restore`",
+        )
+    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError | PermissionError):
+        return StartupError(f"{path} cannot be opened to write: {error}", remedy="check the directory's owner and mode")
+    if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == 28):
+        return StartupError(f"no space left for {path}", remedy="free space on the file system of the data directory")
+    return StartupError(f"{path} cannot be used: {error}", remedy="run `holdfast doctor`")

@@ -1,0 +1,356 @@
+"""The only writer: it gathers waiting commands and makes each batch durable by one commit.
+
+One thread, one connection. A batch is what waits when the writer comes free, at most `max_batch` commands: nothing is
+added when idle, and one fsync is shared by hundreds when busy. In one transaction every ledger loads its facts, the
+commands are judged in order (all claims of a command pass, or none counts), every ledger stores, and the audit entries
+are appended last. Then one commit, the head file, and every caller gets its own verdict.
+
+What a failure leaves:
+- A refusal is a verdict: it is audited, and its neighbours commit.
+- A constraint that refuses the batch rolls it back; each command then runs alone, so one cannot deny its neighbours.
+- A full disk rolls back: nobody signs, and the next batch tries again.
+- Any other error of the database leaves the truth unknown: the writer stops for good, and the process with it.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import apsw
+
+from signer.errors import JournalDownError, OutcomeUnknownError, RefusalError, SignerError
+from signer.journal.command import Chronicle, Command, Receipt, Verdict
+from signer.journal.ledger import AppendLog, Ledger, Transaction
+from signer.journal.sqlite import SqliteDatabase
+
+MAX_BATCH = 512
+"""Most commands in one commit: bounds the wait of the first for the last (peers.md 13)."""
+
+T = TypeVar("T")
+Outcome = Receipt | SignerError
+
+
+class CommitObserver(Protocol):
+    """Hears of every batch, on the writer's thread."""
+
+    def batch_committed(self, *, commands: int, seconds: float, commit_seconds: float) -> None:
+        """`seconds` from taking the batch to its verdicts, `commit_seconds` of them in the commit itself."""
+        ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Commands that one caller handed over together, in order."""
+
+    commands: Sequence[Command]
+    futures: Sequence["asyncio.Future[Receipt]"]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(slots=True)
+class _Work:
+    """An operator's change that runs alone in its transaction."""
+
+    change: Callable[[Transaction], Any]
+    story: Callable[[Any], Chronicle]
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+
+
+class _Empty:
+    """Nothing waits."""
+
+
+_EMPTY = _Empty()
+
+_Item = _Waiting | _Work | None
+"""None asks the writer to stop."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    commands: list[Command] = field(default_factory=list)
+    futures: list["asyncio.Future[Receipt]"] = field(default_factory=list)
+    loops: list[asyncio.AbstractEventLoop] = field(default_factory=list)
+
+
+class Writer:
+    """Owned by the process for its whole life; `commit` is called from event loops, everything else runs on its thread.
+
+    Durable when an awaited commit returns. Safe in parallel. Never retries an unknown outcome.
+    """
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        *,
+        ledgers: Sequence[Ledger[Any, Any]],
+        log: AppendLog,
+        on_death: Callable[[Exception], None],
+        observer: CommitObserver | None = None,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self._database = database
+        self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
+        self._log = log
+        self._on_death = on_death
+        self._observer = observer
+        self._max_batch = max_batch
+        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._death: SignerError | None = None
+        self._path = str(database.path)
+        self._file = _identity_of(database)
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take commands."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what waits, then stop. Blocks; call it off the event loop."""
+        self._waiting.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+        self._database.close()
+
+    @property
+    def alive(self) -> bool:
+        """False once an unknown outcome has stopped the writer."""
+        return self._death is None and self._thread.is_alive()
+
+    def commit(self, command: Command) -> "asyncio.Future[Receipt]":
+        """A future of the receipt, once durable.
+
+        Raises (through the future):
+            RefusalError: a claim was refused; the refusal is on record.
+            JournalDownError: nothing was recorded.
+            OutcomeUnknownError: the command may or may not be on record.
+        """
+        return self.commit_all((command,))[0]
+
+    def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":
+        """The same for many, in order: full batches of their own, not mixed with others'."""
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in commands]
+        if self._death is not None:
+            for future in futures:
+                future.set_exception(self._death)
+            return futures
+        self._waiting.put(_Waiting(commands, futures, loop))
+        return futures
+
+    def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
+        """Run an operator's change alone in one transaction, with the audit entry that `story` makes of its result.
+
+        Raises (through the future): what `change` raises, after rolling back; JournalDownError; OutcomeUnknownError.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._death is not None:
+            future.set_exception(self._death)
+        else:
+            self._waiting.put(_Work(change, story, future, loop))
+        return future
+
+    # --- the writer's thread -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        item: _Item | _Empty = _EMPTY
+        while item is not None:
+            match item:
+                case _Empty():
+                    item = self._waiting.get()
+                case _Waiting() | _Work() if self._death is not None:
+                    self._refuse(item)
+                    item = _EMPTY
+                case _Work():
+                    self._perform(item)
+                    item = _EMPTY
+                case _Waiting():
+                    batch, item = self._gather(item)
+                    self._settle(batch)
+
+    def _gather(self, first: _Waiting) -> "tuple[_Batch, _Item | _Empty]":
+        batch = _Batch()
+        item: _Item | _Empty = first
+        while isinstance(item, _Waiting) and len(batch.commands) + len(item.commands) <= self._max_batch:
+            _add(batch, item)
+            item = self._next()
+        if not batch.commands and isinstance(item, _Waiting):
+            # One caller's long list: cut it into full batches.
+            head, tail = _split(item, self._max_batch)
+            _add(batch, head)
+            item = tail
+        return batch, item
+
+    def _next(self) -> "_Item | _Empty":
+        try:
+            return self._waiting.get_nowait()
+        except queue.Empty:
+            return _EMPTY
+
+    def _settle(self, batch: _Batch) -> None:
+        outcomes = self._decide(batch.commands)
+        # Group by loop: nearly always one, so one wake-up serves the whole batch.
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Outcome]]] = {}
+        for future, loop, outcome in zip(batch.futures, batch.loops, outcomes, strict=True):
+            by_loop.setdefault(loop, []).append((future, outcome))
+        for loop, pairs in by_loop.items():
+            _wake(loop, _deliver, pairs)
+
+    def _decide(self, commands: list[Command]) -> list[Outcome]:
+        started = time.perf_counter()
+        try:
+            outcomes, commit_seconds = self._transact(commands)
+        except apsw.ConstraintError as error:
+            if len(commands) == 1:
+                return [JournalDownError(f"the database refused this record: {error}")]
+            return [self._decide([command])[0] for command in commands]
+        except apsw.FullError:
+            return [JournalDownError("no space left in the data directory; nothing was recorded or signed")] * len(
+                commands
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, the truth is unknown: stop for good
+            return [self._die(error)] * len(commands)
+        if self._observer is not None:
+            seconds = time.perf_counter() - started
+            self._observer.batch_committed(commands=len(commands), seconds=seconds, commit_seconds=commit_seconds)
+        return outcomes
+
+    def _transact(self, commands: list[Command]) -> tuple[list[Outcome], float]:
+        self._check_file()
+        try:
+            with self._database.transaction() as transaction:
+                verdicts = self._judge(transaction, commands)
+                first = self._log.append(
+                    transaction, [c.story.entry(v) for c, v in zip(commands, verdicts, strict=True)]
+                )
+                committing = time.perf_counter()
+        except BaseException:
+            self._log.rolled_back()
+            raise
+        commit_seconds = time.perf_counter() - committing
+        self._log.committed()
+        outcomes: list[Outcome] = [
+            v.refusal if v.refusal is not None else Receipt(v.repeat, first + n) for n, v in enumerate(verdicts)
+        ]
+        return outcomes, commit_seconds
+
+    def _judge(self, transaction: Transaction, commands: list[Command]) -> list[Verdict]:
+        """Verdicts in order, and the accepted claims stored."""
+        refused: dict[int, RefusalError] = {}
+        while True:
+            verdicts, facts, spoiled = self._pass(transaction, commands, refused)
+            if spoiled is None:
+                break
+            # A command passed with one claim and failed with a later one: judge the batch afresh without it.
+            refused[spoiled[0]] = spoiled[1]
+        for claim_type, known in facts.items():
+            self._ledgers[claim_type].store(transaction, known)
+        return verdicts
+
+    def _pass(
+        self, transaction: Transaction, commands: list[Command], refused: dict[int, RefusalError]
+    ) -> tuple[list[Verdict], dict[type, Any], tuple[int, RefusalError] | None]:
+        claims: dict[type, list[Any]] = {}
+        for command in commands:
+            for claim in command.claims:
+                claims.setdefault(type(claim), []).append(claim)
+        facts = {kind: self._ledgers[kind].load(transaction, wanted) for kind, wanted in claims.items()}
+        verdicts: list[Verdict] = []
+        for n, command in enumerate(commands):
+            if n in refused:
+                verdicts.append(Verdict(refused[n]))
+                continue
+            noted = False
+            repeat = bool(command.claims)
+            try:
+                for claim in command.claims:
+                    ledger, known = self._ledgers[type(claim)], facts[type(claim)]
+                    if ledger.judge(claim, known):
+                        ledger.accept(claim, known)
+                        noted, repeat = True, False
+            except RefusalError as refusal:
+                if noted:
+                    return [], {}, (n, refusal)
+                verdicts.append(Verdict(refusal))
+                continue
+            verdicts.append(Verdict(None, repeat=repeat))
+        return verdicts, facts, None
+
+    def _perform(self, work: _Work) -> None:
+        outcome: Any
+        try:
+            self._check_file()
+            try:
+                with self._database.transaction() as transaction:
+                    result = work.change(transaction)
+                    self._log.append(transaction, [work.story(result).entry(Verdict(None))])
+            except BaseException:
+                self._log.rolled_back()
+                raise
+            self._log.committed()
+            outcome = result
+        except SignerError as error:
+            outcome = error
+        except apsw.FullError:
+            outcome = JournalDownError("no space left in the data directory; nothing was changed")
+        except Exception as error:  # noqa: BLE001 - as in _decide
+            outcome = self._die(error)
+        _wake(work.loop, _deliver, [(work.future, outcome)])
+
+    def _check_file(self) -> None:
+        """The file we write must still be the one under its name: a deleted one would take the record along."""
+        if _identity_of(self._database) != self._file:
+            raise FileNotFoundError(f"{self._path} was removed or replaced while in use")
+
+    def _die(self, error: Exception) -> SignerError:
+        self._death = JournalDownError(f"the journal has stopped: {error}")
+        self._on_death(error)
+        return OutcomeUnknownError(f"the journal cannot say whether this was recorded, so nothing is signed: {error}")
+
+    def _refuse(self, item: _Waiting | _Work) -> None:
+        futures = item.futures if isinstance(item, _Waiting) else (item.future,)
+        _wake(item.loop, _deliver, [(future, self._death) for future in futures])
+
+
+def _add(batch: _Batch, waiting: _Waiting) -> None:
+    batch.commands.extend(waiting.commands)
+    batch.futures.extend(waiting.futures)
+    batch.loops.extend([waiting.loop] * len(waiting.commands))
+
+
+def _split(waiting: _Waiting, count: int) -> tuple[_Waiting, _Waiting]:
+    return (
+        _Waiting(waiting.commands[:count], waiting.futures[:count], waiting.loop),
+        _Waiting(waiting.commands[count:], waiting.futures[count:], waiting.loop),
+    )
+
+
+def _deliver(pairs: list[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for future, outcome in pairs:
+        if future.done():
+            continue  # the caller's deadline passed: its record stands, its signature is not made
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, deliver: Callable[..., None], pairs: list[Any]) -> None:
+    try:
+        loop.call_soon_threadsafe(deliver, pairs)
+    except RuntimeError:
+        return  # the loop has closed: nobody waits any more
+
+
+def _identity_of(database: SqliteDatabase) -> tuple[int, int] | None:
+    try:
+        status = database.path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,268 @@
+"""The slashing record in the journal: one ledger for attestations, one for blocks.
+
+Facts for a whole batch are read by one statement and accepted rows are written by two, whatever its size: each
+statement that SQLite steps gives the interpreter's lock away and must win it back from a busy event loop.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from signer.journal.ledger import Transaction
+from signer.slashing.records import ordered, unordered
+from signer.slashing.rules import (
+    Proposal,
+    ProposalFacts,
+    Safe,
+    Vote,
+    VoteFacts,
+    VoteFloor,
+    check_attestation,
+    check_block,
+)
+from signer.units import Epoch, PublicKey, Root, Slot
+
+_LOAD_VOTES = """
+WITH claim (n, public_key, s, t) AS (
+    SELECT key, unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)
+)
+SELECT json_group_array(json_array(
+    n, v.floor_source, v.floor_target,
+    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
+      WHERE a.validator_id = v.id AND a.target_epoch = t)),
+    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
+      WHERE a.validator_id = v.id AND a.target_epoch > t AND a.source_epoch < s ORDER BY a.target_epoch DESC LIMIT 1)),
+    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
+      WHERE a.validator_id = v.id AND a.target_epoch > s AND a.target_epoch < t AND a.source_epoch > s
+      ORDER BY a.target_epoch DESC LIMIT 1))
+)) FROM claim CROSS JOIN validators v USING (public_key)
+"""
+
+_LOAD_PROPOSALS = """
+WITH claim (n, public_key, slot) AS (SELECT key, unhex(value ->> 0), value ->> 1 FROM json_each(?))
+SELECT json_group_array(json_array(
+    n, v.floor_slot,
+    json((SELECT json_array(b.slot, hex(b.signing_root)) FROM signed_blocks b
+      WHERE b.validator_id = v.id AND b.slot = claim.slot))
+)) FROM claim CROSS JOIN validators v USING (public_key)
+"""
+
+_KEEP_VALIDATORS = """
+INSERT INTO validators (public_key) SELECT unhex(value) FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
+"""
+
+_STORE_VOTES = """
+INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
+SELECT v.id, value ->> 2, value ->> 1, unhex(value ->> 3)
+FROM json_each(?) CROSS JOIN validators v ON v.public_key = unhex(value ->> 0)
+"""
+
+_FIRST_VOTE_FLOORS = """
+UPDATE validators SET floor_source = value ->> 1, floor_target = value ->> 2
+FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_target IS NULL
+"""
+
+_STORE_PROPOSALS = """
+INSERT INTO signed_blocks (validator_id, slot, signing_root)
+SELECT v.id, value ->> 1, unhex(value ->> 2)
+FROM json_each(?) CROSS JOIN validators v ON v.public_key = unhex(value ->> 0)
+"""
+
+_FIRST_PROPOSAL_FLOORS = """
+UPDATE validators SET floor_slot = value ->> 1
+FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_slot IS NULL
+"""
+
+_HIGH_WATERMARKS = "SELECT high_watermark_epoch, high_watermark_slot FROM network"
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationClaim:
+    """This validator is about to sign this vote."""
+
+    public_key: PublicKey
+    source_epoch: Epoch
+    target_epoch: Epoch
+    signing_root: Root
+
+
+@dataclass(frozen=True, slots=True)
+class BlockClaim:
+    """This validator is about to sign this proposal."""
+
+    public_key: PublicKey
+    slot: Slot
+    signing_root: Root
+
+
+@dataclass(slots=True)
+class AttestationFacts:
+    """What the batch's votes are judged by: neighbours on record, and votes accepted earlier in the batch."""
+
+    recorded: dict[AttestationClaim, VoteFacts]
+    unknown: VoteFacts
+    """For a validator of whom nothing is on record."""
+
+    accepted: dict[PublicKey, list[Vote]] = field(default_factory=dict)
+    first: dict[PublicKey, VoteFloor] = field(default_factory=dict)
+    """Floors that the batch's first votes set."""
+
+
+@dataclass(slots=True)
+class BlockFacts:
+    """What the batch's proposals are judged by."""
+
+    recorded: dict[BlockClaim, ProposalFacts]
+    unknown: ProposalFacts
+    accepted: dict[PublicKey, list[Proposal]] = field(default_factory=dict)
+    first: dict[PublicKey, Slot] = field(default_factory=dict)
+
+
+class AttestationLedger:
+    """Judges votes. Stateless: owned by the writer."""
+
+    claim_type = AttestationClaim
+
+    def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> AttestationFacts:
+        """The recorded neighbours of every vote, by one statement."""
+        high, _ = _high_watermarks(transaction)
+        high_watermark = None if high is None else Epoch(high)
+        unknown = VoteFacts(None, None, None, None, high_watermark)
+        asked = [(c.public_key.hex(), ordered(c.source_epoch), ordered(c.target_epoch)) for c in claims]
+        recorded = {}
+        for n, floor_source, floor_target, same, around, inside in _one_json(transaction, _LOAD_VOTES, asked):
+            floor = None
+            if floor_source is not None:
+                floor = VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target)))
+            recorded[claims[n]] = VoteFacts(_vote(same), _vote(around), _vote(inside), floor, high_watermark)
+        return AttestationFacts(recorded, unknown)
+
+    def judge(self, claim: AttestationClaim, facts: AttestationFacts) -> bool:
+        """See `rules.check_attestation`."""
+        known = facts.recorded.get(claim, facts.unknown)
+        earlier = facts.accepted.get(claim.public_key)
+        if earlier:
+            known = _with_earlier_votes(claim, known, earlier=earlier, first=facts.first.get(claim.public_key))
+        vote = Vote(claim.source_epoch, claim.target_epoch, claim.signing_root)
+        return check_attestation(vote, known) is Safe.NEW
+
+    def accept(self, claim: AttestationClaim, facts: AttestationFacts) -> None:
+        """Later votes of the batch are judged against this one too."""
+        known = facts.recorded.get(claim, facts.unknown)
+        if known.floor is None and claim.public_key not in facts.first:
+            facts.first[claim.public_key] = VoteFloor(claim.source_epoch, claim.target_epoch)
+        vote = Vote(claim.source_epoch, claim.target_epoch, claim.signing_root)
+        facts.accepted.setdefault(claim.public_key, []).append(vote)
+
+    def store(self, transaction: Transaction, facts: AttestationFacts) -> None:
+        """New votes; repeats were filtered by the writer. A validator's first vote is its floor."""
+        rows = [
+            (key.hex(), ordered(vote.source_epoch), ordered(vote.target_epoch), _hex(vote.signing_root))
+            for key, votes in facts.accepted.items()
+            for vote in votes
+        ]
+        floors = [
+            (key.hex(), ordered(floor.source_epoch), ordered(floor.target_epoch)) for key, floor in facts.first.items()
+        ]
+        if floors:
+            _keep_validators(transaction, facts.first)
+            transaction.run(_FIRST_VOTE_FLOORS, (_json(floors),))
+        if rows:
+            transaction.run(_STORE_VOTES, (_json(rows),))
+
+
+class BlockLedger:
+    """Judges proposals. Stateless: owned by the writer."""
+
+    claim_type = BlockClaim
+
+    def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> BlockFacts:
+        """The recorded neighbours of every proposal, by one statement."""
+        _, high = _high_watermarks(transaction)
+        high_watermark = None if high is None else Slot(high)
+        asked = [(c.public_key.hex(), ordered(c.slot)) for c in claims]
+        recorded = {}
+        for n, floor_slot, same in _one_json(transaction, _LOAD_PROPOSALS, asked):
+            floor = None if floor_slot is None else Slot(unordered(floor_slot))
+            proposal = None if same is None else Proposal(Slot(unordered(same[0])), _root(same[1]))
+            recorded[claims[n]] = ProposalFacts(proposal, floor, high_watermark)
+        return BlockFacts(recorded, ProposalFacts(None, None, high_watermark))
+
+    def judge(self, claim: BlockClaim, facts: BlockFacts) -> bool:
+        """See `rules.check_block`."""
+        known = facts.recorded.get(claim, facts.unknown)
+        earlier = facts.accepted.get(claim.public_key)
+        if earlier:
+            same = next((p for p in earlier if p.slot == claim.slot), known.same_slot)
+            floor = known.floor if known.floor is not None else facts.first.get(claim.public_key)
+            known = ProposalFacts(same, floor, known.high_watermark)
+        return check_block(Proposal(claim.slot, claim.signing_root), known) is Safe.NEW
+
+    def accept(self, claim: BlockClaim, facts: BlockFacts) -> None:
+        """Later proposals of the batch are judged against this one too."""
+        known = facts.recorded.get(claim, facts.unknown)
+        if known.floor is None and claim.public_key not in facts.first:
+            facts.first[claim.public_key] = claim.slot
+        facts.accepted.setdefault(claim.public_key, []).append(Proposal(claim.slot, claim.signing_root))
+
+    def store(self, transaction: Transaction, facts: BlockFacts) -> None:
+        """New proposals. A validator's first block is its floor."""
+        rows = [
+            (key.hex(), ordered(proposal.slot), _hex(proposal.signing_root))
+            for key, proposals in facts.accepted.items()
+            for proposal in proposals
+        ]
+        if facts.first:
+            _keep_validators(transaction, facts.first)
+            floors = [(key.hex(), ordered(slot)) for key, slot in facts.first.items()]
+            transaction.run(_FIRST_PROPOSAL_FLOORS, (_json(floors),))
+        if rows:
+            transaction.run(_STORE_PROPOSALS, (_json(rows),))
+
+
+def _with_earlier_votes(
+    claim: AttestationClaim, known: VoteFacts, *, earlier: list[Vote], first: VoteFloor | None
+) -> VoteFacts:
+    s, t = claim.source_epoch, claim.target_epoch
+    same = next((v for v in earlier if v.target_epoch == t), known.same_target)
+    around = next((v for v in earlier if v.source_epoch < s and v.target_epoch > t), known.surrounding)
+    inside = next((v for v in earlier if v.source_epoch > s and v.target_epoch < t), known.surrounded)
+    floor = known.floor if known.floor is not None else first
+    return VoteFacts(same, around, inside, floor, known.high_watermark)
+
+
+def _keep_validators(transaction: Transaction, keys: Iterable[PublicKey]) -> None:
+    transaction.run(_KEEP_VALIDATORS, (_json([key.hex() for key in keys]),))
+
+
+def _high_watermarks(transaction: Transaction) -> tuple[int | None, int | None]:
+    for epoch, slot in transaction.rows(_HIGH_WATERMARKS):
+        return (None if epoch is None else unordered(epoch), None if slot is None else unordered(slot))
+    return None, None
+
+
+def _one_json(transaction: Transaction, statement: str, asked: Sequence[Any]) -> list[Any]:
+    ((text,),) = transaction.rows(statement, (_json(asked),))
+    found: list[Any] = msgspec.json.decode(text)
+    return found
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _vote(row: tuple[int, int, str] | None) -> Vote | None:
+    if row is None:
+        return None
+    source, target, root = row
+    return Vote(Epoch(unordered(source)), Epoch(unordered(target)), _root(root))
+
+
+def _root(text: str | None) -> Root | None:
+    return Root(bytes.fromhex(text)) if text else None
+
+
+def _hex(root: Root | None) -> str | None:
+    return None if root is None else root.hex()
