@@ -1,4 +1,8 @@
-"""Where the time comes from: a value handed down from the edges, never read in the core."""
+"""Where the time comes from, and how far it may be trusted.
+
+The time is a value handed down from the edges, never read in the core. `state.py` says what is known of a
+clock's quality; `kernel.py` and `ntp.py` find it out; `sources.py` reads the `clock.source` setting.
+"""
 
 import time
 from typing import Protocol
