@@ -256,6 +256,12 @@ def test_the_offset_is_measured_and_limited_to_half_a_second(
     assert ("run a time service" in state.sentence) is not synchronised
 
 
+def test_the_limit_can_be_set(server: Callable[[Callable[[bytes], bytes]], NtpClock]) -> None:
+    port = server(lambda question: answer_to(question, ahead_seconds=0.8))._port
+    assert parse_clock_source(f"ntp:127.0.0.1:{port}", limit_seconds=1.0).measure().synchronised
+    assert not parse_clock_source(f"ntp:127.0.0.1:{port}", limit_seconds=0.7).measure().synchronised
+
+
 def test_an_error_of_the_server_itself_counts_against_the_limit(
     server: Callable[[Callable[[bytes], bytes]], NtpClock],
 ) -> None:

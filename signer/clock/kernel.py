@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import ClassVar
 
-from signer.clock.state import ClockState
+from signer.clock.state import LIMIT_SECONDS, ClockState
 
 STA_UNSYNC = 0x0040
 """Status bit: the clock is not synchronised (linux/timex.h)."""
@@ -21,9 +21,9 @@ STA_NANO = 0x2000
 TIME_ERROR = 5
 """Return value: the clock is not synchronised (linux/timex.h)."""
 
-MAXIMUM_ERROR_SECONDS = 2.0
-"""The largest `maxerror` of a clock that is still being steered. systemd-timesyncd sets it to 0 at each poll, at
-most 2,048 s apart, and the kernel adds 500 us each second between (MAXFREQ): 1.02 s. More means that it stopped."""
+STEERED_ERROR_SECONDS = 2.0
+"""The kernel's error bound grows while nobody steers; up to this it says nothing else. systemd-timesyncd sets
+`maxerror` to 0 at each poll, at most 2,048 s apart, and the kernel adds 500 us each second between (MAXFREQ): 1.02 s. More means that it stopped."""
 
 _REMEDY = "run a time service (chrony, systemd-timesyncd, ntpd), or set clock.source to ntp:HOST"
 
@@ -85,8 +85,11 @@ def ask_kernel() -> tuple[int, Timex]:
 class KernelClock:
     """Trusts whatever steers the kernel's clock, as far as the kernel knows of it."""
 
-    def __init__(self, ask: Callable[[], tuple[int, Timex]] = ask_kernel) -> None:
+    def __init__(
+        self, ask: Callable[[], tuple[int, Timex]] = ask_kernel, *, limit_seconds: float = LIMIT_SECONDS
+    ) -> None:
         self._ask = ask
+        self._limit_seconds = max(limit_seconds, STEERED_ERROR_SECONDS)
 
     def measure(self) -> ClockState:
         """Synchronised when the kernel says so and its error bound is that of a clock that is being steered."""
@@ -94,16 +97,16 @@ class KernelClock:
             result, timex = self._ask()
         except (OSError, AttributeError) as error:
             return _unknown(f"the kernel cannot be asked about its clock ({error}); set clock.source to ntp:HOST")
-        return read_answer(result, timex)
+        return read_answer(result, timex, limit_seconds=self._limit_seconds)
 
 
-def read_answer(result: int, timex: Timex) -> ClockState:
+def read_answer(result: int, timex: Timex, *, limit_seconds: float = STEERED_ERROR_SECONDS) -> ClockState:
     """What an answer of adjtimex(2) means."""
     unit = 1e-9 if timex.status & STA_NANO else 1e-6
     error_seconds = timex.maxerror * 1e-6
     if result == TIME_ERROR or timex.status & STA_UNSYNC:
         synchronised, sentence = False, f"the kernel says that nothing synchronises its clock; {_REMEDY}"
-    elif error_seconds > MAXIMUM_ERROR_SECONDS:
+    elif error_seconds > limit_seconds:
         synchronised = False
         sentence = f"the kernel's clock may be {error_seconds:.3f} s wrong: its time service has stopped; {_REMEDY}"
     else:

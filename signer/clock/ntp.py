@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from signer.clock.state import ClockState
+from signer.clock.state import LIMIT_SECONDS, ClockState
 
 NTP_PORT = 123
 """UDP port of the service (RFC 4330, section 4)."""
@@ -25,10 +25,6 @@ UNIX_EPOCH_IN_NTP_SECONDS = 2_208_988_800
 
 ERA_SECONDS = 2**32
 """Seconds of one era: the next begins in February 2036 (RFC 4330, section 3)."""
-
-LIMIT_SECONDS = 0.5
-"""Offset and error together of a clock that is good enough: an attestation is due 4 s into its 12 s slot, and what is
-left must hold the network and the signature."""
 
 TIMEOUT_SECONDS = 1.0
 """How long one question waits for its answer."""
@@ -69,15 +65,22 @@ class NtpClock:
     """Trusts one NTP server."""
 
     def __init__(
-        self, host: str, *, port: int = NTP_PORT, source: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        host: str,
+        *,
+        port: int = NTP_PORT,
+        source: str | None = None,
+        limit_seconds: float = LIMIT_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._host = host
         self._port = port
         self._source = source or f"ntp:{host}:{port}"
+        self._limit_seconds = limit_seconds
         self._timeout_seconds = timeout_seconds
 
     def measure(self) -> ClockState:
-        """Synchronised when the server vouches that this clock is within `LIMIT_SECONDS`."""
+        """Synchronised when the server vouches that this clock is within the limit."""
         try:
             addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:  # UnicodeError: a label of more than 63 characters
@@ -110,13 +113,13 @@ class NtpClock:
 
     def _judge(self, answer: NtpAnswer) -> ClockState:
         worst = abs(answer.offset_seconds) + answer.error_seconds
-        synchronised = worst <= LIMIT_SECONDS
+        synchronised = worst <= self._limit_seconds
         sentence = (
             f"{self._source} (stratum {answer.stratum}) says this clock is {answer.offset_seconds:+.6f} s off,"
             f" give or take {answer.error_seconds:.6f} s"
         )
         if not synchronised:
-            sentence += f"; the limit is {LIMIT_SECONDS} s: run a time service (chrony, systemd-timesyncd, ntpd)"
+            sentence += f"; the limit is {self._limit_seconds} s: run a time service (chrony, systemd-timesyncd, ntpd)"
         return ClockState(
             synchronised=synchronised,
             offset_seconds=answer.offset_seconds,

@@ -4,7 +4,7 @@ import re
 
 from signer.clock.kernel import KernelClock
 from signer.clock.ntp import NTP_PORT, NtpClock
-from signer.clock.state import ClockSource, ClockState
+from signer.clock.state import LIMIT_SECONDS, ClockSource, ClockState
 
 SPELLINGS = "kernel, ntp:HOST, ntp:HOST:PORT, ntp:[IPV6]:PORT or trusted"
 """What the setting may say."""
@@ -27,18 +27,18 @@ class TrustedClock:
         )
 
 
-def parse_clock_source(setting: str) -> ClockSource:
-    """The source that a setting names.
+def parse_clock_source(setting: str, *, limit_seconds: float = LIMIT_SECONDS) -> ClockSource:
+    """The source that a setting names; a clock that may be further off than `limit_seconds` is not synchronised.
 
     Raises:
         ValueError: the setting is none of `SPELLINGS`; the message says so.
     """
     if setting == "kernel":
-        return KernelClock()
+        return KernelClock(limit_seconds=limit_seconds)
     if setting == "trusted":
         return TrustedClock()
     match = _NTP.fullmatch(setting)
     port = int(match["port"] or NTP_PORT) if match else 0
     if match is None or not 0 < port < _PORT_LIMIT:
         raise ValueError(f"{setting!r} is no clock source; write {SPELLINGS}")
-    return NtpClock(match["ipv6"] or match["host"], port=port, source=setting)
+    return NtpClock(match["ipv6"] or match["host"], port=port, source=setting, limit_seconds=limit_seconds)

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+LIMIT_SECONDS = 0.5
+"""Offset and error together of a clock that is good enough, where nobody says otherwise: the consensus
+specification's MAXIMUM_GOSSIP_CLOCK_DISPARITY."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
