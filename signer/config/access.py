@@ -1,0 +1,147 @@
+"""The sections `security` and `policy`: who may ask, for what, and how a refusal looks."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from signer.auth.principal import Action
+from signer.config.setting import about
+from signer.units import PUBLIC_KEY_BYTES, PublicKey
+
+SHA256_BYTES = 32
+"""Length of a SHA-256 digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificateSettings:
+    """The client certificate that proves a principal; what is given must match."""
+
+    common_name: str | None = field(
+        default=None,
+        metadata=about(
+            "The common name in the certificate's subject. Enough alone where `server.tls.client_ca_file` vouches."
+        ),
+    )
+    sha256: bytes | None = field(
+        default=None,
+        metadata=about(
+            "The certificate's SHA-256 fingerprint, with or without colons, as `openssl x509 -fingerprint -sha256` "
+            "prints it.",
+            byte_count=SHA256_BYTES,
+        ),
+    )
+
+    @property
+    def given(self) -> bool:
+        """True when a certificate is described at all."""
+        return self.common_name is not None or self.sha256 is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalSettings:
+    """One caller known by name, its proofs and its grants."""
+
+    name: str = field(
+        metadata=about(
+            "The name in the log and the audit log, and the user name of basic authentication.",
+            pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+            pattern_text="1 to 64 letters, digits, dots, dashes or underscores",
+            required=True,
+        )
+    )
+    groups: tuple[str, ...] = field(
+        default=(), metadata=about("Names of the groups it belongs to: kept in the audit log and seen by policies.")
+    )
+    token_sha256: bytes | None = field(
+        default=None,
+        metadata=about(
+            "SHA-256 of its bearer token in hexadecimal, so that the token itself is in no file of ours.",
+            byte_count=SHA256_BYTES,
+            secret=True,
+        ),
+    )
+    token_file: Path | None = field(
+        default=None,
+        metadata=about("A file whose first line is its bearer token.", must_exist="file", private_file=True),
+    )
+    password_file: Path | None = field(
+        default=None,
+        metadata=about(
+            "A file whose first line is its password for basic authentication, for clients that take credentials only "
+            "in a URL.",
+            must_exist="file",
+            private_file=True,
+        ),
+    )
+    certificate: ClientCertificateSettings = field(
+        default_factory=ClientCertificateSettings, metadata=about("The client certificate that proves it.")
+    )
+    actions: tuple[Action, ...] = field(
+        default=(Action.KEYS_LIST, Action.SIGN_DUTY),
+        metadata=about("What it may do. The default is what a validator client needs and nothing more."),
+    )
+    keys: tuple[PublicKey, ...] | None = field(
+        default=None,
+        metadata=about(
+            "Public keys it may see and use; any other key is unknown to it.",
+            default_text="every key",
+            byte_count=PUBLIC_KEY_BYTES,
+        ),
+    )
+    duties: tuple[str, ...] | None = field(
+        default=None,
+        metadata=about(
+            "Signing types (`ATTESTATION`, `BLOCK_V2`, ...) it may have signed.",
+            default_text="every type",
+            pattern=r"[A-Z][A-Z0-9_]*",
+            pattern_text="a signing type in capitals, as the remote signing API writes it",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecuritySettings:
+    """Who may ask."""
+
+    require_authentication: bool = field(
+        default=False,
+        metadata=about(
+            "Refuses everyone who proves no principal. Off, because on loopback the machine's own users are the only "
+            "callers; `production` refuses to listen further without it or client certificates."
+        ),
+    )
+    principals: tuple[PrincipalSettings, ...] = field(
+        default=(),
+        metadata=about(
+            "The callers known by name. Each proves itself by bearer token, basic password or client certificate."
+        ),
+    )
+    extension_signing: bool = field(
+        default=False,
+        metadata=about(
+            "Serves Web3Signer's `ext/sign`, which signs bytes as they come: the one exception to signing only what we "
+            "hash. Marked in the audit log."
+        ),
+    )
+    minimum_secret_characters: int = field(
+        default=16,
+        metadata=about(
+            "`production` refuses a shorter bearer token, basic password or master password: a short one is guessed.",
+            unit="characters",
+            minimum=8,
+            maximum=1024,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """How refusals by the operator's own rules look."""
+
+    refusal_status: Literal[412, 403] = field(
+        default=412,
+        metadata=about(
+            "HTTP status of a policy's refusal on Web3Signer's routes. 412: every client takes it for a final no; 403 "
+            "tells it from slashing protection, where the client logs both alike."
+        ),
+    )

@@ -1,0 +1,126 @@
+"""The sections `network`, `clock` and `namespaces`: which chain, what time, whose keys."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from signer.config.setting import about
+from signer.units import ROOT_BYTES, UINT64_MAX, Root
+
+NetworkName = Literal["mainnet", "hoodi", "sepolia", "holesky", "gnosis", "chiado", "ephemery", "minimal"]
+
+UNFIXED_NETWORKS = frozenset({"ephemery", "minimal"})
+"""Built-in networks whose genesis is not fixed: each run has its own root and time."""
+
+NTP_PORT = 123
+"""RFC 5905, section 7.2."""
+
+CLOCK_SOURCE = r"kernel|trusted|ntp:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """The consensus network whose duties are signed, and no other's."""
+
+    name: NetworkName = field(
+        default="mainnet",
+        metadata=about(
+            "A built-in network. Mainnet, as in Web3Signer. `ephemery` and `minimal` need the genesis keys."
+        ),
+    )
+    config_file: Path | None = field(
+        default=None,
+        metadata=about(
+            "Any other network: its consensus `config.yaml`. Instead of `name`; needs `genesis_validators_root` and "
+            "`genesis_time`.",
+            must_exist="file",
+        ),
+    )
+    genesis_validators_root: Root | None = field(
+        default=None,
+        metadata=about(
+            "The network's root, pinned: duties of another chain are refused. Built-in networks with a fixed genesis "
+            "bring theirs.",
+            default_text="the built-in network's",
+            byte_count=ROOT_BYTES,
+        ),
+    )
+    genesis_time: int | None = field(
+        default=None,
+        metadata=about(
+            "The network's first second: slots are counted from here, and the far-future guard needs them.",
+            unit="seconds since the Unix epoch",
+            default_text="the built-in network's",
+            minimum=0,
+            maximum=UINT64_MAX,
+        ),
+    )
+    pin_first_seen: bool = field(
+        default=False,
+        metadata=about(
+            "Where no root is known, pins the one of the first request. Only in the presets `development` and `test`: "
+            "whoever asks first would choose the chain.",
+            default_text="`false`; `true` in the presets `development` and `test`",
+        ),
+    )
+
+    @property
+    def knows_genesis(self) -> bool:
+        """True when the network brings its own genesis root and time."""
+        return self.config_file is None and self.name not in UNFIXED_NETWORKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSettings:
+    """The wall clock and how far it is believed."""
+
+    source: str = field(
+        default="kernel",
+        metadata=about(
+            "Who vouches for the clock at start: `kernel` (its synchronisation state, kept by chrony or "
+            "systemd-timesyncd), `ntp:HOST` or `ntp:HOST:PORT` (asked directly), `trusted` (nobody is asked: where the "
+            "hypervisor keeps the time).",
+            default_text="`kernel`; `trusted` in the preset `test`",
+            pattern=CLOCK_SOURCE,
+            pattern_text="kernel, trusted, ntp:HOST or ntp:HOST:PORT",
+        ),
+    )
+    max_offset_seconds: float = field(
+        default=0.5,
+        metadata=about(
+            "The largest error of the clock with which `production` starts: the consensus specification's "
+            "MAXIMUM_GOSSIP_CLOCK_DISPARITY.",
+            unit="seconds",
+            minimum=0.001,
+            maximum=12,
+        ),
+    )
+    far_future_epochs: int | None = field(
+        default=1,
+        metadata=about(
+            "How far ahead of the clock a vote or a block may be. A signature far ahead would forbid every honest one "
+            "until then. `null` removes the guard, in the preset `test` alone.",
+            unit="epochs",
+            minimum=0,
+            maximum=UINT64_MAX,
+        ),
+    )
+
+    @property
+    def ntp_server(self) -> tuple[str, int] | None:
+        """Host and port of the NTP server to ask, or None for the other sources."""
+        match = re.fullmatch(CLOCK_SOURCE, self.source)
+        if match is None or match["host"] is None:
+            return None
+        return match["host"].strip("[]"), int(match["port"] or NTP_PORT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespacesSettings:
+    """Separate sets of keys."""
+
+    names: tuple[Literal["default"], ...] = field(
+        default=("default",),
+        metadata=about("The namespaces served. Every key is in `default`, the only one there is so far."),
+    )

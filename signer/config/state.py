@@ -1,0 +1,171 @@
+"""The sections that say where durable things are: `storage`, `keys`, `journal`, `audit`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from signer.config.setting import about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterKeySettings:
+    """What opens the sealed private keys."""
+
+    key_file: Path = field(
+        default=Path("master.key"),
+        metadata=about(
+            "The file with the master key, made by `holdfast init`, mode 0600. Beside the data it protects stolen "
+            "database copies; put it on another medium to protect the directory too.",
+            in_data_directory=True,
+            private_file=True,
+        ),
+    )
+    password_file: Path | None = field(
+        default=None,
+        metadata=about(
+            "A file whose first line is a password, from which Argon2id derives the master key. Instead of `key_file`.",
+            must_exist="file",
+            private_file=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """The data directory."""
+
+    data_directory: Path = field(
+        default=Path("/var/lib/holdfast"),
+        metadata=about(
+            "Database, audit log, sealed keys and admin socket: one directory, one signer, mode 0700. Absolute, so "
+            "that a start from another directory never finds an empty history.",
+            default_text="`/var/lib/holdfast`; `data` in the presets `development` and `test`",
+        ),
+    )
+    head_file: Path = field(
+        default=Path("head"),
+        metadata=about(
+            "The note of the newest commit, compared at start: an older database does not start. On another disk it "
+            "also notices a restored data directory.",
+            in_data_directory=True,
+        ),
+    )
+    master_key: MasterKeySettings = field(
+        default_factory=MasterKeySettings, metadata=about("What opens the sealed private keys.")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysSettings:
+    """Where private keys come from."""
+
+    config_directory: Path = field(
+        default=Path("keys"),
+        metadata=about(
+            "Web3Signer key configuration files (`*.yaml`, `*.yml`): its `--key-config-path`.",
+            must_exist="directory",
+            in_data_directory=True,
+        ),
+    )
+    keystores_directory: Path | None = field(
+        default=None,
+        metadata=about(
+            "A directory of EIP-2335 keystores (`*.json`) to load in bulk: its `--keystores-path`. Goes with "
+            "`passwords_directory` or `password_file`.",
+            must_exist="directory",
+        ),
+    )
+    passwords_directory: Path | None = field(
+        default=None,
+        metadata=about(
+            "For each bulk keystore a password file of the same name, ending in `.txt`.", must_exist="directory"
+        ),
+    )
+    password_file: Path | None = field(
+        default=None, metadata=about("One password for all bulk keystores.", must_exist="file", private_file=True)
+    )
+    strict: bool = field(
+        default=False,
+        metadata=about(
+            "Refuses to start when any key file cannot be loaded. Off, as in Web3Signer: one bad file must not stop "
+            "the duties of all other keys."
+        ),
+    )
+    load_workers: int | None = field(
+        default=None,
+        metadata=about(
+            "Processes that open keystores on the first load; each open keystore costs half a second of scrypt.",
+            unit="processes",
+            default_text="one for each core",
+            minimum=1,
+            maximum=256,
+        ),
+    )
+    max_config_file_bytes: int = field(
+        default=104_857_600,
+        metadata=about(
+            "The largest key configuration file read: Web3Signer's limit.", unit="bytes", minimum=1024, maximum=1024**3
+        ),
+    )
+    message_cache_entries: int = field(
+        default=4096,
+        metadata=about(
+            "Messages whose hash to the curve is kept: all validators of a slot sign the same ones, and the hash is "
+            "half of a signature. About 400 bytes each.",
+            unit="messages",
+            minimum=16,
+            maximum=1_000_000,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """The database of decisions."""
+
+    url: Literal["sqlite"] = field(
+        default="sqlite",
+        metadata=about(
+            "The database: SQLite in the data directory. Durability is not a setting; see `sync_mode` below.",
+            secret=True,
+        ),
+    )
+    max_batch: int = field(
+        default=512,
+        metadata=about(
+            "Decisions that share one commit at most. More gain nothing: the disk is waited for once either way.",
+            unit="commands",
+            minimum=1,
+            maximum=4096,
+        ),
+    )
+    deadline_seconds: float = field(
+        default=2.0,
+        metadata=about(
+            "How long a decision may wait for its commit before the request fails closed. Below "
+            "`server.request_deadline_seconds`.",
+            unit="seconds",
+            minimum=0.05,
+            maximum=60,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """The log of every decision."""
+
+    keep_days: int = field(
+        default=30,
+        metadata=about(
+            "Age at which audit entries move from the database to the archive. They are never deleted: 10,000 "
+            "validators write about 1 GB a day.",
+            unit="days",
+            minimum=1,
+            maximum=36500,
+        ),
+    )
+    archive_directory: Path = field(
+        default=Path("audit-archive"),
+        metadata=about("Where archived audit entries are written.", in_data_directory=True),
+    )
