@@ -1,0 +1,82 @@
+"""When a duty is for: what the far-future guard compares with the wall clock."""
+
+from dataclasses import dataclass
+
+from signer.eth2.duties import (
+    AggregateAndProofDuty,
+    AggregationSlotDuty,
+    AttestationDuty,
+    BlockDuty,
+    BlsToExecutionChangeDuty,
+    BuilderRequestAuthDuty,
+    DepositDuty,
+    Duty,
+    ExecutionPayloadBidDuty,
+    ExecutionPayloadEnvelopeDuty,
+    InclusionListDuty,
+    PayloadAttestationDuty,
+    ProposerPreferencesDuty,
+    RandaoRevealDuty,
+    SyncCommitteeContributionDuty,
+    SyncCommitteeMessageDuty,
+    SyncCommitteeSelectionProofDuty,
+    ValidatorRegistrationDuty,
+    VoluntaryExitDuty,
+)
+from signer.units import Epoch, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class AtSlot:
+    """A duty's slot, and the field it stands in."""
+
+    field: str
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class AtEpoch:
+    """A duty's epoch, and the field it stands in."""
+
+    field: str
+    epoch: Epoch
+
+
+Moment = AtSlot | AtEpoch
+
+
+def moments(duty: Duty) -> tuple[Moment, ...]:
+    """The slots and epochs of a duty that must not lie far ahead of the clock; empty for duties that have none.
+
+    Exits, deposits, registrations and changes of credentials are signed for any time. Sync committee selection
+    proofs are exempt: Lighthouse computes them two epochs ahead, and an early one endangers nothing.
+    """
+    match duty:
+        case AttestationDuty():
+            return AtEpoch("attestation.target.epoch", duty.target_epoch), AtSlot("attestation.slot", duty.slot)
+        case AggregateAndProofDuty(vote=vote):
+            return AtEpoch("aggregate.data.target.epoch", vote.target_epoch), AtSlot("aggregate.data.slot", vote.slot)
+        case RandaoRevealDuty():
+            return (AtEpoch("randao_reveal.epoch", duty.epoch),)
+        case ProposerPreferencesDuty():
+            return (AtSlot("proposer_preferences.proposal_slot", duty.proposal_slot),)
+        case (
+            BlockDuty()
+            | AggregationSlotDuty()
+            | SyncCommitteeMessageDuty()
+            | SyncCommitteeContributionDuty()
+            | ExecutionPayloadBidDuty()
+            | ExecutionPayloadEnvelopeDuty()
+            | PayloadAttestationDuty()
+            | BuilderRequestAuthDuty()
+            | InclusionListDuty()
+        ):
+            return (AtSlot("slot", duty.slot),)
+        case (
+            DepositDuty()
+            | VoluntaryExitDuty()
+            | ValidatorRegistrationDuty()
+            | BlsToExecutionChangeDuty()
+            | SyncCommitteeSelectionProofDuty()
+        ):
+            return ()
