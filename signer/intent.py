@@ -1,6 +1,7 @@
 """What a caller wants done with a key, fully decoded: all that operations accept."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from signer.eth2.duties import Duty
 from signer.eth2.forks import ForkInfo
@@ -25,6 +26,7 @@ class SignExtension:
     """Sign the raw bytes of a PROOF_OF_VALIDATION body (Web3Signer's `ext/sign`): the one named exception
     to signing only what we hash. Off unless configured; marked in the audit log."""
 
+    duty_type: ClassVar[str] = "PROOF_OF_VALIDATION"
     public_key: PublicKey
     payload: bytes
     platform: str

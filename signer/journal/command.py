@@ -1,5 +1,7 @@
 """What one caller wants made durable: claims, and the audit entry that tells of them."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,3 +45,19 @@ class Receipt:
     repeat: bool
     audit_index: int
     """The position of its entry in the audit log, from 0."""
+
+
+class Journal(Protocol):
+    """Where commands are made durable: the writer in this process, or a relay to it.
+
+    Durable when an awaited future returns. May be called in parallel. Does not retry.
+    """
+
+    def commit(self, command: Command) -> "asyncio.Future[Receipt]":
+        """A future of the receipt. It raises RefusalError (the refusal is on record), JournalDownError (nothing is),
+        or OutcomeUnknownError (nobody can say yet)."""
+        ...
+
+    def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":
+        """The same for many, in order, in as few commits as the batch size allows."""
+        ...

@@ -22,6 +22,7 @@ from signer.slashing.rules import (
     check_attestation,
     check_block,
 )
+from signer.slashing.watermarks import read_watermarks
 from signer.units import Epoch, PublicKey, Root, Slot
 
 _LOAD_VOTES = """
@@ -75,7 +76,6 @@ UPDATE validators SET floor_slot = value ->> 1
 FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_slot IS NULL
 """
 
-_HIGH_WATERMARKS = "SELECT high_watermark_epoch, high_watermark_slot FROM network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,9 @@ class AttestationFacts:
     unknown: VoteFacts
     """For a validator of whom nothing is on record."""
 
+    settled: set[PublicKey]
+    """Validators with a floor of their own on record."""
+
     accepted: dict[PublicKey, list[Vote]] = field(default_factory=dict)
     first: dict[PublicKey, VoteFloor] = field(default_factory=dict)
     """Floors that the batch's first votes set."""
@@ -116,6 +119,7 @@ class BlockFacts:
 
     recorded: dict[BlockClaim, ProposalFacts]
     unknown: ProposalFacts
+    settled: set[PublicKey]
     accepted: dict[PublicKey, list[Proposal]] = field(default_factory=dict)
     first: dict[PublicKey, Slot] = field(default_factory=dict)
 
@@ -127,17 +131,20 @@ class AttestationLedger:
 
     def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> AttestationFacts:
         """The recorded neighbours of every vote, by one statement."""
-        high, _ = _high_watermarks(transaction)
-        high_watermark = None if high is None else Epoch(high)
-        unknown = VoteFacts(None, None, None, None, high_watermark)
+        marks = read_watermarks(transaction)
+        everybody = None if marks.low_epoch is None else VoteFloor(marks.low_epoch, marks.low_epoch)
+        unknown = VoteFacts(None, None, None, everybody, marks.high_epoch)
         asked = [(c.public_key.hex(), ordered(c.source_epoch), ordered(c.target_epoch)) for c in claims]
         recorded = {}
+        settled = set()
         for n, floor_source, floor_target, same, around, inside in _one_json(transaction, _LOAD_VOTES, asked):
             floor = None
             if floor_source is not None:
                 floor = VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target)))
-            recorded[claims[n]] = VoteFacts(_vote(same), _vote(around), _vote(inside), floor, high_watermark)
-        return AttestationFacts(recorded, unknown)
+                settled.add(claims[n].public_key)
+            floor = _higher_floor(floor, everybody)
+            recorded[claims[n]] = VoteFacts(_vote(same), _vote(around), _vote(inside), floor, marks.high_epoch)
+        return AttestationFacts(recorded, unknown, settled)
 
     def judge(self, claim: AttestationClaim, facts: AttestationFacts) -> bool:
         """See `rules.check_attestation`."""
@@ -150,8 +157,7 @@ class AttestationLedger:
 
     def accept(self, claim: AttestationClaim, facts: AttestationFacts) -> None:
         """Later votes of the batch are judged against this one too."""
-        known = facts.recorded.get(claim, facts.unknown)
-        if known.floor is None and claim.public_key not in facts.first:
+        if claim.public_key not in facts.settled and claim.public_key not in facts.first:
             facts.first[claim.public_key] = VoteFloor(claim.source_epoch, claim.target_epoch)
         vote = Vote(claim.source_epoch, claim.target_epoch, claim.signing_root)
         facts.accepted.setdefault(claim.public_key, []).append(vote)
@@ -170,7 +176,7 @@ class AttestationLedger:
             _keep_validators(transaction, facts.first)
             transaction.run(_FIRST_VOTE_FLOORS, (_json(floors),))
         if rows:
-            transaction.run(_STORE_VOTES, (_json(rows),))
+            _store_all(transaction, _STORE_VOTES, rows)
 
 
 class BlockLedger:
@@ -180,15 +186,18 @@ class BlockLedger:
 
     def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> BlockFacts:
         """The recorded neighbours of every proposal, by one statement."""
-        _, high = _high_watermarks(transaction)
-        high_watermark = None if high is None else Slot(high)
+        marks = read_watermarks(transaction)
         asked = [(c.public_key.hex(), ordered(c.slot)) for c in claims]
         recorded = {}
+        settled = set()
         for n, floor_slot, same in _one_json(transaction, _LOAD_PROPOSALS, asked):
-            floor = None if floor_slot is None else Slot(unordered(floor_slot))
+            floor = marks.low_slot
+            if floor_slot is not None:
+                floor = Slot(max(unordered(floor_slot), floor or 0))
+                settled.add(claims[n].public_key)
             proposal = None if same is None else Proposal(Slot(unordered(same[0])), _root(same[1]))
-            recorded[claims[n]] = ProposalFacts(proposal, floor, high_watermark)
-        return BlockFacts(recorded, ProposalFacts(None, None, high_watermark))
+            recorded[claims[n]] = ProposalFacts(proposal, floor, marks.high_slot)
+        return BlockFacts(recorded, ProposalFacts(None, marks.low_slot, marks.high_slot), settled)
 
     def judge(self, claim: BlockClaim, facts: BlockFacts) -> bool:
         """See `rules.check_block`."""
@@ -202,8 +211,7 @@ class BlockLedger:
 
     def accept(self, claim: BlockClaim, facts: BlockFacts) -> None:
         """Later proposals of the batch are judged against this one too."""
-        known = facts.recorded.get(claim, facts.unknown)
-        if known.floor is None and claim.public_key not in facts.first:
+        if claim.public_key not in facts.settled and claim.public_key not in facts.first:
             facts.first[claim.public_key] = claim.slot
         facts.accepted.setdefault(claim.public_key, []).append(Proposal(claim.slot, claim.signing_root))
 
@@ -219,7 +227,7 @@ class BlockLedger:
             floors = [(key.hex(), ordered(slot)) for key, slot in facts.first.items()]
             transaction.run(_FIRST_PROPOSAL_FLOORS, (_json(floors),))
         if rows:
-            transaction.run(_STORE_PROPOSALS, (_json(rows),))
+            _store_all(transaction, _STORE_PROPOSALS, rows)
 
 
 def _with_earlier_votes(
@@ -233,14 +241,25 @@ def _with_earlier_votes(
     return VoteFacts(same, around, inside, floor, known.high_watermark)
 
 
+def _higher_floor(own: VoteFloor | None, everybody: VoteFloor | None) -> VoteFloor | None:
+    if own is None or everybody is None:
+        return own or everybody
+    return VoteFloor(
+        max(own.source_epoch, everybody.source_epoch),
+        max(own.target_epoch, everybody.target_epoch),
+    )
+
+
 def _keep_validators(transaction: Transaction, keys: Iterable[PublicKey]) -> None:
     transaction.run(_KEEP_VALIDATORS, (_json([key.hex() for key in keys]),))
 
 
-def _high_watermarks(transaction: Transaction) -> tuple[int | None, int | None]:
-    for epoch, slot in transaction.rows(_HIGH_WATERMARKS):
-        return (None if epoch is None else unordered(epoch), None if slot is None else unordered(slot))
-    return None, None
+def _store_all(transaction: Transaction, statement: str, rows: Sequence[Any]) -> None:
+    transaction.run(statement, (_json(rows),))
+    ((stored,),) = transaction.rows("SELECT changes()")
+    if stored != len(rows):
+        # Not an expected error: it stops the journal before anything of this batch is signed.
+        raise RuntimeError(f"{stored} of {len(rows)} records were stored")
 
 
 def _one_json(transaction: Transaction, statement: str, asked: Sequence[Any]) -> list[Any]:

@@ -101,7 +101,9 @@ def check_attestation(vote: Vote, facts: VoteFacts) -> Safe:
         # Condition 4: with history below the floor unknown, a lower source might surround it.
         raise BelowFloorError(field="source_epoch", requested=vote.source_epoch, floor=facts.floor.source_epoch)
     if facts.same_target is not None:
-        if _same(facts.same_target.signing_root, vote.signing_root):
+        same_source = facts.same_target.source_epoch == vote.source_epoch
+        if same_source and _same(facts.same_target.signing_root, vote.signing_root):
+            # The root binds the source already; a record that says otherwise was not made by us.
             return Safe.REPEAT
         raise DoubleVoteError(vote=vote, recorded=facts.same_target)
     if facts.surrounding is not None:

@@ -7,10 +7,19 @@ CREATE TABLE identity (
 
 CREATE TABLE network (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    genesis_validators_root BLOB NOT NULL CHECK (length(genesis_validators_root) = 32),
-    high_watermark_epoch INTEGER,
-    high_watermark_slot INTEGER
+    genesis_validators_root BLOB NOT NULL CHECK (length(genesis_validators_root) = 32)
 ) STRICT;
+
+-- For every validator, known or not. Low: nothing at or below is signed (an accepted restore). High: nothing at or above.
+CREATE TABLE watermarks (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    low_epoch INTEGER,
+    low_slot INTEGER,
+    high_epoch INTEGER,
+    high_slot INTEGER
+) STRICT;
+
+INSERT INTO watermarks (id) VALUES (1);
 
 -- A floor is the least vote or block still on record; below it nothing is signed (EIP-3076, conditions 2, 4, 5).
 CREATE TABLE validators (
@@ -36,6 +45,13 @@ CREATE TABLE signed_blocks (
     signing_root BLOB CHECK (signing_root IS NULL OR length(signing_root) = 32),
     PRIMARY KEY (validator_id, slot)
 ) STRICT, WITHOUT ROWID;
+
+-- Where the audit log in this database begins: entries before it were archived.
+CREATE TABLE audit_start (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    size INTEGER NOT NULL CHECK (size >= 0),
+    head BLOB NOT NULL CHECK (length(head) = 32)
+) STRICT;
 
 -- One row for each commit: its entries back to back, each behind a two-byte length, and the chain's head after them.
 CREATE TABLE audit_batches (

@@ -1,0 +1,149 @@
+"""The ordered list of checks that every use of a key walks.
+
+    who asks          authenticated by the edge before the body was read (401)
+    what exactly      the signing root, computed by us from the decoded object (400 when the caller's differs)
+    which key         loaded, and visible to this caller (404, the same answer for both)
+    may they          the principal's actions, keys and duty types (403)
+    which chain       genesis_validators_root is the pinned one (412)
+    when              not further ahead of the clock than the guard allows (412)
+    on record         the slashing ledger, inside the commit (412)
+
+Rule 1: the order is the order of this file; there is no second road and no switch around a check.
+Rule 2: everything here fails closed. What can change between here and the commit is judged again by a ledger.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from signer.auth.authorize import check_authorized, may_see
+from signer.auth.principal import Action, Caller
+from signer.clock import Clock
+from signer.errors import (
+    FarFutureError,
+    MalformedRequestError,
+    SigningRootMismatchError,
+    UnknownKeyError,
+    WrongNetworkError,
+)
+from signer.eth2.duties import AttestationDuty, BlockDuty, Duty
+from signer.eth2.networks import Network
+from signer.eth2.signing_root import signing_root, timing
+from signer.intent import SignDuty, SignExtension
+from signer.keys.ring import Key, KeyRing
+from signer.slashing.ledger import AttestationClaim, BlockClaim
+from signer.slashing.network import NetworkClaim
+from signer.units import PublicKey, Root
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the gate let through, up to the commit."""
+
+    key: Key
+    signing_root: Root
+    claims: tuple[Any, ...]
+
+
+class Gate:
+    """One for the life of the process; its checks are pure but for the clock and the ring they read."""
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing,
+        network: Network,
+        pinned: Root | None,
+        clock: Clock,
+        far_future_epochs: int | None,
+    ) -> None:
+        self._ring = ring
+        self._network = network
+        self._pinned = pinned
+        self._clock = clock
+        self._far_future_epochs = far_future_epochs
+
+    @property
+    def pinned(self) -> Root | None:
+        """The genesis_validators_root that duties must be for; None until the first is on record."""
+        return self._pinned
+
+    def pin(self, root: Root) -> None:
+        """A NetworkClaim is durable: from now on every duty is compared with it."""
+        self._pinned = root
+
+    def identify(self, intent: SignDuty, caller: Caller) -> tuple[Key, Root]:
+        """What exactly, with which key: the checks whose failure is not a decision about a key.
+
+        Raises:
+            MalformedRequestError, SigningRootMismatchError, UnknownKeyError.
+        """
+        root = signing_root(intent.duty, intent.fork_info, self._network)
+        if intent.claimed_root is not None and intent.claimed_root != root:
+            raise SigningRootMismatchError(claimed=intent.claimed_root, computed=root)
+        return self.find_key(intent.public_key, caller), root
+
+    def find_key(self, public_key: PublicKey, caller: Caller) -> Key:
+        """The loaded key.
+
+        Raises:
+            UnknownKeyError: not loaded, or not this caller's to see.
+        """
+        key = self._ring.find(public_key)
+        if key is None or not may_see(caller.principal, public_key):
+            raise UnknownKeyError("0x" + public_key.hex())
+        return key
+
+    def decide(self, intent: SignDuty, caller: Caller, *, key: Key, root: Root) -> Passed:
+        """May they, which chain, when: decisions, each of which is audited.
+
+        Raises:
+            ForbiddenError, WrongNetworkError, FarFutureError.
+        """
+        check_authorized(caller.principal, Action.SIGN_DUTY, duty_type=intent.duty.type)
+        network_claims = self._check_network(intent)
+        self._check_time(intent.duty)
+        return Passed(key, root, network_claims + _slashing_claims(intent.public_key, intent.duty, root))
+
+    def decide_extension(self, intent: SignExtension, caller: Caller) -> None:
+        """May they have raw bytes signed.
+
+        Raises:
+            ForbiddenError.
+        """
+        check_authorized(caller.principal, Action.SIGN_EXTENSION, duty_type=intent.duty_type)
+
+    def _check_network(self, intent: SignDuty) -> tuple[NetworkClaim, ...]:
+        if intent.fork_info is None:
+            return ()
+        root = intent.fork_info.genesis_validators_root
+        if self._pinned is None:
+            return (NetworkClaim(root),)
+        if root != self._pinned:
+            raise WrongNetworkError(requested=root, pinned=self._pinned)
+        return ()
+
+    def _check_time(self, duty: Duty) -> None:
+        if self._far_future_epochs is None:
+            return
+        when = timing(duty)
+        if when is None:
+            return
+        current = self._network.epoch_at(self._clock.now())
+        if current is None:
+            raise MalformedRequestError(
+                "this signer does not know the network's genesis_time; set network.genesis_time"
+            )
+        limit = current + self._far_future_epochs
+        epoch = when.value if when.is_epoch else self._network.epoch_of(when.slot)
+        if epoch > limit:
+            raise FarFutureError(field=when.field, requested=when.value, limit=limit)
+
+
+def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any, ...]:
+    match duty:
+        case AttestationDuty():
+            return (AttestationClaim(public_key, duty.source_epoch, duty.target_epoch, root),)
+        case BlockDuty():
+            return (BlockClaim(public_key, duty.slot, root),)
+        case _:
+            return ()

@@ -1,0 +1,110 @@
+"""How each operation is told in the audit log."""
+
+from dataclasses import dataclass, field
+
+from signer.audit.entry import Entry, Flag, Kind, Outcome, encode_entry
+from signer.auth.principal import Caller
+from signer.errors import SignerError
+from signer.intent import SignExtension
+from signer.journal.command import Verdict
+
+_NO_REQUEST = b"\0" * 8
+
+
+@dataclass(frozen=True, slots=True)
+class DutyStory:
+    """One duty: allowed or refused by the writer's verdict, or refused before it (`refused_as`)."""
+
+    caller: Caller
+    public_key: bytes
+    duty: str
+    lower: int
+    upper: int
+    signing_root: bytes
+    time_ms: int
+    refused_as: SignerError | None = None
+
+    def entry(self, verdict: Verdict) -> bytes:
+        """See `Chronicle.entry`."""
+        error = self.refused_as or verdict.refusal
+        return encode_entry(
+            Entry(
+                Kind.DUTY,
+                Outcome.ALLOWED if error is None else Outcome.REFUSED,
+                self.time_ms,
+                self.caller.request_id,
+                self.caller.principal.name,
+                self.public_key,
+                self.duty,
+                self.lower,
+                self.upper,
+                self.signing_root,
+                "" if error is None else error.code,
+                "" if error is None else _note(error),
+                Flag.REPEAT if verdict.repeat else 0,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionStory:
+    """Raw bytes of a PROOF_OF_VALIDATION: marked blind."""
+
+    caller: Caller
+    intent: SignExtension
+    digest: bytes
+    time_ms: int
+    refused_as: SignerError | None = None
+
+    def entry(self, verdict: Verdict) -> bytes:
+        """See `Chronicle.entry`."""
+        error = self.refused_as or verdict.refusal
+        return encode_entry(
+            Entry(
+                Kind.EXTENSION,
+                Outcome.ALLOWED if error is None else Outcome.REFUSED,
+                self.time_ms,
+                self.caller.request_id,
+                self.caller.principal.name,
+                self.intent.public_key,
+                self.intent.duty_type,
+                self.intent.timestamp,
+                self.intent.timestamp,
+                self.digest,
+                "" if error is None else error.code,
+                self.intent.platform if error is None else _note(error),
+                Flag.BLIND,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoteStory:
+    """Something that happened to the service or by an operator's hand."""
+
+    kind: Kind
+    time_ms: int
+    note: str
+    principal: str = ""
+    request_id: bytes = field(default=_NO_REQUEST)
+    public_key: bytes = b""
+    code: str = ""
+
+    def entry(self, _verdict: Verdict) -> bytes:
+        """See `Chronicle.entry`."""
+        return encode_entry(
+            Entry(
+                self.kind,
+                Outcome.NOTED,
+                self.time_ms,
+                self.request_id,
+                self.principal,
+                self.public_key,
+                code=self.code,
+                note=self.note,
+            )
+        )
+
+
+def _note(error: SignerError) -> str:
+    return "; ".join(f"{name}={value}" for name, value in error.evidence.items())

@@ -1,0 +1,85 @@
+"""The chain this record belongs to: its genesis_validators_root, pinned once, never by trust in a production client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from signer.errors import ForeignDatabaseError, WrongNetworkError
+from signer.journal.ledger import Transaction
+from signer.units import Root
+
+_READ = "SELECT genesis_validators_root FROM network"
+_WRITE = "INSERT INTO network (id, genesis_validators_root) VALUES (1, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkClaim:
+    """The next duties are for this chain."""
+
+    genesis_validators_root: Root
+
+
+@dataclass(slots=True)
+class NetworkFacts:
+    """The pinned root, and whether this batch pins it."""
+
+    pinned: Root | None
+    is_new: bool = False
+
+
+class NetworkLedger:
+    """Pins the first root seen, where the configuration names none (`development` and `test` presets only)."""
+
+    claim_type = NetworkClaim
+
+    def load(self, transaction: Transaction, _claims: Sequence[NetworkClaim]) -> NetworkFacts:
+        """The root on record."""
+        return NetworkFacts(recorded_network(transaction))
+
+    def judge(self, claim: NetworkClaim, facts: NetworkFacts) -> bool:
+        """Raises WrongNetworkError for any root but the pinned one."""
+        if facts.pinned is None:
+            return True
+        if facts.pinned != claim.genesis_validators_root:
+            raise WrongNetworkError(requested=claim.genesis_validators_root, pinned=facts.pinned)
+        return False
+
+    def accept(self, claim: NetworkClaim, facts: NetworkFacts) -> None:
+        """The first root is the pinned one from here on."""
+        facts.pinned = claim.genesis_validators_root
+        facts.is_new = True
+
+    def store(self, transaction: Transaction, facts: NetworkFacts) -> None:
+        """The pin, if this batch made it."""
+        if facts.is_new:
+            transaction.run(_WRITE, (facts.pinned,))
+
+
+def recorded_network(transaction: Transaction) -> Root | None:
+    """The genesis_validators_root this record is for, or None where nothing pinned it yet."""
+    for (root,) in transaction.rows(_READ):
+        return Root(bytes(root))
+    return None
+
+
+def bind_network(transaction: Transaction, root: Root | None) -> Root | None:
+    """At start: the configured root must be the recorded one; the first is recorded. What is pinned now.
+
+    Raises:
+        ForeignDatabaseError: the record belongs to another chain.
+    """
+    recorded = recorded_network(transaction)
+    if root is None:
+        return recorded
+    if recorded is None:
+        transaction.run(_WRITE, (root,))
+        return root
+    if recorded != root:
+        raise ForeignDatabaseError(
+            "the database holds the record of another network",
+            remedy="correct network.name (or genesis_validators_root), or use that network's own data directory",
+            evidence={
+                "database_genesis_validators_root": "0x" + recorded.hex(),
+                "configured_genesis_validators_root": "0x" + root.hex(),
+            },
+        )
+    return recorded
