@@ -10,7 +10,7 @@ def may_see(principal: Principal, public_key: PublicKey) -> bool:
     return principal.keys is None or public_key in principal.keys
 
 
-def check(
+def check_authorized(
     principal: Principal, action: Action, *, public_key: PublicKey | None = None, duty_type: str | None = None
 ) -> None:
     """Raises ForbiddenError, naming what is missing: the action, the key, or the duty type."""

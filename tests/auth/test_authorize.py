@@ -2,7 +2,7 @@
 
 import pytest
 
-from signer.auth.authorize import check, may_see
+from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Principal
 from signer.errors import ForbiddenError
 
@@ -30,10 +30,10 @@ WIDE = Principal("wide")
 )
 def test_only_what_was_granted_is_allowed(principal, action, details, allowed):
     if allowed:
-        check(principal, action, **details)
+        check_authorized(principal, action, **details)
     else:
         with pytest.raises(ForbiddenError) as caught:
-            check(principal, action, **details)
+            check_authorized(principal, action, **details)
         assert caught.value.evidence["principal"] == principal.name
 
 
