@@ -59,7 +59,7 @@ def check_anchor(anchor: Head | None, stored: Head, transaction: Transaction) ->
         )
     if anchor.size > stored.size:
         raise RolledBackError(
-            f"the database went back in time: it holds {stored.size} audit entries, the head file tells of {anchor.size}",
+            f"the database went back in time: it holds {stored.size} audit entries, its head file {anchor.size}",
             remedy=f"put the newest database back; {_ACCEPT}",
             evidence={"database_size": stored.size, "head_file_size": anchor.size},
         )

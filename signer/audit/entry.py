@@ -7,7 +7,7 @@ Layout, big endian, no padding:
     | lower 8 | upper 8          source and target epoch, or slot twice; 0 where there is none
     | signing root: length 1, bytes | code: length 1, ASCII | note: length 2, UTF-8
 
-Rule 1: an entry says `allowed`, never `signed`: it is durable before the key is used. A later failure is a second entry.
+Rule 1: an entry says `allowed`, never `signed`: it is durable before the key is used. A failure later is its own entry.
 Rule 2: fields are only ever added at the end, under a new version; a parser refuses what it does not know.
 """
 

@@ -20,14 +20,14 @@ from signer.auth.principal import Action, Caller
 from signer.clock import Clock
 from signer.errors import (
     FarFutureError,
-    MalformedRequestError,
     SigningRootMismatchError,
     UnknownKeyError,
     WrongNetworkError,
 )
 from signer.eth2.duties import AttestationDuty, BlockDuty, Duty
 from signer.eth2.networks import Network
-from signer.eth2.signing_root import signing_root, timing
+from signer.eth2.signing_root import signing_root
+from signer.eth2.timing import AtEpoch, moments
 from signer.intent import SignDuty, SignExtension
 from signer.keys.ring import Key, KeyRing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
@@ -125,18 +125,17 @@ class Gate:
     def _check_time(self, duty: Duty) -> None:
         if self._far_future_epochs is None:
             return
-        when = timing(duty)
-        if when is None:
-            return
-        current = self._network.epoch_at(self._clock.now())
-        if current is None:
-            raise MalformedRequestError(
-                "this signer does not know the network's genesis_time; set network.genesis_time"
-            )
-        limit = current + self._far_future_epochs
-        epoch = when.value if when.is_epoch else self._network.epoch_of(when.slot)
-        if epoch > limit:
-            raise FarFutureError(field=when.field, requested=when.value, limit=limit)
+        now = self._network.epoch_at(self._clock.now())
+        if now is None:
+            raise FarFutureError(field="genesis_time", requested=0, limit=0)
+        limit = now + self._far_future_epochs
+        for moment in moments(duty):
+            if isinstance(moment, AtEpoch):
+                epoch, value = moment.epoch, int(moment.epoch)
+            else:
+                epoch, value = self._network.epoch_of(moment.slot), int(moment.slot)
+            if epoch > limit:
+                raise FarFutureError(field=moment.field, requested=value, limit=limit)
 
 
 def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any, ...]:
@@ -147,3 +146,13 @@ def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any
             return (BlockClaim(public_key, duty.slot, root),)
         case _:
             return ()
+
+
+def span(duty: Duty) -> tuple[int, int]:
+    """What the audit log remembers of when: source and target epoch of a vote, else the slot or epoch twice."""
+    if isinstance(duty, AttestationDuty):
+        return duty.source_epoch, duty.target_epoch
+    for moment in moments(duty):
+        value = moment.epoch if isinstance(moment, AtEpoch) else moment.slot
+        return value, value
+    return 0, 0

@@ -16,11 +16,10 @@ from signer.auth.principal import Caller
 from signer.backends.backend import Backend
 from signer.clock import Clock
 from signer.errors import DeadlineError, ForbiddenError, RefusalError, SignerError, SigningFailedError
-from signer.eth2.signing_root import timing
 from signer.events import DutyAnswered, Events, Outcome
 from signer.intent import SignDuty, SignExtension
 from signer.journal.command import Command, Journal, Receipt
-from signer.operations.gate import Gate, Passed
+from signer.operations.gate import Gate, Passed, span
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.slashing.network import NetworkClaim
 from signer.units import Root, Signature
@@ -197,14 +196,10 @@ class Signing:
             raise
 
     def _story(self, intent: SignDuty, caller: Caller, root: Root, refusal: SignerError | None) -> DutyStory:
-        duty = intent.duty
-        lower = upper = 0
-        if (when := timing(duty)) is not None:
-            lower = upper = when.value
-        source = getattr(duty, "source_epoch", None)
-        if source is not None:
-            lower = source
-        return DutyStory(caller, intent.public_key, duty.type, lower, upper, root, self._now_ms(), refusal)
+        lower, upper = span(intent.duty)
+        return DutyStory(
+            caller, intent.public_key, intent.duty.type, lower, upper, root, self._now_ms(), refused_as=refusal
+        )
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
