@@ -1,0 +1,53 @@
+"""Readers of block proposals: headers as they are, full phase0 and altair blocks reduced to their headers."""
+
+from signer.api.wire_fields import duty_object, fork, object_in, root_in, uint64_in, unreadable
+from signer.api.wire_json import JsonObject
+from signer.api.wire_ssz import read_ssz, ssz_root
+from signer.errors import MalformedRequestError
+from signer.eth2.containers import block_body_type
+from signer.eth2.duties import BlockDuty
+from signer.eth2.forks import Fork
+from signer.eth2.networks import Preset
+from signer.units import Root, Slot
+
+
+def read_block(request: JsonObject, preset: Preset) -> BlockDuty:
+    """A BLOCK request, deprecated: a full phase0 block (Prysm still sends it)."""
+    block, at = duty_object(request, "block")
+    return _full_block(block, at, fork_=Fork.PHASE0, preset=preset)
+
+
+def read_block_v2(request: JsonObject, preset: Preset) -> BlockDuty:
+    """A BLOCK_V2 request: a full block before Bellatrix, a header from then on; a header is taken at any fork."""
+    wrapper, name = duty_object(request, "beacon_block")
+    version = fork(wrapper.get("version"), name, "version")
+    if version <= Fork.ALTAIR and wrapper.get("block") is not None:
+        return _full_block(object_in(wrapper, "block", name), f"{name}.block", fork_=version, preset=preset)
+    if wrapper.get("block_header") is None:
+        wanted = "block_header" if version > Fork.ALTAIR else "block"
+        raise unreadable(None, f"{name}.{wanted}", f"the {wanted} of a {version.name} block, an object {{...}}")
+    header, at = object_in(wrapper, "block_header", name), f"{name}.block_header"
+    return _header(header, at, body_root=root_in(header, "body_root", at))
+
+
+def _full_block(block: JsonObject, at: str, *, fork_: Fork, preset: Preset) -> BlockDuty:
+    body = object_in(block, "body", at)
+    # A body's fork is seen by the fields it gained: signing less than what was sent would sign something else.
+    foreign = "sync_aggregate" if fork_ is Fork.PHASE0 else "execution_payload"
+    if body.get(foreign) is not None:
+        raise MalformedRequestError(
+            f"{at}.body has {foreign}: it is no {fork_.name} block; send BLOCK_V2 with its version",
+            path=f"{at}.body.{foreign}",
+        )
+    body_root = ssz_root(read_ssz(body, block_body_type(fork_, preset), f"{at}.body"))
+    return _header(block, at, body_root=body_root)
+
+
+def _header(block: JsonObject, at: str, *, body_root: Root) -> BlockDuty:
+    return BlockDuty(
+        slot=Slot(uint64_in(block, "slot", at)),
+        proposer_index=uint64_in(block, "proposer_index", at),
+        parent_root=root_in(block, "parent_root", at),
+        state_root=root_in(block, "state_root", at),
+        body_root=body_root,
+    )
