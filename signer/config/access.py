@@ -54,9 +54,11 @@ class PrincipalSettings:
     )
     token_sha256: bytes | None = field(
         default=None,
+        repr=False,
         metadata=about(
             "SHA-256 of its bearer token in hexadecimal, so that the token itself is in no file of ours.",
             byte_count=SHA256_BYTES,
+            optional_prefix="sha256$",
             secret=True,
         ),
     )
@@ -71,6 +73,15 @@ class PrincipalSettings:
             "in a URL.",
             must_exist="file",
             private_file=True,
+        ),
+    )
+    password_hash: str | None = field(
+        default=None,
+        repr=False,
+        metadata=about(
+            "Instead of `password_file`: its hash, as `scrypt$<n>$<r>$<p>$<salt hex>$<hash hex>` or, for a random "
+            "password, `sha256$<salt hex>$<hash hex>`.",
+            secret=True,
         ),
     )
     certificate: ClientCertificateSettings = field(

@@ -1,22 +1,15 @@
 """The sections `network`, `clock` and `namespaces`: which chain, what time, whose keys."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from signer.clock.sources import SPELLINGS
 from signer.config.setting import about
 from signer.units import ROOT_BYTES, UINT64_MAX, Root
 
 NetworkName = Literal["mainnet", "hoodi", "sepolia", "holesky", "gnosis", "chiado", "ephemery", "minimal"]
-
-UNFIXED_NETWORKS = frozenset({"ephemery", "minimal"})
-"""Built-in networks whose genesis is not fixed: each run has its own root and time."""
-
-NTP_PORT = 123
-"""RFC 5905, section 7.2."""
-
-CLOCK_SOURCE = r"kernel|trusted|ntp:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
+"""The networks of eth2/builtin_networks.py; a test compares them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +58,6 @@ class NetworkSettings:
         ),
     )
 
-    @property
-    def knows_genesis(self) -> bool:
-        """True when the network brings its own genesis root and time."""
-        return self.config_file is None and self.name not in UNFIXED_NETWORKS
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockSettings:
@@ -82,8 +70,8 @@ class ClockSettings:
             "systemd-timesyncd), `ntp:HOST` or `ntp:HOST:PORT` (asked directly), `trusted` (nobody is asked: where the "
             "hypervisor keeps the time).",
             default_text="`kernel`; `trusted` in the preset `test`",
-            pattern=CLOCK_SOURCE,
-            pattern_text="kernel, trusted, ntp:HOST or ntp:HOST:PORT",
+            pattern=r"\S+",
+            pattern_text=SPELLINGS,
         ),
     )
     max_offset_seconds: float = field(
@@ -106,14 +94,6 @@ class ClockSettings:
             maximum=UINT64_MAX,
         ),
     )
-
-    @property
-    def ntp_server(self) -> tuple[str, int] | None:
-        """Host and port of the NTP server to ask, or None for the other sources."""
-        match = re.fullmatch(CLOCK_SOURCE, self.source)
-        if match is None or match["host"] is None:
-            return None
-        return match["host"].strip("[]"), int(match["port"] or NTP_PORT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

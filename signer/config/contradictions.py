@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable
 from typing import get_args
 
+from signer.auth.credentials import parse_password_hash
+from signer.clock.sources import SPELLINGS, parse_clock_source
 from signer.config.access import PrincipalSettings
 from signer.config.sections import Config, Preset
 from signer.errors import ConfigError
+from signer.eth2.builtin_networks import find_network
 from signer.eth2.duties import Duty
 
 MAX_SOCKET_PATH_BYTES = 107
@@ -134,6 +137,25 @@ def _check_network(config: Config) -> None:
             "network.pin_first_seen is not for production: whoever asks first would choose the chain",
             remedy="set network.genesis_validators_root, or use the preset development or test",
         )
+    for name in ("genesis_validators_root", "genesis_time"):
+        _check_genesis(config, name)
+
+
+def _check_genesis(config: Config, name: str) -> None:
+    """A built-in network's genesis is known; another one belongs to another network."""
+    network, key = config.network, f"network.{name}"
+    builtin = None if network.config_file else find_network(network.name)
+    known, given = getattr(builtin, name, None), getattr(network, name)
+    if known is not None and given is not None and known != given:
+        raise _fault(
+            config,
+            key,
+            f"{key} is not that of {network.name}, {known if isinstance(known, int) else '0x' + known.hex()}",
+            remedy="leave it out, or name the other network's configuration in network.config_file",
+        )
+
+
+def _check_clock(config: Config) -> None:
     if config.clock.far_future_epochs is None and config.preset is not Preset.TEST:
         raise _fault(
             config,
@@ -141,6 +163,15 @@ def _check_network(config: Config) -> None:
             "the far-future guard can be removed in the preset test alone",
             remedy="set clock.far_future_epochs to the number of epochs you need",
         )
+    try:
+        parse_clock_source(config.clock.source, limit_seconds=config.clock.max_offset_seconds)
+    except ValueError:
+        raise _fault(
+            config,
+            "clock.source",
+            f"clock.source {config.clock.source!r} is no clock source",
+            remedy=f"write {SPELLINGS}",
+        ) from None
 
 
 def _check_keys(config: Config) -> None:
@@ -194,14 +225,15 @@ def _check_principals(config: Config) -> None:
 
 
 def _check_proofs(config: Config, principal: PrincipalSettings, key: str) -> None:
-    _not_both_of_principal(config, principal, key)
+    _one_of_each(config, principal, key)
     certificate = principal.certificate
-    if not (principal.token_sha256 or principal.token_file or principal.password_file or certificate.given):
+    proofs = (principal.token_sha256, principal.token_file, principal.password_hash, principal.password_file)
+    if not any(proofs) and not certificate.given:
         raise _fault(
             config,
             f"{key}.name",
             f"{key} ({principal.name}) has no proof: nobody could be it",
-            remedy="give it token_sha256, token_file, password_file or certificate",
+            remedy="give it token_sha256, token_file, password_hash, password_file or certificate",
         )
     if certificate.given and not config.server.tls.demands_client_certificate:
         raise _fault(
@@ -212,14 +244,18 @@ def _check_proofs(config: Config, principal: PrincipalSettings, key: str) -> Non
         )
 
 
-def _not_both_of_principal(config: Config, principal: PrincipalSettings, key: str) -> None:
-    if principal.token_sha256 is not None and principal.token_file is not None:
-        raise _fault(
-            config,
-            f"{key}.token_file",
-            f"{key}.token_sha256 and {key}.token_file contradict each other: a principal has one token",
-            remedy="keep one of them",
-        )
+def _one_of_each(config: Config, principal: PrincipalSettings, key: str) -> None:
+    for one, other in (("token_sha256", "token_file"), ("password_hash", "password_file")):
+        if getattr(principal, one) is not None and getattr(principal, other) is not None:
+            raise _fault(
+                config,
+                f"{key}.{other}",
+                f"{key}.{one} and {key}.{other} contradict each other: a principal has one of a kind",
+                remedy="keep one of them",
+            )
+    if principal.password_hash is not None:
+        where = f"{key}.password_hash"
+        parse_password_hash(principal.password_hash, where=config.where(where), key=where)
 
 
 def _check_duties(config: Config, principal: PrincipalSettings, key: str) -> None:
@@ -249,6 +285,7 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_server,
     _check_storage,
     _check_network,
+    _check_clock,
     _check_keys,
     _check_logging,
     _check_principals,

@@ -186,9 +186,10 @@ def _read_path(tree: Scalar, rules: Setting, key: str) -> Path:
 
 def _read_bytes(tree: Scalar, rules: Setting, key: str) -> bytes:
     expected = expected_text(bytes, rules)
-    if not _HEXADECIMAL.fullmatch(tree.text) or tree.text.endswith(":"):
+    text = tree.text.removeprefix(rules.optional_prefix)
+    if not _HEXADECIMAL.fullmatch(text) or text.endswith(":"):
         raise wrong_value(tree, rules, key, expected=expected)
-    value = bytes.fromhex(tree.text.removeprefix("0x").replace(":", ""))
+    value = bytes.fromhex(text.removeprefix("0x").replace(":", ""))
     if len(value) != rules.byte_count:
         raise wrong_value(tree, rules, key, expected=expected)
     return value

@@ -103,7 +103,7 @@ class ServerSettings:
     workers: int = field(
         default=1,
         metadata=about(
-            "Processes that serve requests. 1: the main process alone, the simplest thing that works. More of them share "
+            "Processes that serve requests. 1: the main process alone, the simplest thing that works. More share "
             "the main process's journal.",
             unit="processes",
             minimum=1,
@@ -134,7 +134,7 @@ class ServerSettings:
         ),
     )
     keep_alive_seconds: int = field(
-        default=120,
+        default=180,
         metadata=about(
             "How long an idle connection stays open. Go's clients keep theirs for 90 seconds, and a server that hangs "
             "up first resets a duty on its way; so less than 120 is refused.",
@@ -146,7 +146,7 @@ class ServerSettings:
     max_connections: int = field(
         default=4096,
         metadata=about(
-            "Connections open at once; the next ones wait. Prysm opens one for each validator of a slot.",
+            "Connections open at once; one more is closed. Prysm opens one for each attestation of a burst.",
             unit="connections",
             minimum=16,
             maximum=1_000_000,
@@ -162,21 +162,39 @@ class ServerSettings:
         ),
     )
     max_sign_body_bytes: int = field(
-        default=16 * 1024 * 1024,
+        default=16 * 2**20,
         metadata=about(
             "The largest body a sign route reads: full Altair blocks, Gloas envelopes and batches are large.",
             unit="bytes",
             minimum=65536,
-            maximum=1024**3,
+            maximum=2**30,
         ),
     )
     max_body_bytes: int = field(
-        default=1024 * 1024,
+        default=64 * 2**10,
         metadata=about(
             "The largest body any other route reads: they need little, and memory is the cheapest thing to attack.",
             unit="bytes",
             minimum=1024,
-            maximum=1024**3,
+            maximum=2**30,
+        ),
+    )
+    max_import_body_bytes: int = field(
+        default=2**30,
+        metadata=about(
+            "The largest slashing-protection file that is imported; it goes to the disk, not into memory.",
+            unit="bytes",
+            minimum=65536,
+            maximum=2**40,
+        ),
+    )
+    body_timeout_seconds: float = field(
+        default=30.0,
+        metadata=about(
+            "How long a whole body may take to arrive: who sends a byte a minute holds no connection for long.",
+            unit="seconds",
+            minimum=1,
+            maximum=3600,
         ),
     )
     request_deadline_seconds: float = field(
@@ -193,6 +211,13 @@ class ServerSettings:
         default=5.0,
         metadata=about(
             "How long requests under way may finish after the order to stop.", unit="seconds", minimum=0, maximum=300
+        ),
+    )
+    admin_over_network: bool = field(
+        default=False,
+        metadata=about(
+            "Serves the routes of `holdfast` commands to named principals on this listener too. Off: the admin socket "
+            "is enough for commands on this machine."
         ),
     )
     access_log: bool = field(

@@ -32,6 +32,9 @@ class Setting:
     byte_count: int | None = None
     """The exact length of a hexadecimal value."""
 
+    optional_prefix: str = ""
+    """What may stand before a hexadecimal value to name its kind."""
+
     must_exist: Literal["", "file", "directory"] = ""
     """What must be there when the operator names it."""
 

@@ -101,12 +101,6 @@ class KeysSettings:
             maximum=256,
         ),
     )
-    max_config_file_bytes: int = field(
-        default=104_857_600,
-        metadata=about(
-            "The largest key configuration file read: Web3Signer's limit.", unit="bytes", minimum=1024, maximum=1024**3
-        ),
-    )
     message_cache_entries: int = field(
         default=4096,
         metadata=about(

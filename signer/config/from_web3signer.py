@@ -1,0 +1,191 @@
+"""Turn Web3Signer's configuration, a YAML file and its variables, into ours, and say what could not be carried over."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from signer.config.building import build_config
+from signer.config.contradictions import check_contradictions
+from signer.config.production import find_faults_on_paper
+from signer.config.sections import Config
+from signer.config.setting import leaves
+from signer.config.show import quoted
+from signer.config.tree import Listing, Origin, Scalar, Tree, nested, overlay, parse_yaml
+from signer.config.tree import Mapping as TreeMapping
+from signer.config.web3signer_options import (
+    Agree,
+    Carry,
+    Drop,
+    Option,
+    find_option,
+    find_option_of_variable,
+)
+
+VARIABLE_PREFIX = "WEB3SIGNER_"
+
+_NOWHERE = Origin("Web3Signer's configuration", Path("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class NotCarried:
+    """One option that has no place in our file."""
+
+    option: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Our file, and what it does not say."""
+
+    yaml_text: str
+    not_carried: tuple[NotCarried, ...]
+    remarks: tuple[str, ...]
+    """What was carried over and is different, and what must be added before `production` starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One option as its operator wrote it."""
+
+    option: Option | None
+    name: str
+    words: tuple[str, ...]
+    origin: Origin
+
+
+@dataclass(slots=True)
+class _Converted:
+    """What is gathered during one conversion."""
+
+    lines: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Our key: its value as YAML, and the option it came from."""
+
+    tree: TreeMapping = field(default_factory=lambda: TreeMapping({}, _NOWHERE))
+    not_carried: list[NotCarried] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def convert(text: str, environ: Mapping[str, str], *, name: str = "web3signer.yaml") -> Conversion:
+    """Our configuration for a Web3Signer file (`name` in messages) and its WEB3SIGNER_* variables, which win.
+
+    Values of options that are not carried over are never repeated: some are passwords.
+
+    Raises:
+        ConfigError: the file is not YAML, or says something that Web3Signer would refuse too.
+    """
+    converted = _Converted()
+    for given in _given(text, environ, name):
+        _convert_one(given, converted)
+    config = build_config(converted.tree, file=None)
+    check_contradictions(config)
+    converted.remarks.extend(f"{fault.sentence}: {fault.remedy}" for fault in find_faults_on_paper(config))
+    _remark_paths(converted)
+    return Conversion(_render(converted), tuple(converted.not_carried), tuple(converted.remarks))
+
+
+def _given(text: str, environ: Mapping[str, str], name: str) -> Iterator[_Given]:
+    """What was given, each option once: a variable stands for the file's line."""
+    found: dict[str, _Given] = {}
+    for key, tree in _flat(parse_yaml(text, name=name, directory=Path("/"))):
+        option = find_option(key)
+        found[option.name if option else key] = _Given(option, key, _words(tree), tree.origin)
+    for variable in sorted(environ):
+        if variable.startswith(VARIABLE_PREFIX):
+            option = find_option_of_variable(variable)
+            origin = Origin(f"environment {variable}", Path("/"))
+            words = _words(Scalar(environ[variable], "raw", origin))
+            found[option.name if option else variable] = _Given(
+                option, option.name if option else variable, words, origin
+            )
+    yield from found.values()
+
+
+def _flat(tree: TreeMapping, prefix: str = "") -> Iterator[tuple[str, Tree]]:
+    """Dotted names; a nested mapping (`eth2:` and options below it) means the same as dotted keys."""
+    for name, each in tree.entries.items():
+        if isinstance(each, TreeMapping):
+            yield from _flat(each, f"{prefix}{name}.")
+        else:
+            yield prefix + name, each
+
+
+def _words(tree: Tree) -> tuple[str, ...]:
+    match tree:
+        case Listing():
+            return tuple(word for each in tree.items for word in _words(each))
+        case Scalar():
+            return (tree.text,)
+        case TreeMapping():
+            return ()
+
+
+def _convert_one(given: _Given, converted: _Converted) -> None:
+    if given.option is None:
+        reason = "it is no option of Web3Signer that we know"
+        converted.not_carried.append(NotCarried(given.name, given.origin.where, reason))
+        return
+    match given.option.convert(given.words):
+        case Agree():
+            return
+        case Drop(reason):
+            converted.not_carried.append(NotCarried(given.name, given.origin.where, reason))
+        case Carry(keys, remark):
+            for key, value in keys:
+                _carry(key, value, given, converted)
+            if remark:
+                converted.remarks.append(f"{given.name}: {remark}")
+
+
+def _carry(key: str, value: str | tuple[str, ...], given: _Given, converted: _Converted) -> None:
+    tree: Tree
+    if isinstance(value, tuple):
+        tree = Listing(tuple(Scalar(each, "raw", given.origin) for each in value), given.origin)
+        text = "[" + ", ".join(quoted(each) for each in value) + "]"
+    else:
+        tree = Scalar(value, "raw", given.origin)
+        text = value if value.isdecimal() or value in {"true", "false"} else quoted(value)
+    converted.lines[key] = (text, given.name)
+    converted.tree = overlay(converted.tree, nested(key, tree))
+
+
+def _remark_paths(converted: _Converted) -> None:
+    named = {leaf.key for leaf in leaves(Config) if leaf.member.hint in {Path, Path | None}}
+    relative = [
+        key for key, (text, _) in converted.lines.items() if key in named and not text.strip('"').startswith("/")
+    ]
+    if relative:
+        converted.remarks.append(
+            f"{', '.join(relative)}: relative paths start at our configuration file, not at the working directory"
+        )
+    if "keys.config_directory" not in converted.lines:
+        converted.remarks.append(
+            "key-config-path is not given: Web3Signer reads its working directory, we read `keys` in the data "
+            "directory; set keys.config_directory if key files are elsewhere"
+        )
+
+
+def _render(converted: _Converted) -> str:
+    lines = ["# Holdfast's configuration, made from Web3Signer's. Every key: holdfast config reference"]
+    open_sections: tuple[str, ...] = ()
+    for leaf in leaves(Config):
+        if leaf.key not in converted.lines:
+            continue
+        *sections, name = leaf.key.split(".")
+        for depth, section in enumerate(sections):
+            if tuple(sections[: depth + 1]) != open_sections[: depth + 1]:
+                lines.append("  " * depth + section + ":")
+        open_sections = tuple(sections)
+        value, option = converted.lines[leaf.key]
+        lines.append("  " * len(sections) + f"{name}: {value}  # {option}")
+    lines.extend(
+        _comment(f"not carried over: {each.option} ({each.where}): {each.reason}") for each in converted.not_carried
+    )
+    lines.extend(_comment(f"note: {each}") for each in converted.remarks)
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    """One line, whatever line ends the text brings along."""
+    return "# " + " ".join(text.split())

@@ -1,0 +1,238 @@
+"""What the preset `production` refuses by the configuration alone: open listeners and readable secrets.
+
+Each check fails closed: a fault stops the start. Public test keys and the clock are judged where they are known
+(`Config.refuse_public_test_keys`, `Config.check_clock`).
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from signer.config.secret_files import is_open_to_others, read_first_line
+from signer.config.sections import Config
+from signer.config.setting import values
+from signer.errors import StartupError
+from signer.eth2.builtin_networks import find_network
+
+_NAMED_FILES = 3
+"""How many files of one directory a fault names; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that must change before the signer starts, or a warning that it may start with."""
+
+    key: str
+    where: str
+    sentence: str
+    remedy: str
+
+
+def check_start(config: Config) -> None:
+    """Raises StartupError with every fault that `find_faults` finds, and every remedy."""
+    faults = find_faults(config)
+    if not faults:
+        return
+    raise StartupError(
+        f"the preset {config.preset} does not start like this: " + "; ".join(fault.sentence for fault in faults),
+        remedy="; ".join(dict.fromkeys(fault.remedy for fault in faults)),
+        evidence={f"{fault.key} ({fault.where})": fault.sentence for fault in faults},
+    )
+
+
+def find_faults(config: Config) -> tuple[Fault, ...]:
+    """Everything that stops the start: an unknown genesis in any preset, the rest in `production`."""
+    found = find_faults_on_paper(config)
+    if config.check_exposure:
+        found += tuple(fault for check in _OF_FILES for fault in check(config))
+    return found
+
+
+def find_faults_on_paper(config: Config) -> tuple[Fault, ...]:
+    """Those of the faults that show without a look at any file."""
+    checks = (_genesis, _open_listener) if config.check_exposure else (_genesis,)
+    return tuple(fault for check in checks for fault in check(config))
+
+
+def find_warnings(config: Config) -> tuple[Fault, ...]:
+    """What an operator should know and may decide to keep."""
+    return tuple(fault for check in _WARNINGS for fault in check(config))
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches; names other than localhost may mean anything."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _fault(config: Config, key: str, sentence: str, remedy: str) -> Fault:
+    return Fault(key, config.where(key), sentence, remedy)
+
+
+def _genesis(config: Config) -> Iterator[Fault]:
+    """Without a root another chain's duties would be signed; without a time nothing is far ahead."""
+    network = config.network
+    builtin = None if network.config_file else find_network(network.name)
+    name = network.config_file or network.name
+    known_root = network.genesis_validators_root or (builtin and builtin.genesis_validators_root)
+    if known_root is None and not network.pin_first_seen:
+        yield _fault(
+            config,
+            "network.genesis_validators_root",
+            f"network {name} has no genesis_validators_root of its own, and none is set",
+            "set network.genesis_validators_root to the root of the network's genesis state "
+            "(a beacon node tells it: /eth/v1/beacon/genesis)",
+        )
+    known_time = network.genesis_time if network.genesis_time is not None else builtin and builtin.genesis_time
+    if known_time is None and not network.pin_first_seen and config.clock.far_future_epochs is not None:
+        yield _fault(
+            config,
+            "network.genesis_time",
+            f"network {name} has no genesis_time of its own, and none is set",
+            "set network.genesis_time (a beacon node tells it: /eth/v1/beacon/genesis)",
+        )
+
+
+def _open_listener(config: Config) -> Iterator[Fault]:
+    authenticated = config.security.require_authentication or config.server.tls.demands_client_certificate
+    if is_loopback(config.server.host) or authenticated:
+        return
+    yield _fault(
+        config,
+        "server.host",
+        f"server.host {config.server.host} lets other machines in, and nobody is asked who they are",
+        "listen on 127.0.0.1, or demand client certificates (server.tls.client_ca_file or "
+        "server.tls.known_clients_file), or name principals and set security.require_authentication: true",
+    )
+
+
+def _open_data_directory(config: Config) -> Iterator[Fault]:
+    directory = config.storage.data_directory
+    if is_open_to_others(directory):
+        yield _fault(
+            config,
+            "storage.data_directory",
+            f"the data directory {directory} is open to others",
+            f"chmod 700 {directory}",
+        )
+
+
+def _open_secret_files(config: Config) -> Iterator[Fault]:
+    for each in values(config):
+        path = each.value
+        if each.member.setting.private_file and path is not None and is_open_to_others(path):
+            yield _fault(config, each.key, f"{path} ({each.key}) is open to others", f"chmod 600 {path}")
+
+
+def _open_key_files(config: Config) -> Iterator[Fault]:
+    keys = config.keys
+    yield from _open_files(config, "keys.config_directory", keys.config_directory, (".yaml", ".yml"))
+    if keys.keystores_directory is not None:
+        yield from _open_files(config, "keys.keystores_directory", keys.keystores_directory, (".json",))
+    if keys.passwords_directory is not None:
+        yield from _open_files(config, "keys.passwords_directory", keys.passwords_directory, (".txt",))
+
+
+def _open_files(config: Config, key: str, directory: Path, endings: tuple[str, ...]) -> Iterator[Fault]:
+    """One fault for a whole directory; a directory that cannot be listed is the key loader's to report."""
+    try:
+        files = sorted(file for file in directory.iterdir() if file.suffix in endings)
+    except OSError:
+        return
+    encrypted = endings == (".json",)
+    found = [file for file in files if is_open_to_others(file, encrypted=encrypted)]
+    if not found:
+        return
+    named = ", ".join(file.name for file in found[:_NAMED_FILES])
+    more = f" and {len(found) - _NAMED_FILES} more" if len(found) > _NAMED_FILES else ""
+    mode = "o-rwx" if encrypted else "go-rwx"
+    yield _fault(
+        config,
+        key,
+        f"in {directory} ({key}) these files are open to others: {named}{more}",
+        " && ".join(f"chmod {mode} {directory}/*{ending}" for ending in endings if _any(found, ending)),
+    )
+
+
+def _any(files: list[Path], ending: str) -> bool:
+    return any(file.suffix == ending for file in files)
+
+
+def _short_secrets(config: Config) -> Iterator[Fault]:
+    shortest = config.security.minimum_secret_characters
+    for key, file in _chosen_secrets(config):
+        if not file.is_file() or len(read_first_line(file, key=key)) >= shortest:
+            continue
+        yield _fault(
+            config,
+            key,
+            f"the secret in {file} ({key}) has fewer than {shortest} characters",
+            f"write a longer one, such as `openssl rand -hex 32` prints, to {file}",
+        )
+
+
+def _chosen_secrets(config: Config) -> Iterator[tuple[str, Path]]:
+    """The secrets that an operator invents; keystores' passwords came with the keystores."""
+    if config.storage.master_key.password_file is not None:
+        yield "storage.master_key.password_file", config.storage.master_key.password_file
+    for index, principal in enumerate(config.security.principals):
+        for name in ("token_file", "password_file"):
+            file = getattr(principal, name)
+            if file is not None:
+                yield f"security.principals[{index}].{name}", file
+
+
+def _plain_credentials(config: Config) -> Iterator[Fault]:
+    if config.security.principals and not config.server.tls.enabled and not is_loopback(config.server.host):
+        yield _fault(
+            config,
+            "server.tls.certificate_file",
+            "tokens and passwords cross the network unencrypted",
+            "set server.tls, or make sure that the network between client and signer is private",
+        )
+
+
+def _open_metrics(config: Config) -> Iterator[Fault]:
+    if config.metrics.enabled and not is_loopback(config.metrics.host):
+        yield _fault(
+            config,
+            "metrics.host",
+            f"metrics.host {config.metrics.host} shows the metrics to other machines, unencrypted",
+            "listen on 127.0.0.1, or let only the metrics collector reach the port",
+        )
+
+
+def _any_host(config: Config) -> Iterator[Fault]:
+    if {"*", "all"} & set(config.server.allowed_hosts):
+        yield _fault(
+            config,
+            "server.allowed_hosts",
+            "server.allowed_hosts takes any name: a web page opened on this network could reach the signer",
+            "name the hosts by which your clients call the signer",
+        )
+
+
+def _unasked_clock(config: Config) -> Iterator[Fault]:
+    if config.check_clock and config.clock.source == "trusted":
+        yield _fault(
+            config,
+            "clock.source",
+            "clock.source is trusted: nobody is asked whether the clock is right",
+            "use clock.source: kernel or ntp:HOST where one can be asked",
+        )
+
+
+_Check = Callable[[Config], Iterator[Fault]]
+
+_OF_FILES: tuple[_Check, ...] = (
+    _open_data_directory,
+    _open_secret_files,
+    _open_key_files,
+    _short_secrets,
+)
+_WARNINGS: tuple[_Check, ...] = (_plain_credentials, _open_metrics, _any_host, _unasked_clock)

@@ -1,0 +1,58 @@
+"""Files that hold one secret: their first line, and whether others can read them."""
+
+import os
+import stat
+from pathlib import Path
+
+from signer.errors import ConfigError
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Any right of the group or of everybody else."""
+
+OTHERS_OF_ROOTS_FILE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+"""A file of root's may be read by our group: that is how Kubernetes mounts secrets for a user that is not root.
+The rule is PostgreSQL's for its `ssl_key_file`."""
+
+ENCRYPTED = stat.S_IWGRP | stat.S_IRWXO
+"""A keystore is sealed by its password, and the deposit tools write it with mode 0440."""
+
+
+def read_first_line(file: Path, *, key: str) -> str:
+    """The secret in a file: its first line, without the line's end.
+
+    Raises:
+        ConfigError: it cannot be read, is no text or begins with an empty line.
+    """
+    try:
+        line = file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"{key} names {file}, which cannot be read: {reason}",
+            where=str(file),
+            key=key,
+            remedy="make it readable for the user that runs the signer, and for nobody else",
+        ) from None
+    if not line:
+        raise ConfigError(
+            f"{key} names {file}, whose first line is empty",
+            where=str(file),
+            key=key,
+            remedy="write the secret in the first line",
+        )
+    return line
+
+
+def is_open_to_others(path: Path, *, encrypted: bool = False) -> bool:
+    """True when somebody else may read or change it; False when it is not there or its state cannot be had."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    if encrypted:
+        forbidden = ENCRYPTED
+    elif state.st_uid == 0 and os.geteuid() != 0 and not stat.S_ISDIR(state.st_mode):
+        forbidden = OTHERS_OF_ROOTS_FILE
+    else:
+        forbidden = OTHERS
+    return bool(stat.S_IMODE(state.st_mode) & forbidden)
