@@ -1,0 +1,61 @@
+"""Measure the promises of README on this machine: `python tests/bench [--quick] [ROW ...]`.
+
+Prints the machine's own limits and one line for each case; exit 1 when a "must" is missed.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
+
+from bench_rows import ROWS, Row, Run  # noqa: E402 - the path above comes first
+from load_generator import BUILD  # noqa: E402
+from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
+
+
+def print_limits(run: Run) -> None:
+    """What the machine can do at most, measured now."""
+    print(description())
+    print(
+        f"limits: {run.raw.per_second(run.seconds):,.0f} whole signatures/s on all cores ({run.raw.bls.name})", end=""
+    )
+    print(f", {fsyncs_per_second(run.directory, run.seconds / 2):,.0f} fsyncs/s in the data directory", end="")
+    print(f", {empty_requests_per_second(run.directory, run.seconds / 2):,.0f} empty HTTP requests/s\n", flush=True)
+
+
+def print_row(row: Row) -> None:
+    """One line of the table, as Markdown."""
+    print(f"| {row.case} | {row.measured} | {row.must:g} | {row.aim:g} | {row.verdict} | {row.notes} |", flush=True)
+
+
+def main() -> int:
+    """Run the chosen rows."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure the promises of README on this machine.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures for orientation only")
+    parser.add_argument("--directory", type=Path, default=BUILD / "signers", help="on the disk that is to be measured")
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"no row is named {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+
+    shutil.rmtree(options.directory, ignore_errors=True)
+    options.directory.mkdir(parents=True)
+    run = Run(
+        options.directory, seconds=1.0 if options.quick else 5.0, repeats=1 if options.quick else 5, quick=options.quick
+    )
+    print_limits(run)
+    print("| case | measured | must | aim | reached | notes |\n|---|---|---|---|---|---|", flush=True)
+    rows = []
+    for name in options.rows or ROWS:
+        for row in ROWS[name](run):
+            print_row(row)
+            rows.append(row)
+    shutil.rmtree(options.directory)
+    return 1 if any(row.verdict == "MISSED" for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
