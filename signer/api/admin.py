@@ -1,27 +1,156 @@
 """What an operator asks of a running signer: the routes that `holdfast` (the command line) is a client of.
 
 They are served beside every other route on a unix socket in the data directory (`admin.sock`, mode 0600, the peer's
-uid must be ours or root's; whoever gets in is OPERATOR), and on the network listener only if `ApiSettings.admin_over_network`
-is set, where they demand a named principal: an anonymous caller is answered 401 there, whatever its address.
-Every operation checks its own action; the action is named with each route. Errors are problem documents
+uid must be ours or root's; whoever gets in is OPERATOR), and on the network listener only if
+`ApiSettings.admin_over_network` is set, where they demand a named principal: an anonymous caller is answered 401 there,
+whatever its address. Every operation checks its own action, named below. Errors are problem documents
 (`application/problem+json`: type, title, status, detail, code, request_id, evidence members).
 
     GET  /admin/status           200 {"version": "0.1.0", "network": "mainnet", "data_directory": "/...", "ready": true,
                                       "keys": {"loaded": 4, "errors": 0,
-                                               "sources": [{"source": "config-files-loading", "keys_loaded": 4, "error_count": 0}]},
+                                               "sources": [{"source": "config-files-loading",
+                                                            "keys_loaded": 4, "error_count": 0}]},
                                       "reload": {the JSON of GET /reload},
-                                      "journal": {whatever the journal tells of itself: strings and numbers}}
-                                 (keys:list)
-    GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default", "origin": "file-keystore",
-                                      "derivation_path": "m/12381/3600/0/0/0" | null}]}, sorted by public key
-                                 503 NOT_READY until the first load is complete               (keys:list)
-    POST /admin/reload           202 {"status": "accepted", "message": "..."}; 409 while one runs: the same answers as POST /reload;
-                                 its progress is GET /reload                                   (keys:reload)
-    GET  /admin/slashing/export  200 application/json, an EIP-3076 document, streamed (chunked); a fault on the way cuts the
-                                 connection short of its last chunk, so a truncated file is never mistaken for a whole one
-                                                                                               (slashing:read)
-    POST /admin/slashing/import  the body is an EIP-3076 document of at most `ApiSettings.import_limit_bytes`, any content type
-                                 200 {"validators": [{"public_key": "0x...", "blocks": 3, "attestations": 7, "error": null | "..."}]}
-                                                                                               (slashing:write)
-    POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x..."}; 500 AUDIT_BROKEN (audit:read)
+                                      "journal": {what the journal tells of itself: texts and numbers}}
+                                                                                               (keys:list)
+    GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
+                                                "origin": "file-keystore",
+                                                "derivation_path": "m/12381/3600/0/0/0" | null}]},
+                                 sorted by public key; 503 NOT_READY until the first load is complete
+                                                                                               (keys:list)
+    POST /admin/reload           202 {"status": "accepted", "message": "..."}; 409 while one runs: the same answers
+                                 as POST /reload; its progress is GET /reload                  (keys:reload)
+    GET  /admin/slashing/export  200 application/json, an EIP-3076 document, streamed (chunked); a fault on the way
+                                 cuts the connection short of its last chunk, so that a truncated file is never
+                                 mistaken for a whole one                                      (slashing:read)
+    POST /admin/slashing/import  the body is an EIP-3076 document of at most `ApiSettings.import_limit_bytes`, of any
+                                 content type; 200 {"validators": [{"public_key": "0x...", "blocks": 3,
+                                 "attestations": 7, "error": null | "..."}]}                   (slashing:write)
+    POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x..."}; 500 AUDIT_BROKEN
+                                                                                               (audit:read)
 """
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from aiohttp import web
+
+from signer.api.answer import BARE_JSON, Answer, json_answer
+from signer.api.exchange import Exchange
+from signer.api.reload import post_reload, reload_members
+from signer.api.routing import Access, Route
+from signer.events import RequestCrashed
+
+_UPLOAD_PREFIX = ".holdfast-writing-import-"
+"""A crash leaves the upload behind under this name; the next start sweeps it (durable.py)."""
+
+
+async def get_status(exchange: Exchange) -> Answer:
+    """What this process is and how it is."""
+    services = exchange.services
+    reload_status = services.keys.reload_status(exchange.caller)
+    sources = services.keys.health()
+    identity = services.identity
+    document = {
+        "version": identity.version,
+        "network": identity.network,
+        "data_directory": identity.data_directory,
+        "ready": services.keys.ready,
+        "keys": {
+            "loaded": sum(one.keys_loaded for one in sources),
+            "errors": sum(one.error_count for one in sources),
+            "sources": [
+                {"source": one.source, "keys_loaded": one.keys_loaded, "error_count": one.error_count}
+                for one in sources
+            ],
+        },
+        "reload": reload_members(reload_status),
+        "journal": dict(services.journal_state()),
+    }
+    return json_answer(200, msgspec.json.encode(document))
+
+
+async def get_keys(exchange: Exchange) -> Answer:
+    """The keys, with where they come from."""
+    described = exchange.services.keys.describe_keys(exchange.caller)
+    entries = [
+        {
+            "public_key": "0x" + key.public_key.hex(),
+            "namespace": key.namespace,
+            "origin": key.origin,
+            "derivation_path": key.derivation_path,
+        }
+        for key in sorted(described, key=lambda key: key.public_key)
+    ]
+    return json_answer(200, msgspec.json.encode({"keys": entries}))
+
+
+async def get_export(exchange: Exchange) -> Answer | web.StreamResponse:
+    """The slashing record, in pieces, each read on a thread."""
+    pieces = exchange.services.protection.export_interchange(exchange.caller)
+    first = await asyncio.to_thread(next, pieces, b"")  # what fails before the first piece is an ordinary problem
+    response = web.StreamResponse(
+        headers={"Content-Type": BARE_JSON, "X-Request-Id": exchange.request_id.hex(), "Server": "holdfast"}
+    )
+    await response.prepare(exchange.request)
+    try:
+        await _stream(response, first, pieces)
+    except ConnectionError:
+        raise
+    except Exception as error:  # noqa: BLE001 - 200 is out already: the only honest end is a torn connection
+        exchange.services.events.publish(RequestCrashed(exchange.request_id.hex(), exchange.route, error))
+        if exchange.request.transport is not None:
+            exchange.request.transport.abort()
+    return response
+
+
+async def _stream(response: web.StreamResponse, first: bytes, pieces: Iterator[bytes]) -> None:
+    piece = first
+    while piece:
+        await response.write(piece)
+        piece = await asyncio.to_thread(next, pieces, b"")
+    await response.write_eof()
+
+
+async def post_import(exchange: Exchange) -> Answer:
+    """Merge an EIP-3076 document into the record, all or nothing."""
+    with tempfile.NamedTemporaryFile(dir=exchange.services.identity.data_directory, prefix=_UPLOAD_PREFIX) as upload:
+        await _receive(exchange, upload)
+        imported = await exchange.services.protection.import_interchange(Path(upload.name), exchange.caller)
+    validators = [
+        {
+            "public_key": "0x" + one.public_key.hex(),
+            "blocks": one.blocks,
+            "attestations": one.attestations,
+            "error": one.error,
+        }
+        for one in imported
+    ]
+    return json_answer(200, msgspec.json.encode({"validators": validators}))
+
+
+async def _receive(exchange: Exchange, upload: IO[bytes]) -> None:
+    """The body into a private file. Raises BodyTooLargeError, MalformedRequestError."""
+    async for piece in exchange.stream_body(exchange.settings.import_limit_bytes):
+        await asyncio.to_thread(upload.write, piece)
+    await asyncio.to_thread(upload.flush)
+
+
+async def post_verify(exchange: Exchange) -> Answer:
+    """Read the whole audit log and check its chain."""
+    report = await exchange.services.verify_audit(exchange.caller)
+    return json_answer(200, msgspec.json.encode({"entries": report.entries, "head": "0x" + report.head.hex()}))
+
+
+ROUTES = [
+    Route("GET", "/admin/status", get_status, Access.NAMED),
+    Route("GET", "/admin/keys", get_keys, Access.NAMED),
+    Route("POST", "/admin/reload", post_reload, Access.NAMED),
+    Route("GET", "/admin/slashing/export", get_export, Access.NAMED),
+    Route("POST", "/admin/slashing/import", post_import, Access.NAMED),
+    Route("POST", "/admin/audit/verify", post_verify, Access.NAMED),
+]

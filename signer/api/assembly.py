@@ -1,0 +1,47 @@
+"""Which routes each listener has, and how its callers are known.
+
+network        what consensus clients and monitoring call; `/admin/...` only if it is set
+admin socket   the same and `/admin/...`; the file system has authenticated the caller
+metrics        one page
+"""
+
+from dataclasses import replace
+
+from signer.api import admin, batch, health, metrics, openapi, reload, web3signer
+from signer.api.server import ApiServer
+from signer.api.services import Services
+from signer.api.settings import ANY_HOST, ApiSettings
+from signer.auth.authenticate import Authenticator
+from signer.auth.credentials import PeerCertificate
+from signer.auth.principal import ANONYMOUS, OPERATOR, Principal
+
+PUBLIC_ROUTES = [*web3signer.ROUTES, *batch.ROUTES, *reload.ROUTES, *health.ROUTES, *openapi.ROUTES]
+"""What every listener but that of the metrics has."""
+
+
+def build_api(services: Services, *, authenticator: Authenticator, settings: ApiSettings) -> ApiServer:
+    """The network listener's requests. Call it on the running loop that serves them."""
+    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else [])
+    if settings.admin_over_network:
+        routes = routes + admin.ROUTES
+    return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
+
+
+def build_admin(services: Services, *, settings: ApiSettings) -> ApiServer:
+    """The admin socket's requests: every route, and the caller is OPERATOR. Call it on the running loop."""
+    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else []) + admin.ROUTES
+    local = replace(settings, allowed_hosts=frozenset({ANY_HOST}), cors_origins=())
+    return ApiServer(routes, identify=_operator, services=services, settings=local, owner_only=True)
+
+
+def build_metrics(services: Services, *, settings: ApiSettings) -> ApiServer:
+    """The metrics listener's requests; `settings` has its own allow-list. Call it on the running loop."""
+    return ApiServer(metrics.ROUTES, identify=_nobody, services=services, settings=settings)
+
+
+async def _operator(_authorization: str | None, _peer: PeerCertificate | None) -> Principal:
+    return OPERATOR
+
+
+async def _nobody(_authorization: str | None, _peer: PeerCertificate | None) -> Principal:
+    return ANONYMOUS

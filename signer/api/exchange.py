@@ -1,0 +1,156 @@
+"""One request and everything its handler needs to answer it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+
+from signer.api.problems import Problem, problem_members, problem_of
+from signer.api.services import Services
+from signer.api.settings import ApiSettings
+from signer.auth.principal import Caller, Principal
+from signer.errors import BodyTooLargeError, MalformedRequestError, SignerError
+from signer.events import RequestRefused
+from signer.units import Signature
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+NOBODY = Caller(Principal("-", actions=frozenset(), keys=frozenset(), duties=frozenset()))
+"""Who asks before authentication: may do nothing."""
+
+UNMATCHED = "unmatched"
+"""The route of a request that has none."""
+
+
+class Exchange:
+    """One request on its way to its answer. Owned by the task that answers it."""
+
+    __slots__ = (
+        "address",
+        "caller",
+        "duty_type",
+        "request",
+        "request_id",
+        "route",
+        "services",
+        "settings",
+        "signs",
+        "tail",
+    )
+
+    def __init__(
+        self, request: web.BaseRequest, request_id: bytes, *, address: str, services: Services, settings: ApiSettings
+    ) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.address = address
+        self.services = services
+        self.settings = settings
+        self.caller = NOBODY
+        self.route = UNMATCHED
+        """The route's template, once it is found."""
+        self.signs = False
+        """True on routes whose answer is a signature."""
+        self.tail = ""
+        """The path's parameter, as it was sent."""
+        self.duty_type = ""
+        """Filled in by the handlers that sign, for the metrics."""
+
+    def problem_of(self, error: SignerError) -> Problem:
+        """The problem that tells this caller of an error."""
+        return problem_of(error, policy_refusal=self.settings.policy_refusal_status, signs=self.signs)
+
+    def refuse(self, problem: Problem) -> dict[str, Any]:
+        """Log a problem that this caller is told of; its document's members."""
+        request_id = self.request_id.hex()
+        self.services.events.publish(
+            RequestRefused(
+                request_id=request_id,
+                caller_request_id=self.caller_request_id(),
+                principal=self.caller.principal.name,
+                address=self.address,
+                route=self.route,
+                status=problem.status,
+                code=problem.code,
+                sentence=problem.detail,
+                evidence=problem.evidence,
+            )
+        )
+        return problem_members(problem, request_id)
+
+    def caller_request_id(self) -> str:
+        """The caller's own X-Request-Id if it is well-formed: for our log only, never echoed."""
+        text = self.request.headers.get("X-Request-Id", "")
+        return text if _REQUEST_ID.fullmatch(text) else ""
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLargeError: more than `limit_bytes`, announced or sent.
+            MalformedRequestError: broken chunks, or too slow.
+        """
+        request = self.request
+        announced = request.content_length
+        if announced is not None and announced > limit_bytes:
+            raise _too_large(limit_bytes)
+        content = request.content
+        if content.is_eof():  # the usual case: head and body came in one segment
+            body = content.read_nowait()
+            if len(body) > limit_bytes:
+                raise _too_large(limit_bytes)
+            return body
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_seconds):
+                return b"".join([piece async for piece in self.stream_body(limit_bytes)])
+        except TimeoutError:
+            raise _too_slow() from None
+
+    async def stream_body(self, limit_bytes: int) -> AsyncIterator[bytes]:
+        """The body in pieces, as they arrive; here the time limit is for each piece.
+
+        Raises as `read_body`; the pieces before an error are to be thrown away.
+        """
+        announced = self.request.content_length
+        if announced is not None and announced > limit_bytes:
+            raise _too_large(limit_bytes)
+        await self.invite_body()
+        received = 0
+        while piece := await self._next_piece():
+            received += len(piece)
+            if received > limit_bytes:
+                raise _too_large(limit_bytes)
+            yield piece
+
+    async def _next_piece(self) -> bytes:
+        try:
+            async with asyncio.timeout(self.settings.body_timeout_seconds):
+                return await self.request.content.readany()
+        except TimeoutError:
+            raise _too_slow() from None
+        except web.RequestPayloadError as error:
+            raise MalformedRequestError("the body's transfer coding is broken") from error
+
+    async def invite_body(self) -> None:
+        """Answer `Expect: 100-continue`, now that the caller is known and the announced length is acceptable."""
+        request = self.request
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _too_large(limit_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"the body is larger than this route takes ({limit_bytes} bytes)", evidence={"limit_bytes": limit_bytes}
+    )
+
+
+def _too_slow() -> MalformedRequestError:
+    return MalformedRequestError("the body did not arrive in time")
+
+
+def signature_text(signature: Signature) -> bytes:
+    """`0x` and 192 lower-case digits."""
+    return b"0x" + signature.hex().encode("ascii")

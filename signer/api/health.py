@@ -1,0 +1,84 @@
+"""Is it up: Web3Signer's answers for Web3Signer's users, and three probes that each mean one thing.
+
+`/healthcheck` stays 503 after a load error although everything loaded signs: that is Web3Signer's contract, and why it
+must not be a readiness probe (restarting a signer that signs). `/health/ready` is one.
+"""
+
+from typing import Any
+
+import msgspec
+
+from signer.api.accept import names_json
+from signer.api.answer import Answer, json_answer, text_answer
+from signer.api.exchange import Exchange
+from signer.api.routing import Access, Route
+
+_HEALTH_JSON = "application/json;charset=UTF-8"
+"""As Web3Signer spells it here."""
+
+
+async def get_upcheck(exchange: Exchange) -> Answer:
+    """`OK`; as JSON where JSON is named: Lodestar's helper wants `{"status":"OK"}`."""
+    if names_json(exchange.request):
+        return json_answer(200, b'{"status":"OK"}')
+    return text_answer(200, "OK")
+
+
+async def get_healthcheck(exchange: Exchange) -> Answer:
+    """Web3Signer's document: DOWN and 503 after a load error, while keys load, and while the journal is down."""
+    services = exchange.services
+    sources = [
+        {
+            "id": one.source,
+            "status": _word(one.error_count == 0),
+            "data": {"keys-loaded": one.keys_loaded, "error-count": one.error_count},
+        }
+        for one in services.keys.health()
+    ]
+    loaded = services.keys.ready and all(one["status"] == "UP" for one in sources)
+    journal = services.journal_healthy()
+    up = loaded and journal
+    document: dict[str, Any] = {
+        "status": _word(up),
+        "checks": [
+            {"id": "default-check", "status": "UP"},
+            {"id": "keys-check", "status": _word(loaded), "checks": sources},
+            {"id": "slashing-protection-db-health-check", "status": _word(journal)},
+            {"id": "holdfast-ready", "status": _word(services.keys.ready and journal)},
+        ],
+        "outcome": _word(up),
+    }
+    return json_answer(200 if up else 503, msgspec.json.encode(document), content_type=_HEALTH_JSON)
+
+
+async def get_live(_exchange: Exchange) -> Answer:
+    """The event loop answers. Restart the process if it does not."""
+    return _probe(up=True)
+
+
+async def get_ready(exchange: Exchange) -> Answer:
+    """Duties would be signed: the keys are there and the journal takes commands."""
+    return _probe(up=exchange.services.keys.ready and exchange.services.journal_healthy())
+
+
+async def get_startup(exchange: Exchange) -> Answer:
+    """The first load of keys is complete; it stays so."""
+    return _probe(up=exchange.services.keys.ready)
+
+
+def _probe(*, up: bool) -> Answer:
+    return json_answer(200 if up else 503, b'{"status":"%b"}' % _word(up).encode("ascii"))
+
+
+def _word(up: bool) -> str:  # noqa: FBT001 - a truth value becomes its word
+    return "UP" if up else "DOWN"
+
+
+ROUTES = [
+    Route("GET", "/upcheck", get_upcheck, Access.OPEN),
+    Route("GET", "/healthcheck", get_healthcheck, Access.OPEN),
+    Route("GET", "/healthz", get_healthcheck, Access.OPEN),
+    Route("GET", "/health/live", get_live, Access.OPEN),
+    Route("GET", "/health/ready", get_ready, Access.OPEN),
+    Route("GET", "/health/startup", get_startup, Access.OPEN),
+]

@@ -1,0 +1,83 @@
+"""Routes: what is served where, found with one or two dict look-ups."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from aiohttp import web
+
+from signer.api.answer import Answer
+from signer.api.exchange import Exchange
+
+Handler = Callable[[Exchange], Awaitable[Answer | web.StreamResponse]]
+"""Parses, calls one operation, answers."""
+
+
+class Access(Enum):
+    """Who is let through to a route before its body is read."""
+
+    OPEN = "open"
+    """Anybody: probes cannot authenticate."""
+
+    CALLER = "caller"
+    """A principal, or the anonymous one where the configuration has it."""
+
+    NAMED = "named"
+    """A principal with a name, never the anonymous one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path. `path` may end in a parameter, `/{...}`, which takes one segment."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = Access.CALLER
+    signs: bool = False
+    """True where a signature is the answer: such a route never answers 503 (Prysm and Nimbus misread it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What was found for a path: its routes by method, and the last segment if that is a parameter."""
+
+    routes: Mapping[str, Route]
+    tail: str
+
+
+class RouteTable:
+    """All routes of one listener. Immutable once built."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._prefixes: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            prefix, brace, _ = route.path.partition("{")
+            methods = (self._prefixes if brace else self._exact).setdefault(prefix, {})
+            methods[route.method] = route
+            if route.method == "GET":
+                methods["HEAD"] = route
+
+    def find(self, path: str) -> Match | None:
+        """The routes of a path, or None. Doubled and trailing slashes are overlooked.
+
+        Prysm sends `//api` for a URL that ends in a slash, and a redirect would lose the body.
+        """
+        return self._find_exactly(path) or self._find_exactly(_tidy(path))
+
+    def _find_exactly(self, path: str) -> Match | None:
+        routes = self._exact.get(path)
+        if routes is not None:
+            return Match(routes, "")
+        stem, slash, tail = path.rpartition("/")
+        routes = self._prefixes.get(stem + slash)
+        if routes is not None and tail:
+            return Match(routes, tail)
+        return None
+
+
+def _tidy(path: str) -> str:
+    single = re.sub("/{2,}", "/", path)
+    return single[:-1] if len(single) > 1 and single.endswith("/") else single

@@ -1,0 +1,79 @@
+"""What the handlers may call: operations, the decoder of the wire, and a few facts for the status pages."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from signer.api.wire_eth2 import decode_extension, decode_sign_object, decode_sign_request, parse_identifier
+from signer.api.wire_json import JsonObject
+from signer.auth.principal import Caller
+from signer.clock import Clock
+from signer.eth2.networks import Network
+from signer.events import Events
+from signer.intent import SignDuty, SignExtension
+from signer.operations.manage_keys import KeyManagement
+from signer.operations.protect import Protection
+from signer.operations.sign import Signing
+from signer.units import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """From bytes to intents. Each raises RequestError; `identifier` raises UnknownKeyError for what is no key."""
+
+    identifier: Callable[[str], PublicKey]
+    sign_request: Callable[[bytes, PublicKey], SignDuty]
+    sign_object: Callable[[JsonObject, PublicKey], SignDuty]
+    extension: Callable[[bytes, PublicKey], SignExtension]
+
+
+def wire_of(network: Network) -> Wire:
+    """The decoder for one network: its preset decides the limits of full blocks."""
+    return Wire(
+        identifier=parse_identifier,
+        sign_request=lambda body, public_key: decode_sign_request(body, public_key, network),
+        sign_object=lambda request, public_key: decode_sign_object(request, public_key, network),
+        extension=decode_extension,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What a complete verification of the audit log found."""
+
+    entries: int
+    head: bytes
+    """The hash of the last entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What this process is, for the status page."""
+
+    version: str
+    network: str
+    data_directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Collaborators of the handlers. One instance for the life of the process."""
+
+    signing: Signing
+    keys: KeyManagement
+    protection: Protection
+    wire: Wire
+    clock: Clock
+    events: Events
+    identity: Identity
+
+    journal_state: Callable[[], Mapping[str, str | int | float | None]]
+    """What the journal tells of itself. Never raises, does not block."""
+
+    journal_healthy: Callable[[], bool]
+    """True while the journal takes commands. Never raises, does not block."""
+
+    verify_audit: Callable[[Caller], Awaitable[AuditReport]]
+    """Raises AuditError, ForbiddenError."""
+
+    metrics_page: Callable[[], bytes]
+    """The metrics in Prometheus' text format 0.0.4. Thread-safe; takes milliseconds."""

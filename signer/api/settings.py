@@ -1,0 +1,54 @@
+"""The values the HTTP edge is built with."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ANY_HOST = "*"
+"""In `ApiSettings.allowed_hosts`: whatever the Host header says (Web3Signer's `*` and `all`)."""
+
+MAX_BATCH = 4096
+"""Entries in one batch: ten slots of a signer with 10,000 validators."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Checked by the configuration; the defaults are those of `config/holdfast.example.yaml`."""
+
+    allowed_hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1"})
+    """Lower-case host names without port that the Host header may have; `ANY_HOST` among them allows all."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Regular expressions, one of which must match the whole Origin header; empty: no browser may call."""
+
+    realm: str = "holdfast"
+    """The realm named in a 401."""
+
+    policy_refusal_status: Literal[412, 403] = 412
+    """412 gives every consensus client its clearest log line; 403 is for clients that know it."""
+
+    sign_body_limit_bytes: int = 16 * 2**20
+    """Altair blocks and Gloas envelopes exceed the usual 1 MiB."""
+
+    body_limit_bytes: int = 64 * 2**10
+    """Every route that needs no large body."""
+
+    import_limit_bytes: int = 2**30
+    """An EIP-3076 document; it is streamed to a private file, never held in memory."""
+
+    body_timeout_seconds: float = 30.0
+    """For the whole body to arrive."""
+
+    keep_alive_seconds: float = 180.0
+    """Longer than every client's own (Go 90 s): whoever closes first must be the client, or duties are lost."""
+
+    max_connections: int = 4096
+    """Open connections; one more is closed at once. Prysm opens one for each attestation of a burst."""
+
+    extension_enabled: bool = False
+    """`ext/sign`: Web3Signer's `--Xsigning-ext-enabled`."""
+
+    admin_over_network: bool = False
+    """Serve `/admin/...` to named principals on the network listener too."""
+
+    access_log: bool = False
+    """One line for each request; it costs as much as the rest of the edge."""
