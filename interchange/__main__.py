@@ -14,6 +14,7 @@ from interchange.errors import InterchangeError, NetworkMismatchError
 from interchange.merge import merge
 from interchange.parse import Event, Reading, find_metadata, histories, parse
 from interchange.report import (
+    counted,
     difference_line,
     difference_values,
     finding_line,
@@ -37,14 +38,34 @@ _EXIT_CODES = """exit codes:
   2  a file cannot be read or is not EIP-3076, or the command line is wrong"""
 
 _HELP = {
-    "check": "Say whether the messages in a file are slashable among themselves: which validator's, and which pair.",
-    "minify": "Keep one block and one vote for each validator, which refuse all that the whole history refuses.",
-    "merge": "Make one file of several of one chain: per validator the highest slot, source and target of any file. "
-    "Whole histories are not joined: nobody knows what was signed in the gap between two of them.",
-    "diff": "List the validators whose records differ: + only in the second file, - only in the first, ~ in both; "
-    "LOWER where the second has a lower highest slot, source or target, so that who imports it alone may sign again.",
-    "show": "Show the chain, and for each validator how many records there are and from where to where they reach.",
+    "check": (
+        "find slashable messages",
+        "Say whether the messages in a file are slashable among themselves:\nwhich validator's, and which pair.",
+    ),
+    "minify": (
+        "keep the highest of each field",
+        "Keep one block and one vote for each validator,\nwhich refuse all that the whole history refuses.",
+    ),
+    "merge": (
+        "make one file of several",
+        """Make one file of several of one chain: per validator the highest slot, source and target
+of any file. Whole histories are not joined, because nobody knows what was signed in the
+gap between two of them.""",
+    ),
+    "diff": (
+        "compare two files",
+        """List the validators whose records differ.
+  +      only the second file knows the validator
+  -      only the first file knows it
+  ~      both do
+  LOWER  a highest slot, source or target falls: who imports the second file alone may sign again""",
+    ),
+    "show": (
+        "show what is in a file",
+        "Show the chain, and for each validator how many records there are and their ranges.",
+    ),
 }
+"""A line and a description for each command."""
 
 
 class _FileError(Exception):
@@ -70,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     runs = {"check": _check, "minify": _merge, "merge": _merge, "diff": _diff, "show": _show}
     for name, run in runs.items():
-        command = commands.add_parser(name, help=_HELP[name].split(":")[0], description=_HELP[name], epilog=_EXIT_CODES)
+        brief, description = _HELP[name]
+        command = commands.add_parser(name, help=brief, description=description, epilog=_EXIT_CODES)
         command.formatter_class = layout
         command.set_defaults(run=run)
         if name == "diff":
@@ -99,7 +121,11 @@ def _check(options: argparse.Namespace) -> int:
         if len(findings) > _SHOWN_FINDINGS:
             print(f"and {len(findings) - _SHOWN_FINDINGS} more (--json prints all)")
         validators = len({finding.pubkey for finding in findings})
-        verdict = f"{len(findings)} conflicts in {validators} validators" if findings else "nothing slashable"
+        verdict = (
+            f"{counted(len(findings), 'conflict')} in {counted(validators, 'validator')}"
+            if findings
+            else "nothing slashable"
+        )
         print(f"{file}: {verdict}")
     if options.json:
         print(json.dumps(reports, indent=2))
@@ -151,7 +177,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _print_summaries(file: Path, root: str, summaries: dict[bytes, Summary]) -> None:
-    print(f"{file}: genesis_validators_root {root}, {len(summaries)} validators")
+    print(f"{file}: genesis_validators_root {root}, {counted(len(summaries), 'validator')}")
     for pubkey, summary in summaries.items():
         print(f"{hex_of(pubkey)}: {summary_line(summary)}")
 

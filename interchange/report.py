@@ -47,7 +47,10 @@ def difference_line(difference: Difference) -> str:
         return f"+ {key}: only in the second: {summary_line(difference.after or Summary())}"
     if difference.after is None:
         return f"-{mark} {key}: only in the first: {summary_line(difference.before)}"
-    counts = f"{difference.only_before} records only in the first, {difference.only_after} only in the second"
+    counts = (
+        f"{counted(difference.only_before, 'record')} only in the first, "
+        f"{counted(difference.only_after, 'record')} only in the second"
+    )
     return (
         f"~{mark} {key}: {counts}\n    first:  {summary_line(difference.before)}"
         f"\n    second: {summary_line(difference.after)}"
@@ -68,8 +71,8 @@ def difference_values(difference: Difference) -> Plain:
 
 def summary_line(summary: Summary) -> str:
     """A history in one line."""
-    blocks = f"{summary.blocks} blocks" + (f" (slots {_range(summary.slots)})" if summary.slots else "")
-    votes = f"{summary.attestations} attestations"
+    blocks = counted(summary.blocks, "block") + (f" (slots {_range(summary.slots)})" if summary.slots else "")
+    votes = counted(summary.attestations, "attestation")
     if summary.source_epochs and summary.target_epochs:
         votes += f" (sources {_range(summary.source_epochs)}, targets {_range(summary.target_epochs)})"
     return f"{blocks}, {votes}"
@@ -84,6 +87,11 @@ def summary_values(summary: Summary) -> Plain:
         "source_epochs": _span_values(summary.source_epochs),
         "target_epochs": _span_values(summary.target_epochs),
     }
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def hex_of(value: bytes) -> str:
