@@ -1,7 +1,7 @@
 """One listener's requests, from the parsed head to the finished answer.
 
-The order for every request: Origin, Host, route, method, who asks, and only then the body. aiohttp's Application is left
-out: its router, middlewares and response cost 15 us a request, as much as all of ours (measured).
+The order for every request: Origin, Host, route, method, who asks, and only then the body. aiohttp's Application is
+left out: its router, middlewares and response cost 15 us a request, as much as all of ours (measured).
 """
 
 import asyncio

@@ -1,0 +1,158 @@
+"""The metrics page: every tally under its name, in Prometheus' text format 0.0.4.
+
+Counters print 0.0 before their first use. Web3Signer's dashboard asks for some counters without the `_total` that its
+newer releases print: those have both names here.
+"""
+
+import platform
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from signer.telemetry.metrics import STAGES, Metrics
+from signer.telemetry.tally import Counter, Histogram, Summary
+
+_POOL = {"poolType": "worker", "poolName": "vert.x-worker-thread"}
+"""The labels of Web3Signer's only worker pool."""
+
+
+class MetricsPage:
+    """Makes the page. One instance for the life of the process; `render` may be called from any thread."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Tallies(metrics))
+        ProcessCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """The page. Takes milliseconds; never raises."""
+        return generate_latest(self._registry)
+
+
+class _Tallies(Collector):
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, Web3Signer's first."""
+        metrics = self._metrics
+        yield from _web3signer(metrics)
+        yield from _requests(metrics)
+        yield from _duties(metrics)
+        yield from _journal(metrics)
+        yield from _process(metrics)
+
+
+def _web3signer(metrics: Metrics) -> Iterator[Metric]:
+    yield from _named_twice(
+        "http_bls_malformed_request_count", "Sign requests that could not be read", metrics.malformed
+    )
+    in_flight = metrics.in_flight()
+    completed = metrics.sign_completed.value
+    for verb, value in (("submitted", completed + in_flight), ("completed", completed), ("rejected", 0.0)):
+        family = CounterMetricFamily(f"http_vertx_worker_pool_{verb}", f"Sign requests {verb}", labels=list(_POOL))
+        family.add_metric(list(_POOL.values()), value)
+        yield family
+    yield _summary("http_vertx_worker_pool_usage", "Seconds a sign request took", [(_POOL, metrics.signing_duration)])
+    yield _summary(
+        "http_vertx_worker_queue_delay", "Seconds waited for a signing thread", [(_POOL, metrics.queue_delay)]
+    )
+    yield _summary(
+        "signing_bls_signing_duration", "Seconds from request to signature", [({}, metrics.signing_duration)]
+    )
+    yield from _named_twice(
+        "signing_bls_missing_identifier_count", "Sign requests for keys that are not loaded", metrics.missing_identifier
+    )
+    yield GaugeMetricFamily("signing_signers_loaded_count", "Keys that can sign", value=metrics.keys_loaded)
+    yield _summary(
+        "signing_private_key_retrieval_time",
+        "Seconds to read one key from its source",
+        [({"signer": source}, summary) for source, summary in sorted(metrics.key_retrieval.items())],
+    )
+    for name, counter in (("permitted", metrics.permitted), ("prevented", metrics.prevented)):
+        yield from _named_twice(f"eth2_slashingprotection_{name}_signings", f"Signings {name}", counter)
+    yield _summary(
+        "eth2_slashingprotection_database_duration",
+        "Seconds for a decision to become durable",
+        [({"signingOperation": operation}, one) for operation, one in metrics.database_duration.items()],
+    )
+    release = GaugeMetricFamily("process_release", "Release information", labels=["version"])
+    release.add_metric([f"holdfast/v{metrics.version}"], 1.0)
+    yield release
+
+
+def _requests(metrics: Metrics) -> Iterator[Metric]:
+    seconds = HistogramMetricFamily(
+        "holdfast_http_request_seconds",
+        "Seconds from a request's head to its answer",
+        labels=["route", "method", "status", "type"],
+    )
+    for (route, method, status, duty_type), histogram in list(metrics.requests.items()):
+        _add(seconds, [route, method, str(status), duty_type], histogram)
+    yield seconds
+    yield GaugeMetricFamily("holdfast_http_requests_in_flight", "Requests without an answer", value=metrics.in_flight())
+    refusals = CounterMetricFamily("holdfast_refusals", "Requests answered with a problem", labels=["code"])
+    for code, counter in list(metrics.refusals.items()):
+        refusals.add_metric([code], counter.value)
+    yield refusals
+    yield _counter("holdfast_crashes", "Requests that met something unforeseen", metrics.crashes)
+    yield _counter("holdfast_connections_refused", "Connections closed or not HTTP", metrics.connections_refused)
+
+
+def _duties(metrics: Metrics) -> Iterator[Metric]:
+    seconds = HistogramMetricFamily(
+        "holdfast_duty_stage_seconds", "Seconds a duty spent in a stage", labels=["stage", "type", "outcome"]
+    )
+    for (duty_type, outcome), histograms in list(metrics.stages.items()):
+        for stage, histogram in zip(STAGES, histograms, strict=True):
+            _add(seconds, [stage, duty_type, outcome], histogram)
+    yield seconds
+    duties = CounterMetricFamily("holdfast_duties", "Duties whose fate is known", labels=["type", "outcome", "code"])
+    for labels, counter in list(metrics.duty_codes.items()):
+        duties.add_metric(list(labels), counter.value)
+    yield duties
+
+
+def _journal(metrics: Metrics) -> Iterator[Metric]:
+    for name, text, histogram in (
+        ("holdfast_journal_batch_size", "Commands in one commit", metrics.batch_size),
+        ("holdfast_journal_batch_seconds", "Seconds for a batch: load, judge, store, commit", metrics.batch_seconds),
+        ("holdfast_journal_fsync_seconds", "Seconds for the commit alone, its fsync", metrics.commit_seconds),
+    ):
+        family = HistogramMetricFamily(name, text)
+        _add(family, [], histogram)
+        yield family
+
+
+def _process(metrics: Metrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("holdfast_key_errors", "Keys that did not load at the last load", value=metrics.key_errors)
+    yield GaugeMetricFamily("holdfast_key_load_seconds", "Seconds the last load took", value=metrics.load_seconds)
+    yield CounterMetricFamily("holdfast_events_lost", "Events a subscriber failed on", value=metrics.lost_events())
+    build = GaugeMetricFamily("holdfast_build_info", "What runs here", labels=["version", "python"])
+    build.add_metric([metrics.version, platform.python_version()], 1.0)
+    yield build
+
+
+def _named_twice(name: str, text: str, counter: Counter) -> Iterator[Metric]:
+    yield _counter(name, text, counter)
+    yield GaugeMetricFamily(name, f"{text} (the older name of {name}_total)", value=counter.value)
+
+
+def _counter(name: str, text: str, counter: Counter) -> Metric:
+    return CounterMetricFamily(name, text, value=counter.value)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    family.add_metric(labels, buckets=histogram.cumulative(), sum_value=histogram.total)
+
+
+def _summary(name: str, text: str, series: Iterable[tuple[dict[str, str], Summary]]) -> Metric:
+    family = Metric(name, text, "summary")
+    for labels, summary in series:
+        for quantile, value in summary.quantiles():
+            family.add_sample(name, {**labels, "quantile": quantile}, value)
+        family.add_sample(f"{name}_count", labels, float(summary.count))
+        family.add_sample(f"{name}_sum", labels, summary.total)
+    return family
