@@ -22,7 +22,14 @@
     |  '- DeadlineError            the answer would have come too late to be of use
     |- StartupError                a state in which the signer will not start; says what to do
     |- ConfigError                 file, line, key, remedy
-    '- KeyFileError                one key file that cannot be loaded
+    |- KeyFileError                one key file that cannot be loaded
+    |- KeyFormatError              what should be a key or a keystore is none
+    |- UnreadableFileError         a file that cannot be read as what it should be
+    |- ShutDownError               the signer is stopping and gave this work up
+    |- SecretSourceError           a password that cannot be had from where it should come
+    |- SealError                   sealed bytes that do not open
+    |- UnreachableError            a server that a command should ask and that cannot be reached
+    '- AnsweredError               what a server answered a command instead of the result
 
 Rule 1: the sentence says what was wrong and what would be right; it never holds a secret.
 Rule 2: nothing here knows HTTP; `api/problems.py` gives each class its status.
@@ -386,6 +393,62 @@ class KeyFileError(SignerError):
     def __init__(self, sentence: str, *, file: str) -> None:
         super().__init__(sentence, evidence={"file": file})
         self.file = file
+
+
+class KeyFormatError(SignerError):
+    """What should be a key or a keystore is none, or its password does not open it."""
+
+    code = "BAD_KEY_FORMAT"
+
+
+class UnreadableFileError(SignerError):
+    """A file that is missing, may not be read, is too large or is no regular file."""
+
+    code = "UNREADABLE_FILE"
+
+    def __init__(self, file: str, *, reason: str) -> None:
+        super().__init__(f"{file} cannot be read: {reason}", evidence={"file": file, "reason": reason})
+        self.file = file
+        self.reason = reason
+
+
+class ShutDownError(SignerError):
+    """The signer is stopping and gave this work up."""
+
+    code = "SHUTTING_DOWN"
+
+
+class SecretSourceError(SignerError):
+    """A password that cannot be had from where it should come."""
+
+    code = "SECRET_UNAVAILABLE"
+
+
+class SealError(SignerError):
+    """Sealed bytes that do not open: another key, or somebody changed them or what they are bound to."""
+
+    code = "SEAL_BROKEN"
+
+
+class UnreachableError(SignerError):
+    """A server that a command should ask cannot be reached, or its answer broke off."""
+
+    code = "UNREACHABLE"
+
+    def __init__(self, sentence: str, *, remedy: str) -> None:
+        super().__init__(sentence, evidence={"remedy": remedy})
+        self.remedy = remedy
+
+
+class AnsweredError(SignerError):
+    """What a server answered a command instead of the result: the problem, as it was told over there."""
+
+    code = "ANSWERED"
+
+    def __init__(self, sentence: str, *, status: int, reported_code: str, evidence: Evidence) -> None:
+        super().__init__(sentence, evidence=evidence)
+        self.status = status
+        self.reported_code = reported_code
 
 
 class AuditError(SignerError):
