@@ -26,9 +26,7 @@ class AuditLog:
     def append(self, transaction: Transaction, entries: Sequence[bytes]) -> int:
         """See `AppendLog.append`."""
         at = self._next or self._head
-        after = head_after(at.head, entries)
-        transaction.run(_APPEND, (at.size, len(entries), after, pack(entries)))
-        self._next = Head(at.database_id, at.log_id, at.size + len(entries), after)
+        self._next = append_entries(transaction, at, entries)
         return at.size
 
     def committed(self) -> None:
@@ -44,6 +42,13 @@ class AuditLog:
     def close(self) -> None:
         """Make the head durable; call it after the writer has stopped."""
         self._head_file.close()
+
+
+def append_entries(transaction: Transaction, at: Head, entries: Sequence[bytes]) -> Head:
+    """Write one batch behind a head; the head after it."""
+    after = head_after(at.head, entries)
+    transaction.run(_APPEND, (at.size, len(entries), after, pack(entries)))
+    return Head(at.database_id, at.log_id, at.size + len(entries), after)
 
 
 def read_log_head(transaction: Transaction, *, database_id: bytes) -> Head:

@@ -55,7 +55,8 @@ class Journal(Protocol):
 
     def commit(self, command: Command) -> "asyncio.Future[Receipt]":
         """A future of the receipt. It raises RefusalError (the refusal is on record), JournalDownError (nothing is),
-        or OutcomeUnknownError (nobody can say yet)."""
+        or OutcomeUnknownError (nobody can say yet).
+        """
         ...
 
     def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":

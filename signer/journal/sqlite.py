@@ -66,6 +66,15 @@ class SqliteDatabase:
         # Crash before this line: nothing of the batch is on record. Crash after it: all of it is.
         self.connection.execute("COMMIT")
 
+    @contextmanager
+    def snapshot(self) -> Iterator["SqliteDatabase"]:
+        """Read one moment of the database until left; the writer goes on meanwhile."""
+        self.connection.execute("BEGIN")
+        try:
+            yield self
+        finally:
+            self.roll_back()
+
     def roll_back(self) -> None:
         """End a failed transaction; SQLite may have ended it itself (full disk, I/O error)."""
         if not self.connection.get_autocommit():

@@ -29,7 +29,8 @@ from signer.eth2.networks import Network
 from signer.eth2.signing_root import signing_root
 from signer.eth2.timing import AtEpoch, moments
 from signer.intent import SignDuty, SignExtension
-from signer.keys.ring import Key, KeyRing
+from signer.keys.key import Key
+from signer.keys.ring import KeyRing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
 from signer.units import PublicKey, Root

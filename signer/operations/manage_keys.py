@@ -1,10 +1,14 @@
 """Keys as an operator sees them: list, reload, health."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from signer.auth.principal import Caller
-from signer.errors import SignerError
+from signer.auth.authorize import check_authorized, may_see
+from signer.auth.principal import Action, Caller
+from signer.errors import NotReadyError
+from signer.keys.reload import Reloader
+from signer.keys.report import SOURCE_NAMES, SourceName
+from signer.keys.ring import KeyRing
 from signer.units import PublicKey
 
 
@@ -20,7 +24,7 @@ class KeyList:
 class SourceHealth:
     """How the last load of one kind of source went."""
 
-    source: Literal["config-files-loading", "keystores-bulk-loading"]
+    source: SourceName
     keys_loaded: int
     error_count: int
 
@@ -46,30 +50,97 @@ class KeyDescription:
     derivation_path: str | None
 
 
+class KeyLoads(Protocol):
+    """The loads of a signer's keys: the reloader here, or a worker's link to it."""
+
+    @property
+    def status(self) -> ReloadStatus:
+        """How the last load went."""
+        ...
+
+    @property
+    def health(self) -> tuple[SourceHealth, ...]:
+        """What the last load found, per kind of source; empty before the first."""
+        ...
+
+    def start(self) -> None:
+        """Begin to load. Raises BusyError while a load runs."""
+        ...
+
+
 class KeyManagement:
     """One instance for the life of the process."""
 
+    def __init__(self, ring: KeyRing, loads: KeyLoads) -> None:
+        self._ring = ring
+        self._loads = loads
+
     def list_keys(self, caller: Caller) -> KeyList:
-        """Raises NotReadyError until the first load is complete, ForbiddenError."""
-        raise SignerError("not built yet")
+        """The public keys. Raises NotReadyError until the first load is complete, ForbiddenError."""
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        self._check_ready()
+        current = self._ring.current
+        if caller.principal.keys is None:
+            return KeyList(current.public_keys, current.tag)
+        visible = tuple(key for key in current.public_keys if may_see(caller.principal, key))
+        # The whole set's tag with the caller's name: it changes whenever the caller's list can have changed.
+        return KeyList(visible, f"{current.tag}-{caller.principal.name}")
 
     def describe_keys(self, caller: Caller) -> tuple[KeyDescription, ...]:
-        """Raises NotReadyError, ForbiddenError."""
-        raise SignerError("not built yet")
+        """Every key with its origin. Raises NotReadyError, ForbiddenError."""
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        self._check_ready()
+        keys = self._ring.current.keys
+        return tuple(
+            KeyDescription(key.public_key, key.namespace, str(key.origin), key.derivation_path)
+            for public_key in self._ring.public_keys
+            if may_see(caller.principal, public_key) and (key := keys.get(public_key)) is not None
+        )
 
     def health(self) -> tuple[SourceHealth, ...]:
         """How the last load went, per kind of source; never raises."""
-        raise SignerError("not built yet")
+        return self._loads.health or tuple(SourceHealth(name, 0, 0) for name in SOURCE_NAMES)
 
     def reload_status(self, caller: Caller) -> ReloadStatus:
-        """Raises ForbiddenError."""
-        raise SignerError("not built yet")
+        """How the last load went, the first one included. Raises ForbiddenError."""
+        check_authorized(caller.principal, Action.KEYS_RELOAD)
+        return self._loads.status
 
     def start_reload(self, caller: Caller) -> None:
         """Begin loading in the background. Raises BusyError while one runs, ForbiddenError."""
-        raise SignerError("not built yet")
+        check_authorized(caller.principal, Action.KEYS_RELOAD)
+        self._loads.start()
 
     @property
     def ready(self) -> bool:
         """True once the first load is complete."""
-        raise SignerError("not built yet")
+        return self._ring.ready
+
+    def _check_ready(self) -> None:
+        if not self._ring.ready:
+            raise NotReadyError("the first load of keys is not complete; ask again in a moment")
+
+
+class LocalLoads:
+    """The reloader of this process as `KeyLoads`."""
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+
+    @property
+    def status(self) -> ReloadStatus:
+        """See KeyLoads."""
+        status = self._reloader.status
+        return ReloadStatus(status.state, status.changed_at, status.last_error)
+
+    @property
+    def health(self) -> tuple[SourceHealth, ...]:
+        """See KeyLoads."""
+        report = self._reloader.report
+        if report is None:
+            return ()
+        return tuple(SourceHealth(count.source, count.keys_loaded, count.error_count) for count in report.counts)
+
+    def start(self) -> None:
+        """See KeyLoads."""
+        self._reloader.start()

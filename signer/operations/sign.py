@@ -15,6 +15,7 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.backends.backend import Backend
 from signer.clock import Clock
+from signer.crypto.bls import SecretKey
 from signer.errors import DeadlineError, ForbiddenError, RefusalError, SignerError, SigningFailedError
 from signer.events import DutyAnswered, Events, Outcome
 from signer.intent import SignDuty, SignExtension
@@ -45,7 +46,7 @@ class Signing:
         *,
         gate: Gate,
         journal: Journal,
-        backend: Backend,
+        backend: Backend[SecretKey],
         clock: Clock,
         events: Events,
         deadline_seconds: float,
@@ -135,7 +136,7 @@ class Signing:
                 await self._journal.commit(Command((), story))
                 if refused is not None:
                     raise refused
-                return Signature(await self._backend.sign(key, intent.payload))
+                return Signature(await self._backend.sign(key.secret, intent.payload))
         except TimeoutError as late:
             raise DeadlineError(f"no answer within {self._deadline_seconds} s; asking again is safe") from late
 
@@ -181,7 +182,7 @@ class Signing:
         if passed is None:
             raise SigningFailedError("nothing passed the gate")
         try:
-            return Signature(await self._backend.sign(passed.key, passed.signing_root))
+            return Signature(await self._backend.sign(passed.key.secret, passed.signing_root))
         except SigningFailedError as error:
             story = NoteStory(
                 Kind.SIGNING_FAILED,

@@ -34,7 +34,7 @@ CREATE TABLE validators (
 CREATE TABLE signed_attestations (
     validator_id INTEGER NOT NULL REFERENCES validators (id),
     target_epoch INTEGER NOT NULL,
-    source_epoch INTEGER NOT NULL CHECK (source_epoch <= target_epoch),
+    source_epoch INTEGER NOT NULL,
     signing_root BLOB CHECK (signing_root IS NULL OR length(signing_root) = 32),
     PRIMARY KEY (validator_id, target_epoch)
 ) STRICT, WITHOUT ROWID;

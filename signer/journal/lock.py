@@ -1,0 +1,48 @@
+"""One process at a time on a data directory: an flock on a file of its own.
+
+The lock lives and dies with the open file: a killed process leaves none behind. It is not SQLite's own exclusive
+mode, which would lock out our readers too.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from signer.errors import DataDirectoryInUseError, StartupError
+
+LOCK_FILE = "lock"
+
+
+class DirectoryLock:
+    """Held from construction until `close`.
+
+    Raises:
+        DataDirectoryInUseError: another process holds it; the evidence names its process id.
+        StartupError: the directory cannot be written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / LOCK_FILE
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartupError(
+                f"the data directory {directory} cannot be used: {error.strerror}",
+                remedy="create it with `holdfast init`, or correct storage.data_directory, its owner and its mode",
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._file, 32, 0).decode(errors="replace").strip()
+            os.close(self._file)
+            raise DataDirectoryInUseError(
+                f"another Holdfast (process {holder or 'unknown'}) uses {directory}",
+                remedy="stop it first; two signers must never share a data directory",
+                evidence={"process": holder},
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let go. The file stays: removing it would let two processes hold two locks."""
+        os.close(self._file)
