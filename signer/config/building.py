@@ -55,7 +55,7 @@ def _build(of: type[S], tree: Tree, *, prefix: str, reading: _Reading) -> S:
     known = {member.name: member for member in members(of)}
     for name, written in entries.items():
         if name not in known:
-            raise unknown_key(prefix + name, where=written.origin.where, beside=known, every_key=_every_key())
+            raise unknown_key(name, prefix=prefix, where=written.origin.where, beside=known, every_key=_every_key())
     given = {
         name: _member_value(member, entries.get(name), key=prefix + name, where=tree.origin, reading=reading)
         for name, member in known.items()

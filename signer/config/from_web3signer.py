@@ -7,6 +7,7 @@ from pathlib import Path
 from signer.config.building import build_config
 from signer.config.contradictions import check_contradictions
 from signer.config.production import find_faults_on_paper
+from signer.config.reading import plain_type, split_optional
 from signer.config.sections import Config
 from signer.config.setting import leaves
 from signer.config.show import quoted
@@ -24,6 +25,12 @@ from signer.config.web3signer_options import (
 VARIABLE_PREFIX = "WEB3SIGNER_"
 
 _NOWHERE = Origin("Web3Signer's configuration", Path("/"))
+
+
+_PLAIN_KEYS = {
+    leaf.key: plain_type(split_optional(leaf.member.hint)[1]) in {bool, int, float} for leaf in leaves(Config)
+}
+"""True for the keys whose values are no text, and so stand without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ def _carry(key: str, value: str | tuple[str, ...], given: _Given, converted: _Co
         text = "[" + ", ".join(quoted(each) for each in value) + "]"
     else:
         tree = Scalar(value, "raw", given.origin)
-        text = value if value.isdecimal() or value in {"true", "false"} else quoted(value)
+        text = value if _PLAIN_KEYS[key] else quoted(value)
     converted.lines[key] = (text, given.name)
     converted.tree = overlay(converted.tree, nested(key, tree))
 

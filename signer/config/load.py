@@ -49,6 +49,7 @@ def load_config(
     """
     here = (working_directory or Path.cwd()).absolute()
     written = _read_file(file, here)
+    preset = flags.get("preset") if preset is None else preset
     chosen = _choose_preset(written, preset, here)
     tree = _preset_tree(chosen, written.origin.directory)
     for layer in (

@@ -42,7 +42,11 @@ def check_start(config: Config) -> None:
 
 
 def find_faults(config: Config) -> tuple[Fault, ...]:
-    """Everything that stops the start: an unknown genesis in any preset, the rest in `production`."""
+    """Everything that stops the start: an unknown genesis in any preset, the rest in `production`.
+
+    Raises:
+        ConfigError: a file with a secret cannot be read.
+    """
     found = find_faults_on_paper(config)
     if config.check_exposure:
         found += tuple(fault for check in _OF_FILES for fault in check(config))

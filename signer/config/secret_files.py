@@ -49,10 +49,13 @@ def is_open_to_others(path: Path, *, encrypted: bool = False) -> bool:
         state = path.stat()
     except OSError:
         return False
+    return bool(state.st_mode & forbidden_rights(state, our_uid=os.geteuid(), encrypted=encrypted))
+
+
+def forbidden_rights(state: os.stat_result, *, our_uid: int, encrypted: bool = False) -> int:
+    """The rights that nobody else may have on a file or directory in this state."""
     if encrypted:
-        forbidden = ENCRYPTED
-    elif state.st_uid == 0 and os.geteuid() != 0 and not stat.S_ISDIR(state.st_mode):
-        forbidden = OTHERS_OF_ROOTS_FILE
-    else:
-        forbidden = OTHERS
-    return bool(stat.S_IMODE(state.st_mode) & forbidden)
+        return ENCRYPTED
+    if state.st_uid == 0 and our_uid != 0 and stat.S_ISREG(state.st_mode):
+        return OTHERS_OF_ROOTS_FILE
+    return OTHERS

@@ -132,7 +132,7 @@ def values(of: Any, prefix: str = "") -> Iterator[Value]:
         key, value = prefix + member.name, getattr(of, member.name)
         if is_section(member.hint):
             yield from values(value, key + ".")
-        elif find_entry_type(member.hint) is not None:
+        elif value and find_entry_type(member.hint) is not None:
             for index, entry in enumerate(value):
                 yield from values(entry, f"{key}[{index}].")
         else:

@@ -74,12 +74,14 @@ def parse_yaml(text: str, *, name: str, directory: Path) -> Mapping:
         ConfigError: it is not YAML, names a key twice, or is no mapping.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
+        if node is None:
+            return Mapping({}, Origin(f"{name}:1", directory))
+        tree = _tree(node, name=name, directory=directory, path="")
     except yaml.YAMLError as error:
         raise _not_yaml(error, name) from None
-    if node is None:
-        return Mapping({}, Origin(f"{name}:1", directory))
-    tree = _tree(node, name=name, directory=directory, path="")
+    except RecursionError:
+        raise ConfigError("the file nests too deep", where=name, key="", remedy="our sections nest 3 deep") from None
     if isinstance(tree, Scalar) and tree.kind == "null":
         return Mapping({}, tree.origin)
     if not isinstance(tree, Mapping):
@@ -99,9 +101,9 @@ def parse_inline(text: str, *, origin: Origin, key: str) -> Tree:
         ConfigError: it is not YAML.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
         tree = _tree(node, name=origin.where, directory=origin.directory, path=key) if node else Listing((), origin)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         raise ConfigError(
             f"{key} is not a list that can be read",
             where=origin.where,
@@ -141,6 +143,14 @@ def nested(key: str, tree: Tree) -> Mapping:
     """The mapping that holds this tree under a dotted key."""
     head, _, rest = key.partition(".")
     return Mapping({head: nested(rest, tree) if rest else tree}, tree.origin)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The document's node. Aliases are refused: a few lines of them stand for more values than memory holds."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases (`*name`) are not read", problem_mark=event.start_mark)
+    return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _tree(node: yaml.Node, *, name: str, directory: Path, path: str) -> Tree:

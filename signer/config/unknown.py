@@ -27,19 +27,23 @@ REFUSED_ON_PURPOSE = {
 """Last words of keys that other signers have and we never will, with the reason."""
 
 _CLOSE_ENOUGH = 0.6
-"""difflib's own default: half the letters in order are right."""
+"""Of names in the same section: difflib's own default."""
+
+_VERY_CLOSE = 0.85
+"""Of whole dotted names, whose section alone makes them alike."""
 
 
-def unknown_key(key: str, *, where: str, beside: Iterable[str], every_key: Iterable[str]) -> ConfigError:
+def unknown_key(name: str, *, prefix: str, where: str, beside: Iterable[str], every_key: Iterable[str]) -> ConfigError:
     """The error about a key that is not ours.
 
     Args:
-        key: its dotted name.
+        name: what was written.
+        prefix: the dotted name of the section it was written in, with its last point; empty at the top.
         where: where it was written.
         beside: the names that would have been right in its place.
         every_key: all dotted names there are.
     """
-    prefix, _, name = key.rpartition(".")
+    key = prefix + name
     remedy = (
         REFUSED_ON_PURPOSE.get(name)
         or _of_web3signer(name)
@@ -55,14 +59,13 @@ def _of_web3signer(name: str) -> str | None:
 
 
 def _nearest(name: str, *, prefix: str, beside: tuple[str, ...], every_key: tuple[str, ...]) -> str:
-    dotted = prefix + "." if prefix else ""
-    if close := get_close_matches(name, beside, n=1, cutoff=_CLOSE_ENOUGH):
-        return f"did you mean {dotted}{close[0]}?"
     if name in every_key:
         return f"write it nested: a line `{name.split('.', maxsplit=1)[0]}:` and the rest indented below it"
+    if close := get_close_matches(name, beside, n=1, cutoff=_CLOSE_ENOUGH):
+        return f"did you mean {prefix}{close[0]}?"
     same_name = [each for each in every_key if each.rpartition(".")[2] == name]
     if same_name:
         return f"did you mean {same_name[0]}?"
-    if close := get_close_matches(f"{dotted}{name}", every_key, n=1, cutoff=_CLOSE_ENOUGH):
+    if close := get_close_matches(prefix + name, every_key, n=1, cutoff=_VERY_CLOSE):
         return f"did you mean {close[0]}?"
     return "the keys here are " + ", ".join(beside)

@@ -1,0 +1,95 @@
+"""Principals of the configuration become what authentication compares."""
+
+import asyncio
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from signer.auth.authenticate import Authenticator
+from signer.auth.credentials import PeerCertificate, hash_password
+from signer.auth.principal import ANONYMOUS, Action
+from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
+from signer.config.credentials import find_anonymous, principal_of, read_credentials
+from signer.errors import AuthenticationError, ConfigError
+from signer.units import PublicKey
+
+TOKEN, PASSWORD, FINGERPRINT = "a-token-of-some-length", "a-password-of-some-length", b"\x07" * 32
+
+
+def entropy(count: int) -> bytes:
+    return b"\x05" * count
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def test_each_proof_of_a_principal_lets_it_in(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\nsecond line\n")
+    (tmp_path / "password").write_text(PASSWORD + "\r\n")
+    security = SecuritySettings(
+        require_authentication=True,
+        principals=(
+            PrincipalSettings(name="file", token_file=tmp_path / "token", password_file=tmp_path / "password"),
+            PrincipalSettings(
+                name="hash",
+                token_sha256=hashlib.sha256(b"other-token").digest(),
+                password_hash=hash_password("other", salt=b"\x01" * 16),
+            ),
+            PrincipalSettings(name="tls", certificate=ClientCertificateSettings(sha256=FINGERPRINT)),
+        ),
+    )
+    authenticator = Authenticator(read_credentials(security, entropy=entropy), anonymous=find_anonymous(security))
+    steps = [
+        (f"Bearer {TOKEN}", None, "file"),
+        (basic("file", PASSWORD), None, "file"),
+        ("Bearer other-token", None, "hash"),
+        (basic("hash", "other"), None, "hash"),
+        (None, PeerCertificate("x", FINGERPRINT), "tls"),
+        ("Bearer wrong", None, None),
+        (basic("file", "other"), None, None),
+        (None, PeerCertificate("x", b"\x08" * 32), None),
+        (None, None, None),
+    ]
+
+    async def enter(header: str | None, peer: PeerCertificate | None) -> str | None:
+        try:
+            return (await authenticator.authenticate(header, peer)).name
+        except AuthenticationError:
+            return None
+
+    async def run() -> list[str | None]:
+        return [await enter(header, peer) for header, peer, _ in steps]
+
+    assert asyncio.run(run()) == [name for _, _, name in steps]
+
+
+def test_a_principal_is_granted_what_its_entry_says_and_little_by_default() -> None:
+    plain = principal_of(PrincipalSettings(name="vc"))
+    assert plain.actions == {Action.KEYS_LIST, Action.SIGN_DUTY}
+    assert (plain.keys, plain.duties, plain.groups) == (None, None, frozenset())
+    key = PublicKey(b"\x01" * 48)
+    entry = PrincipalSettings(
+        name="vc", groups=("g",), actions=(Action.AUDIT_READ,), keys=(key,), duties=("ATTESTATION",)
+    )
+    bound = principal_of(entry)
+    assert (bound.actions, bound.keys, bound.duties) == ({Action.AUDIT_READ}, {key}, {"ATTESTATION"})
+    assert bound.groups == {"g"}
+
+
+def test_nobody_is_anonymous_where_authentication_is_required() -> None:
+    assert find_anonymous(SecuritySettings()) is ANONYMOUS
+    assert find_anonymous(SecuritySettings(require_authentication=True)) is None
+
+
+def test_a_secret_file_that_cannot_be_read_or_is_empty_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\nsecret on the second line\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name in ("gone", "empty", "binary"):
+        entry = PrincipalSettings(name="a", token_file=tmp_path / name)
+        with pytest.raises(ConfigError) as raised:
+            read_credentials(SecuritySettings(principals=(entry,)), entropy=entropy)
+        assert raised.value.key == "security.principals[0].token_file"
+        assert "secret on" not in str(raised.value.evidence)
