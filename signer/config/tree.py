@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -149,7 +149,8 @@ def _compose(text: str) -> yaml.Node | None:
     """The document's node. Aliases are refused: a few lines of them stand for more values than memory holds."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases (`*name`) are not read", problem_mark=event.start_mark)
+            mark = cast("yaml.error.Mark", event.start_mark)  # the stubs admit the C parser's, which is not used here
+            raise yaml.MarkedYAMLError(problem="aliases (`*name`) are not read", problem_mark=mark)
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
