@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from gloas_samples import GLOAS_REQUESTS
 
 from signer.api.wire_eth2 import (
     decode_extension,
@@ -370,6 +371,29 @@ def test_true_and_false_may_be_text():
     as_text = PAYLOAD_VOTE | {"payload_present": "true", "blob_data_available": "false"}
     spoken = {"type": "PAYLOAD_ATTESTATION", "payload_attestation": as_text}
     assert decode(spoken).duty == decode(spoken | {"payload_attestation": PAYLOAD_VOTE}).duty
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("extra_data", "0x" + "00" * 33),
+        ("logs_bloom", "0x" + "00" * 255),
+        ("base_fee_per_gas", str(2**256)),
+        ("base_fee_per_gas", -1),
+        ("slot_number", 2**64),
+        ("transactions", "0x"),
+        ("transactions", ["0x1"]),
+        ("withdrawals", [{}]),
+        ("block_access_list", None),
+    ],
+)
+def test_a_payload_that_cannot_be_read_is_refused_with_its_path(member, value):
+    (request,) = (known for known in GLOAS_REQUESTS if known["type"] == "EXECUTION_PAYLOAD_ENVELOPE")
+    envelope = request["execution_payload_envelope"]
+    assert decode(request).duty.slot == 1
+    broken = envelope | {"payload": envelope["payload"] | {member: value}}
+    error = refusal(request | {"execution_payload_envelope": broken})
+    assert error.evidence["path"].startswith(f"execution_payload_envelope.payload.{member}")
 
 
 @pytest.mark.parametrize("member", ["bls_to_execution_change", "BLS_TO_EXECUTION_CHANGE"])
