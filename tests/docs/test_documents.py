@@ -1,0 +1,96 @@
+"""The documents are in step with the program: codes, keys, commands and links that they name exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from signer import errors
+from signer.api.problems import INTERNAL
+from signer.config.sections import Config
+from signer.config.setting import leaves
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CONFIGURATION_KEY = re.compile(
+    r"`((?:server|storage|security|network|keys|journal|audit|policy|clock|logging|metrics|namespaces)"
+    r"\.[a-z0-9_.\[\]]+)(?::[^`]*)?`"
+)
+COMMAND = re.compile(r"(?:^\s*|bin/)holdfast ([a-z][a-z0-9-]+)(?:\s([a-z][a-z0-9-]+))?", re.MULTILINE)
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def error_codes() -> set[str]:
+    classes = [
+        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.SignerError)
+    ]
+    return {each.code for each in classes} | {INTERNAL}
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#{1,6} (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    kept = re.sub(r"[^\w\- ]", "", heading.lower().strip())
+    return kept.replace(" ", "-")
+
+
+def test_every_error_code_has_its_cause_and_remedy_and_no_other_has():
+    described = {heading for heading in headings(TROUBLESHOOTING) if re.fullmatch(r"[A-Z_]+", heading)}
+    assert described == error_codes()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page):
+    text = FENCE.sub("", page.read_text())
+    for target in LINK.findall(text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, fragment = target.partition("#")
+        destination = (page.parent / path).resolve() if path else page
+        assert destination.exists(), f"{name_of(page)} links to {target}"
+        if fragment:
+            assert fragment in {anchor(heading) for heading in headings(destination)}, f"{name_of(page)}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_configuration_key_that_is_named_exists(page):
+    known = {leaf.key for leaf in leaves(Config)}
+    sections = {key.rsplit(".", 1)[0] for key in known} | {key.split("[")[0] for key in known}
+    for key in CONFIGURATION_KEY.findall(page.read_text()):
+        assert key in known | sections, f"{name_of(page)} names {key}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_that_is_named_exists(page):
+    from typer.main import get_command
+
+    from signer.cli.main import build
+
+    commands = get_command(build(host=None, environ={})).commands
+    code = "\n".join([*FENCE.findall(page.read_text()), *re.findall(r"`([^`]+)`", FENCE.sub("", page.read_text()))])
+    for name, second in COMMAND.findall(code):
+        assert name in commands, f"{name_of(page)} names `holdfast {name}`"
+        group = getattr(commands[name], "commands", None)
+        if group is not None and second:
+            assert second in group, f"{name_of(page)} names `holdfast {name} {second}`"
+
+
+def test_the_changelog_and_the_package_agree_on_the_product():
+    assert (ROOT / "CHANGELOG.md").read_text().startswith("# Changelog")
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_decision_records_are_numbered_without_gaps_and_headed_by_their_number():
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    for record in records:
+        assert record.read_text().startswith(f"# {record.name[:4]} ")
