@@ -14,7 +14,8 @@ help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: $(RUNTIME)  ## a signer on 127.0.0.1:9000 with a demo key, and a curl line that gets a signature
-	@.ci/demo $(BIN)/holdfast $(DATA)
+	@$(BIN)/holdfast init --preset development --data-directory $(DATA) --demo
+	@$(BIN)/holdfast serve --config $(DATA)/holdfast.yaml
 
 test: $(DEV) oracles counterparts  ## every test but the torture, with coverage
 	$(BIN)/pytest -n 2 --dist worksteal -m "not torture" \
