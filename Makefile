@@ -11,7 +11,7 @@ DATA    := data
 .PHONY: help run test check bench torture oracles counterparts lock clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(RUNTIME)  ## a signer on 127.0.0.1:9000 with a demo key, and a curl line that gets a signature
 	@$(BIN)/holdfast init --preset development --data-directory $(DATA) --demo
@@ -29,7 +29,7 @@ check: $(DEV)  ## style, types, floors of the house, documents, licences, known 
 	$(BIN)/pytest tests/docs
 	$(BIN)/python .ci/audit.py requirements.lock
 
-bench: $(DEV)  ## the table of README, measured on this machine (QUICK=1, ROWS="sustained burst")
+bench: $(DEV)  ## the table of README, measured here (QUICK=1, ROWS="slot burst")
 	$(BIN)/python tests/bench $(if $(QUICK),--quick) $(ROWS)
 
 torture: $(DEV) oracles counterparts  ## the long forms: hours of crashes, races and random histories

@@ -152,5 +152,13 @@ def test_the_health_check_fails_when_nobody_listens(tmp_path):
 
 
 def test_the_dashboard_asks_for_metrics_that_are_there():
+    from signer.telemetry import exposition
+
     dashboard = json.loads((DOCKER / "grafana-dashboard.json").read_text())
-    assert dashboard["panels"]
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked = {name for each in expressions for name in re.findall(r"([a-z0-9_]+)\{instance", each)}
+    source = Path(exposition.__file__).read_text()
+    families = {re.sub(r"_(bucket|total|count|sum)$", "", name) for name in asked}
+    assert len(families) >= 10
+    missing = {name for name in families if name not in source and not name.startswith("eth2_slashingprotection_")}
+    assert not missing
