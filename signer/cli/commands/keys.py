@@ -1,0 +1,117 @@
+"""`holdfast keys`: what is loaded, and bringing keystores in."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signer.cli.commands.context import session_of
+from signer.cli.problem import EXIT_REFUSED, UsageFault
+from signer.cli.service import RemoteService
+from signer.cli.session import Session
+from signer.crypto.bls import load
+from signer.durable import ensure_private_directory
+from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
+
+POLL_SECONDS = 0.2
+"""How often a running reload is looked at."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="The validator keys.", no_args_is_help=True)
+    group.command("list")(list_keys)
+    group.command("import")(import_)
+    app.add_typer(group, name="keys")
+
+
+def list_keys(context: typer.Context) -> None:
+    """Every key that is loaded, sorted by public key.
+
+    Where no server runs, the key files are loaded for this listing.
+
+    For example:
+
+    - `holdfast keys list --config holdfast.yaml`
+    - `holdfast keys list --endpoint https://signer:9000 --token-file token --ca ca.pem --json`
+    """
+    session = session_of(context)
+    with session.service(load_keys=True) as service, session.output.progress("asking for the keys"):
+        keys = service.keys()
+    session.output.document({"keys": [asdict(key) for key in keys]})
+    session.output.table(
+        ("public key", "namespace", "origin", "derivation path"),
+        [(key.public_key, key.namespace, key.origin, key.derivation_path or "") for key in keys],
+    )
+    if session.output.on_terminal:
+        session.output.notice(f"{len(keys)} keys")
+
+
+def import_(
+    context: typer.Context,
+    keystores: Annotated[list[Path], typer.Argument(help="EIP-2335 keystores, or directories of `*.json` keystores.")],
+    *,
+    passwords: Annotated[
+        Path,
+        typer.Option(
+            "--passwords",
+            help="A file whose first line opens every keystore, or a directory with `NAME.txt` for each `NAME.json`.",
+        ),
+    ],
+) -> int:
+    """Open and check keystores, and copy them with their passwords into `keys.config_directory`.
+
+    First stop every other signer of these keys, and import its record with `holdfast slashing import`: the same key in
+    two places is how validators are slashed. A running server loads the new keys at once.
+
+    For example:
+
+    - `holdfast keys import validator_keys/ --passwords password.txt --config holdfast.yaml`
+    """
+    session = session_of(context)
+    if session.options.endpoint is not None:
+        raise UsageFault("keys are imported where the signer's key files are", remedy="leave --endpoint out")
+    config = session.load_config(files_must_exist=False)
+    into = config.keys.config_directory
+    files = find_keystores(keystores)
+    ensure_private_directory(into)
+    imports = import_keystores(
+        files, passwords, into=into, bls=load(), refuse_public_test_keys=config.refuse_public_test_keys
+    )
+    done: list[ImportedKeystore] = []
+    with session.output.progress("opening keystores") as advance:
+        for each in imports:
+            done.append(each)
+            advance(len(done), len(files))
+    server = session.find_server() if any(each.outcome == "imported" for each in done) else None
+    reload = _reload(session, server) if server else None
+    _show(session, done, reload)
+    failed = any(each.outcome == "failed" for each in done) or (reload and reload.get("status") == "failed")
+    return EXIT_REFUSED if failed else 0
+
+
+def _reload(session: Session, server: RemoteService) -> dict[str, Any]:
+    """Let the running server load what was imported, and wait for it."""
+    server.reload()
+    with session.output.progress("the server is loading"):
+        while (status := server.reload_status()).get("status") == "running":
+            time.sleep(POLL_SECONDS)
+    return dict(status)
+
+
+def _show(session: Session, done: list[ImportedKeystore], reload: dict[str, Any] | None) -> None:
+    rows = [
+        {"file": str(each.file), "outcome": each.outcome, "public_key": each.public_key, "error": each.error}
+        for each in done
+    ]
+    session.output.document({"keystores": rows, "reload": reload})
+    session.output.table(
+        ("outcome", "public key", "file", ""),
+        [(each.outcome, each.public_key or "", str(each.file), each.error or "") for each in done],
+    )
+    if reload is None:
+        session.output.line("No server runs: the keys are loaded at the next start.")
+    else:
+        session.output.line(f"The running server loaded its keys anew: {reload.get('status')}.")

@@ -1,0 +1,143 @@
+"""`holdfast init`: everything a new signer needs, made once and never overwritten."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signer.cli.commands.context import session_of
+from signer.cli.demo_request import curl_line, randao_request
+from signer.cli.first_configuration import first_configuration
+from signer.cli.problem import UsageFault
+from signer.cli.session import Session
+from signer.config.load import load_config
+from signer.config.sections import Config, Preset
+from signer.config.show import show
+from signer.crypto.bls import load
+from signer.errors import StartupError
+from signer.eth2.builtin_networks import find_network
+from signer.operations.set_up import (
+    Step,
+    ensure_demo_key,
+    ensure_directory,
+    ensure_file,
+    ensure_master_key,
+    ensure_token,
+)
+from signer.units import PublicKey
+
+CONFIGURATION_FILE = "holdfast.yaml"
+"""The name in the data directory, where --config names no other."""
+
+TOKEN_FILE = "api-token"  # noqa: S105  # a file's name, not a secret
+"""The name in the data directory."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("init")(init)
+
+
+def init(
+    context: typer.Context,
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Also make a validator key for trying out, and print a request for it.")
+    ] = False,
+) -> None:
+    """Make the data directory, a master key, an API token and a configuration file.
+
+    What is there already is kept, so it can be run again. Everything is made for its owner alone.
+
+    For example:
+
+    - `holdfast init --data-directory /var/lib/holdfast --config /etc/holdfast/holdfast.yaml`
+    - `holdfast init --preset development --data-directory data --demo`
+    - `holdfast init --data-directory data --set storage.master_key.password_file=/run/secrets/password`
+    """
+    session = session_of(context)
+    if session.options.endpoint is not None:
+        raise UsageFault("a signer is set up where it will run", remedy="leave --endpoint out")
+    planned, file = _plan(session)
+    if demo and planned.preset is Preset.PRODUCTION:
+        raise UsageFault("a demonstration key has no place in production", remedy="add --preset development")
+    try:
+        steps, config = _make(session, planned, file)
+        shown = ensure_demo_key(config.keys.config_directory, load()) if demo else None
+    except OSError as error:
+        raise StartupError(
+            f"{error.filename or planned.storage.data_directory} cannot be made: {error.strerror or error}",
+            remedy="run it as the user that will run the signer, and check the directory's owner and mode",
+        ) from error
+    if shown is not None:
+        steps.append(shown[0])
+    _show(session, config, file, steps, shown[1] if shown else None)
+
+
+def _plan(session: Session) -> tuple[Config, Path]:
+    """The configuration as it is or will be, and the file that is or will be its home."""
+    named = session.options.config
+    if named is None:
+        wanted = session.load_config_from(None, files_must_exist=False)
+        file = (wanted.storage.data_directory / CONFIGURATION_FILE).absolute()
+    else:
+        file = named.absolute()
+    if not file.exists():
+        return session.load_config_from(None, files_must_exist=False), file
+    kept = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
+    if show(kept) != show(session.load_config_from(file, files_must_exist=False)):
+        session.output.notice(f"{file} is kept as it is: what this command line says otherwise is not heard")
+    return kept, file
+
+
+def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config]:
+    directory = planned.storage.data_directory
+    token = directory / TOKEN_FILE
+    steps = [ensure_directory(directory, "data directory"), ensure_token(token)]
+    text = first_configuration(planned, token_file=token)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    steps.append(ensure_file(file, "configuration", text.encode()))
+    # Read back: what is made from here on is where the file will say it is.
+    config = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
+    steps.append(ensure_directory(config.keys.config_directory, "keys directory"))
+    master = config.storage.master_key
+    if master.password_file is None:
+        steps.append(ensure_master_key(master.key_file))
+    return steps, config
+
+
+def _show(session: Session, config: Config, file: Path, steps: list[Step], demo_key: PublicKey | None) -> None:
+    curl = None if demo_key is None else _curl(config, demo_key)
+    session.output.document(
+        {
+            "configuration": str(file),
+            "steps": [{"what": step.what, "path": str(step.path), "made": step.made} for step in steps],
+            "demo": None if demo_key is None else {"public_key": "0x" + demo_key.hex(), "curl": curl},
+        }
+    )
+    session.output.table(
+        ("", "what", "where"),
+        [("made" if step.made else "kept", step.what, str(step.path)) for step in steps],
+    )
+    session.output.line()
+    session.output.line(f"Start it:     holdfast serve --config {file}")
+    session.output.line(f"Examine it:   holdfast doctor --config {file}")
+    if demo_key is not None:
+        words = curl or "with a request of your own client"
+        session.output.line(f"Have it sign: {words}")
+
+
+def _curl(config: Config, public_key: PublicKey) -> str | None:
+    """None where the request would need what only the operator knows: the network's genesis, a client certificate."""
+    network = None if config.network.config_file else find_network(config.network.name)
+    body = randao_request(network, seconds=time.time()) if network else None
+    if body is None or config.server.tls.enabled:
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.server.host, config.server.host)  # noqa: S104  # "all of them" is not an address to call
+    return curl_line(
+        url=f"http://{host}:{config.server.port}",
+        public_key=public_key,
+        body=body,
+        token_file=config.storage.data_directory / TOKEN_FILE if config.security.require_authentication else None,
+    )

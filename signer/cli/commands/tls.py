@@ -1,0 +1,159 @@
+"""`holdfast tls init`: certificates for development and for a house without an authority of its own."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signer.cli.certificates import (
+    Authority,
+    Identity,
+    client_bundle,
+    client_identity,
+    create_authority,
+    known_clients_line,
+    pem_certificate,
+    pem_key,
+    server_identity,
+    trust_store,
+)
+from signer.cli.commands.context import session_of
+from signer.cli.problem import UsageFault
+from signer.cli.session import Session
+from signer.crypto.secret import Secret
+from signer.durable import ensure_private_directory
+from signer.operations.set_up import Step, ensure_file, ensure_token
+
+STANDARD_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Names and addresses that every server certificate of ours is good for."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="TLS certificates.", no_args_is_help=True)
+    group.command("init")(init)
+    app.add_typer(group, name="tls")
+
+
+def init(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where to write them; made if it is not there.")],
+    *,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name or address by which clients call the signer. Can be repeated."),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(help="The name of a client to make a certificate for; `validator` if none. Can be repeated."),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long the certificates are good for.")] = 397,
+) -> None:
+    """Make an authority (CA), a server certificate and client certificates, and say what goes where.
+
+    For development, or for a house without an authority of its own. Nothing that is there is overwritten.
+    Keep `ca.key` away from the signer: whoever has it can make client certificates.
+
+    For example:
+
+    - `holdfast tls init tls/ --host signer.lan --client teku --client lighthouse`
+    """
+    session = session_of(context)
+    if (directory / "ca.pem").exists():
+        raise UsageFault(
+            f"{directory} holds an authority already, and nothing is overwritten",
+            remedy="name another directory, or move this one away",
+        )
+    hosts, clients = (*STANDARD_HOSTS, *(host or ())), tuple(client or ("validator",))
+    now = datetime.now(UTC)
+    try:
+        authority = create_authority(now=now, days=days)
+        server = server_identity(authority, hosts=hosts, now=now, days=days)
+        identities = {name: client_identity(authority, name=name, now=now, days=days) for name in clients}
+    except ValueError as error:
+        raise UsageFault(str(error), remedy="see `holdfast tls init --help`") from error
+    ensure_private_directory(directory)
+    steps = _write(directory.absolute(), authority, server, identities)
+    session.output.document({"files": [{"what": step.what, "path": str(step.path)} for step in steps]})
+    session.output.table(("what", "where"), [(step.what, str(step.path)) for step in steps])
+    _tell(session, directory.absolute(), clients)
+
+
+def _write(directory: Path, authority: Authority, server: Identity, clients: dict[str, Identity]) -> list[Step]:
+    steps = [
+        ensure_file(directory / "ca.key", "authority's key", pem_key(authority.key)),
+        ensure_file(directory / "server.key", "server's key", pem_key(server.key)),
+        ensure_file(directory / "server.pem", "server's certificate", pem_certificate(server.certificate)),
+    ]
+    lines: list[str] = []
+    for name, identity in clients.items():
+        steps += _write_client(directory, authority, name, identity)
+        lines.append(known_clients_line(identity.certificate))
+    password = directory / "ca-truststore.password"
+    steps.append(ensure_token(password, what="trust store's password"))
+    steps += [
+        ensure_file(directory / "known-clients.txt", "known clients", "".join(lines).encode()),
+        ensure_file(
+            directory / "ca-truststore.p12",
+            "authority's certificate for Java",
+            trust_store(authority.certificate, _read(password)),
+        ),
+        # Last: it is what says that the directory is complete.
+        ensure_file(directory / "ca.pem", "authority's certificate", pem_certificate(authority.certificate)),
+    ]
+    return steps
+
+
+def _write_client(directory: Path, authority: Authority, name: str, identity: Identity) -> list[Step]:
+    password = directory / f"{name}.password"
+    return [
+        ensure_file(directory / f"{name}.key", f"{name}'s key", pem_key(identity.key)),
+        ensure_file(directory / f"{name}.pem", f"{name}'s certificate", pem_certificate(identity.certificate)),
+        ensure_token(password, what=f"password of {name}.p12"),
+        ensure_file(
+            directory / f"{name}.p12",
+            f"{name}'s key and certificate",
+            client_bundle(identity, authority, name=name, password=_read(password)),
+        ),
+    ]
+
+
+def _read(password: Path) -> Secret:
+    return Secret(password.read_bytes().strip())
+
+
+def _tell(session: Session, directory: Path, clients: tuple[str, ...]) -> None:
+    name = clients[0]
+    for line in (
+        "",
+        "Holdfast (configuration):",
+        "  server:",
+        "    tls:",
+        f"      certificate_file: {directory}/server.pem",
+        f"      key_file: {directory}/server.key",
+        f"      client_ca_file: {directory}/ca.pem        # every client of this authority,",
+        f"      # known_clients_file: {directory}/known-clients.txt   # or these alone",
+        "",
+        "Teku (flags):",
+        "  --validators-external-signer-url=https://localhost:9000",
+        f"  --validators-external-signer-keystore={directory}/{name}.p12",
+        f"  --validators-external-signer-keystore-password-file={directory}/{name}.password",
+        f"  --validators-external-signer-truststore={directory}/ca-truststore.p12",
+        f"  --validators-external-signer-truststore-password-file={directory}/ca-truststore.password",
+        "",
+        "Lighthouse (validator_definitions.yml, for each key):",
+        "  type: web3signer",
+        "  url: https://localhost:9000/",
+        f"  root_certificate_path: {directory}/ca.pem",
+        f"  client_identity_path: {directory}/{name}.p12",
+        f"  client_identity_password: (the line in {directory}/{name}.password)",
+        "",
+        "holdfast, from another machine:",
+        f"  --endpoint https://HOST:9000 --ca {directory}/ca.pem",
+        f"  --client-certificate {directory}/{name}.pem --client-key {directory}/{name}.key",
+        "",
+        "Prysm, Nimbus and Lodestar take no client certificate: give them server.tls.allow_any_client and a private",
+        "network, or a proxy that holds the certificate.",
+    ):
+        session.output.line(line)

@@ -1,0 +1,50 @@
+"""The configuration file that `init` writes: what was said on its command line, and nothing that has a default."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from signer.config.sections import Config
+from signer.config.setting import values
+from signer.config.show import value_text
+
+TOKEN_PRINCIPAL = "client"  # noqa: S105  # a name, not a secret
+"""The principal that the first token proves: it may list keys and sign, as a validator client does."""
+
+_HEAD = """\
+# Written by `holdfast init`. Every key there is: `holdfast config reference`.
+"""
+
+
+def first_configuration(config: Config, *, token_file: Path) -> str:
+    """The YAML text: the preset, what the command line set, and the principal of the first token."""
+    said = {
+        each.key: value_text(each.value)
+        for each in values(config)
+        if config.where(each.key) == "command line" and each.key != "preset"
+    }
+    said["storage.data_directory"] = value_text(config.storage.data_directory)
+    lines = [_HEAD, f"preset: {config.preset}", *_nested(said)]
+    if not any(key.startswith("security.") for key in said):
+        lines.append("security:")
+    place = 1 + max(number for number, line in enumerate(lines) if line == "security:")
+    lines[place:place] = [
+        "  principals:",
+        f"    - name: {TOKEN_PRINCIPAL}",
+        f"      token_file: {value_text(token_file)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _nested(flat: Mapping[str, str]) -> list[str]:
+    """Dotted keys as YAML, each section once."""
+    lines: list[str] = []
+    open_sections: list[str] = []
+    for key, value in sorted(flat.items()):
+        *sections, name = key.split(".")
+        shared = 0
+        while shared < min(len(sections), len(open_sections)) and sections[shared] == open_sections[shared]:
+            shared += 1
+        lines += ["  " * depth + f"{sections[depth]}:" for depth in range(shared, len(sections))]
+        lines.append("  " * len(sections) + f"{name}: {value}")
+        open_sections = sections
+    return lines

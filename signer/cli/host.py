@@ -1,0 +1,89 @@
+"""What the command line needs of the program it is the command line of; `app.py` implements it.
+
+Rule 1: the command line names no concrete class of the service. It asks a server where one runs, and asks here where
+none does.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from signer.auth.principal import Caller
+from signer.config.sections import Config
+from signer.operations.manage_keys import KeyManagement
+from signer.operations.protect import Protection
+from signer.operations.restore import RestorePlan
+
+
+class AuditReport(Protocol):
+    """A log that verifies, and where it stands."""
+
+    @property
+    def entries(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def head(self) -> bytes:
+        """The chain's head after the last, 32 bytes."""
+        ...
+
+
+class Operations(Protocol):
+    """The operations of one data directory, in this process and under its lock."""
+
+    @property
+    def keys(self) -> KeyManagement:
+        """The keys; none is loaded unless the directory was opened with `load_keys`."""
+        ...
+
+    @property
+    def protection(self) -> Protection:
+        """The slashing record."""
+        ...
+
+    async def verify_audit(self, caller: Caller) -> AuditReport:
+        """Walk the whole audit log. Raises AuditError at the first fault, ForbiddenError."""
+        ...
+
+
+class Host(Protocol):
+    """The program. Every call may block; one command runs at a time."""
+
+    def version(self) -> str:
+        """The version of the program, as `pyproject.toml` has it."""
+        ...
+
+    def serve(self, config: Config) -> int:
+        """Serve until told to stop; the process's exit code.
+
+        Raises:
+            StartupError, ConfigError: a state in which the signer will not start.
+        """
+        ...
+
+    def open_offline(self, config: Config, *, load_keys: bool) -> AbstractAsyncContextManager[Operations]:
+        """Take the data directory's lock, open what `serve` would open, listen to nothing; close on leaving.
+
+        Raises (on entering):
+            DataDirectoryInUseError: a server holds the data directory.
+            StartupError: a state in which the signer would not start.
+        """
+        ...
+
+    def plan_restore(self, config: Config) -> RestorePlan | None:
+        """What accepting a restored database would do; None when the database has lost nothing.
+
+        Raises:
+            DataDirectoryInUseError: a server holds the data directory.
+            StartupError: a fault that accepting a restore does not heal (a foreign or damaged database).
+        """
+        ...
+
+    def accept_restore(self, config: Config, plan: RestorePlan) -> None:
+        """Raise the floors as planned and write the head file anew, in one commit with its audit entry.
+
+        Raises:
+            DataDirectoryInUseError: a server holds the data directory.
+            StartupError: the database is not the one that was planned for, or cannot be written.
+        """
+        ...

@@ -1,0 +1,187 @@
+"""The console command `holdfast`: global options, the commands, and what their errors look like.
+
+Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration is at fault.
+Global options may stand anywhere on the line; they are moved to the front before it is read.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signer.cli.commands import audit, configuration, doctor, keys, serve, set_up, slashing, tls
+from signer.cli.host import Host
+from signer.cli.output import Output
+from signer.cli.problem import (
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    USAGE_CODE,
+    UsageFault,
+    exit_code,
+    problem_document,
+    problem_text,
+)
+from signer.cli.session import GlobalOptions, Session
+from signer.config.sections import Preset
+from signer.errors import SignerError
+
+NAME = "holdfast"
+"""The console command."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+_FLAGS = frozenset({"--json"})
+"""Global options without a value."""
+
+_VALUES = frozenset(
+    {
+        "--config", "--preset", "--data-directory", "--set",
+        "--endpoint", "--token-file", "--client-certificate", "--client-key", "--ca",
+    }
+)  # fmt: skip
+"""Global options with a value."""
+
+_SIGNER = "Which signer"
+_PRINTING = "What is printed"
+
+
+def run(host: Host, arguments: Sequence[str], *, environ: Mapping[str, str]) -> int:
+    """Run one command line and return its exit code; every error has been told when this returns."""
+    words = hoist(arguments)
+    output = Output(as_json=_wants_json(words))
+    command = typer.main.get_command(build(host, environ=environ))
+    try:
+        result = command.main(args=words, prog_name=NAME, standalone_mode=False)
+    except (SignerError, UsageFault) as error:
+        output.failure(document=problem_document(error), text=problem_text(error))
+        return exit_code(error)
+    except typer.TyperException as error:
+        return _usage_failure(error, output)
+    except typer.Abort:
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough (`holdfast keys list | head`); nothing more can be told.
+        sys.stderr.close()
+        return EXIT_REFUSED
+    return result if isinstance(result, int) else 0
+
+
+def build(host: Host, *, environ: Mapping[str, str]) -> typer.Typer:
+    """The whole command line for this program."""
+    app = typer.Typer(
+        name=NAME,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Global options may stand anywhere on the line. Exit codes: 0 done; 1 refused or failed; "
+        "2 the command line or the configuration is at fault.",
+    )
+
+    @app.callback()
+    def global_options(
+        context: typer.Context,
+        *,
+        config: Annotated[
+            Path | None, typer.Option(help="The configuration file (YAML).", rich_help_panel=_SIGNER)
+        ] = None,
+        preset: Annotated[
+            Preset | None,
+            typer.Option(help="What kind of place this is; `production` if nobody says.", rich_help_panel=_SIGNER),
+        ] = None,
+        data_directory: Annotated[
+            Path | None, typer.Option(help="Where the signer keeps what must last.", rich_help_panel=_SIGNER)
+        ] = None,
+        settings: Annotated[
+            list[str] | None,
+            typer.Option("--set", metavar="KEY=VALUE", help="Any other configuration key.", rich_help_panel=_SIGNER),
+        ] = None,
+        endpoint: Annotated[
+            str | None,
+            typer.Option(
+                metavar="URL",
+                help="Ask the signer at this URL instead of the one of the data directory.",
+                rich_help_panel=_SIGNER,
+            ),
+        ] = None,
+        token_file: Annotated[
+            Path | None, typer.Option(help="A file with the bearer token for the endpoint.", rich_help_panel=_SIGNER)
+        ] = None,
+        client_certificate: Annotated[
+            Path | None, typer.Option(help="Our certificate for the endpoint (PEM).", rich_help_panel=_SIGNER)
+        ] = None,
+        client_key: Annotated[
+            Path | None, typer.Option(help="The key of our certificate (PEM).", rich_help_panel=_SIGNER)
+        ] = None,
+        ca: Annotated[
+            Path | None,
+            typer.Option(help="The authority that signed the endpoint's certificate (PEM).", rich_help_panel=_SIGNER),
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_PRINTING)
+        ] = False,
+    ) -> None:
+        """Holdfast: a remote signer that cannot be talked into losing its owner's money."""
+        options = GlobalOptions(
+            config=config,
+            preset=preset,
+            data_directory=data_directory,
+            settings=tuple(settings or ()),
+            as_json=as_json,
+            endpoint=endpoint,
+            token_file=token_file,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            ca=ca,
+        )
+        context.obj = Session(host=host, options=options, output=Output(as_json=as_json), environ=environ)
+
+    for register in (serve, set_up, doctor, configuration, keys, slashing, audit, tls):
+        register.register(app)
+    return app
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """The same words with the global options in front, so that `holdfast keys list --json` is understood."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            rest += [word, *words]
+        elif word in _FLAGS or (equals and name in _VALUES):
+            front.append(word)
+        elif word in _VALUES:
+            front += [word, *_next(words)]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def _next(words: Any) -> list[str]:
+    """The value that follows, where there is one; its absence is the parser's to tell."""
+    following = next(words, None)
+    return [] if following is None else [following]
+
+
+def _wants_json(hoisted: Sequence[str]) -> bool:
+    """True with `--json`, known before the line is parsed: its faults are told in JSON too."""
+    return "--json" in hoisted
+
+
+def _usage_failure(error: typer.TyperException, output: Output) -> int:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    where = f"{context.command_path} --help" if context else f"{NAME} --help"
+    if not message:
+        # No command was given: the help has been printed instead.
+        return EXIT_USAGE
+    document = {"title": "usage", "detail": message, "code": USAGE_CODE, "remedy": where}
+    output.failure(document=document, text=f"error: {message}\n  remedy: see `{where}`")
+    return EXIT_USAGE

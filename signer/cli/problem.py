@@ -1,0 +1,62 @@
+"""What a command says when it cannot do what it was asked: one message with a remedy, or a problem document."""
+
+from typing import Any
+
+from signer.errors import AnsweredError, ConfigError, SignerError
+
+EXIT_REFUSED = 1
+"""The command was understood and failed, or something is wrong with the signer."""
+
+EXIT_USAGE = 2
+"""The command line or the configuration is at fault: nothing was tried."""
+
+USAGE_CODE = "USAGE"
+"""The code of a command line that makes no sense."""
+
+
+class UsageFault(Exception):  # noqa: N818  # an error of the command line alone: it is no state of the signer
+    """Options that do not go together; `remedy` says what would."""
+
+    def __init__(self, sentence: str, *, remedy: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+def exit_code(error: SignerError | UsageFault) -> int:
+    """The exit code that an error ends with."""
+    return EXIT_USAGE if isinstance(error, ConfigError | UsageFault) else EXIT_REFUSED
+
+
+def problem_document(error: SignerError | UsageFault) -> dict[str, Any]:
+    """The error for programs: the members of RFC 9457, and its evidence."""
+    if isinstance(error, UsageFault):
+        return {"title": "usage", "detail": error.sentence, "code": USAGE_CODE, "remedy": error.remedy}
+    document: dict[str, Any] = {"title": "failed", "detail": error.sentence, "code": error_code(error)}
+    if isinstance(error, AnsweredError):
+        document["status"] = error.status
+    remedy = find_remedy(error)
+    return {**error.evidence, **document, **({"remedy": remedy} if remedy else {})}
+
+
+def problem_text(error: SignerError | UsageFault) -> str:
+    """The error for people: what is wrong, what is known of it, what to do."""
+    if isinstance(error, UsageFault):
+        return f"error: {error.sentence}\n  remedy: {error.remedy}"
+    lines = [f"error: {error.sentence} ({error_code(error)})"]
+    lines += [
+        f"  {name}: {value}" for name, value in error.evidence.items() if name != "remedy" and value not in (None, "")
+    ]
+    remedy = find_remedy(error)
+    return "\n".join([*lines, f"  remedy: {remedy}"] if remedy else lines)
+
+
+def error_code(error: SignerError) -> str:
+    """The stable code: the server's own where a server answered."""
+    return error.reported_code if isinstance(error, AnsweredError) else error.code
+
+
+def find_remedy(error: SignerError) -> str | None:
+    """What to do, where the error knows."""
+    remedy = getattr(error, "remedy", None) or error.evidence.get("remedy")
+    return str(remedy) if remedy else None

@@ -1,0 +1,171 @@
+"""What commands ask of a signer, whoever answers: a running server, or this process where none runs."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from signer.auth.principal import OPERATOR, Caller
+from signer.cli.connection import Connection
+from signer.cli.host import Operations
+from signer.errors import UnreachableError
+
+T = TypeVar("T")
+
+CALLER = Caller(OPERATOR, address="command line")
+"""Who asks where a command works in this process: whoever may open the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """One key, as the admin route tells it."""
+
+    public_key: str
+    namespace: str
+    origin: str
+    derivation_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHistory:
+    """What an import did for one validator, as the admin route tells it."""
+
+    public_key: str
+    blocks: int
+    attestations: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAudit:
+    """A log that verifies, as the admin route tells it."""
+
+    entries: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class _KeysAnswer:
+    keys: list[ListedKey]
+
+
+@dataclass(frozen=True, slots=True)
+class _ImportAnswer:
+    validators: list[ImportedHistory]
+
+
+class Service(Protocol):
+    """A signer that answers commands. Every call blocks and raises SignerError."""
+
+    @property
+    def where(self) -> str:
+        """Who answers, in words."""
+        ...
+
+    def keys(self) -> list[ListedKey]:
+        """Every loaded key, sorted by public key."""
+        ...
+
+    def export_slashing(self) -> Iterator[bytes]:
+        """The slashing record as an EIP-3076 document, in pieces."""
+        ...
+
+    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+        """Merge an EIP-3076 file into the record."""
+        ...
+
+    def verify_audit(self) -> VerifiedAudit:
+        """Walk the whole audit log."""
+        ...
+
+
+class RemoteService:
+    """A running server, over its admin routes (the docstring of `api/admin.py`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def where(self) -> str:
+        """The socket or the URL."""
+        return self._connection.where
+
+    def status(self) -> Mapping[str, Any]:
+        """What the server tells of itself: `GET /admin/status`."""
+        return self._read(self._connection.get("/admin/status"), dict[str, Any])
+
+    def keys(self) -> list[ListedKey]:
+        """See `Service.keys`."""
+        return self._read(self._connection.get("/admin/keys"), _KeysAnswer).keys
+
+    def reload(self) -> Mapping[str, Any]:
+        """Order a reload of all key files; it runs on after this returns."""
+        return self._read(self._connection.post("/admin/reload"), dict[str, Any])
+
+    def reload_status(self) -> Mapping[str, Any]:
+        """How the last reload stands: `GET /reload`."""
+        return self._read(self._connection.get("/reload"), dict[str, Any])
+
+    def export_slashing(self) -> Iterator[bytes]:
+        """See `Service.export_slashing`."""
+        return self._connection.stream("/admin/slashing/export")
+
+    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+        """See `Service.import_slashing`."""
+        with file.open("rb") as body:
+            answer = self._connection.post("/admin/slashing/import", body)
+        return self._read(answer, _ImportAnswer).validators
+
+    def verify_audit(self) -> VerifiedAudit:
+        """See `Service.verify_audit`."""
+        return self._read(self._connection.post("/admin/audit/verify"), VerifiedAudit)
+
+    def _read(self, answer: Any, of: type[T]) -> T:
+        try:
+            return msgspec.convert(answer, of)
+        except msgspec.ValidationError as error:
+            raise UnreachableError(
+                f"{self.where} answers something else than this program expects: {error}",
+                remedy="use the `holdfast` of the server's own version",
+            ) from error
+
+
+class LocalService:
+    """The operations of a data directory that this process holds. Owned by one command; calls come one at a time."""
+
+    def __init__(self, operations: Operations, runner: asyncio.Runner, *, data_directory: Path) -> None:
+        """`runner` is the one whose loop the operations were opened on."""
+        self._operations = operations
+        self._runner = runner
+        self._data_directory = data_directory
+
+    @property
+    def where(self) -> str:
+        """The data directory."""
+        return f"{self._data_directory} (no server is running)"
+
+    def keys(self) -> list[ListedKey]:
+        """See `Service.keys`."""
+        return [
+            ListedKey("0x" + key.public_key.hex(), key.namespace, str(key.origin), key.derivation_path)
+            for key in self._operations.keys.describe_keys(CALLER)
+        ]
+
+    def export_slashing(self) -> Iterator[bytes]:
+        """See `Service.export_slashing`."""
+        return self._operations.protection.export_interchange(CALLER)
+
+    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+        """See `Service.import_slashing`."""
+        done = self._runner.run(self._operations.protection.import_interchange(file, CALLER))
+        return [
+            ImportedHistory("0x" + each.public_key.hex(), each.blocks, each.attestations, each.error) for each in done
+        ]
+
+    def verify_audit(self) -> VerifiedAudit:
+        """See `Service.verify_audit`."""
+        report = self._runner.run(self._operations.verify_audit(CALLER))
+        return VerifiedAudit(report.entries, "0x" + report.head.hex())

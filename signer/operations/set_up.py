@@ -1,0 +1,121 @@
+"""Make what a new signer needs: its directory, its master key, a token, a demonstration key.
+
+Rule 1: nothing that is there is ever overwritten; every step says whether it made its file or found it.
+Rule 2: no secret is returned: a step tells where it is.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from signer.crypto.bls import CURVE_ORDER, SECRET_KEY_BYTES, Bls, SecretKey
+from signer.crypto.secret import Secret
+from signer.durable import ensure_private_directory, sync_directory, write_durably
+from signer.errors import StartupError
+from signer.keys.data_key import create_key_file
+from signer.keys.keystore_format import parse_keystore
+from signer.keys.keystore_writer import encode_keystore
+from signer.units import PublicKey
+
+TOKEN_BYTES = 32
+"""Random bytes in a bearer token: 256 bits."""
+
+DEMO_NAME = "demo"
+"""The demonstration key's files are `demo.yaml`, `demo.json` and `demo.txt` in the keys directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was to be there."""
+
+    what: str
+    path: Path
+    made: bool
+    """False when it was there already."""
+
+
+def ensure_directory(directory: Path, what: str) -> Step:
+    """A directory that nobody else may enter. Raises StartupError, OSError."""
+    made = not directory.exists()
+    ensure_private_directory(directory)
+    return Step(what, directory, made)
+
+
+def ensure_master_key(path: Path) -> Step:
+    """32 random bytes that open the sealed keys. Raises OSError."""
+    what = "master key"
+    try:
+        create_key_file(path)
+    except FileExistsError:
+        return Step(what, path, made=False)
+    return Step(what, path, made=True)
+
+
+def ensure_token(path: Path, *, what: str = "API token") -> Step:
+    """A token or password of 256 random bits, on one line. Raises OSError."""
+    return ensure_file(path, what, secrets.token_urlsafe(TOKEN_BYTES).encode() + b"\n")
+
+
+def ensure_file(path: Path, what: str, content: bytes) -> Step:
+    """A private file with this content, unless there is one with any content. Raises OSError."""
+    made = False
+    if not path.exists():
+        made = _write_once(path, content)
+    return Step(what, path, made)
+
+
+def ensure_demo_key(directory: Path, bls: Bls) -> tuple[Step, PublicKey]:
+    """A validator key of our own making, as Web3Signer files: for trying out, never for a deposit.
+
+    Raises:
+        StartupError: the file of that name is no keystore of ours.
+        OSError: the directory cannot be written.
+    """
+    keystore, password = directory / f"{DEMO_NAME}.json", directory / f"{DEMO_NAME}.txt"
+    listing = f"type: file-keystore\nkeystoreFile: {keystore.name}\nkeystorePasswordFile: {password.name}\n"
+    if not keystore.exists():
+        secret = _random_key()
+        chosen = Secret(secrets.token_urlsafe(TOKEN_BYTES).encode())
+        # A crash after any of these writes leaves files that the next run completes or replaces: the listing is last,
+        # and only it makes a key of them.
+        write_durably(password, chosen.reveal() + b"\n", private=True)
+        write_durably(keystore, encode_keystore(secret, bls.public_key(secret), chosen), private=True)
+    step = ensure_file(directory / f"{DEMO_NAME}.yaml", "demonstration key", listing.encode())
+    return step, _public_key_of(keystore)
+
+
+def _public_key_of(keystore: Path) -> PublicKey:
+    try:
+        public_key = parse_keystore(keystore.read_bytes()).public_key
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise StartupError(
+            f"{keystore} is no keystore that can be read: {error}",
+            remedy="move it away; `holdfast init --demo` makes a new one",
+        ) from error
+    if public_key is None:
+        raise StartupError(
+            f"{keystore} does not name its public key", remedy="move it away; `holdfast init --demo` makes a new one"
+        )
+    return public_key
+
+
+def _random_key() -> SecretKey:
+    # 48 bytes modulo the order: the bias is below 2^-128 (RFC 9380, 5.3, as EIP-2333 does).
+    number = int.from_bytes(secrets.token_bytes(48), "big") % (CURVE_ORDER - 1) + 1
+    return SecretKey.from_bytes(number.to_bytes(SECRET_KEY_BYTES, "big"))
+
+
+def _write_once(path: Path, content: bytes) -> bool:
+    """Write a private file that must not be there; False when somebody else was quicker."""
+    draft = path.with_name(f".holdfast-writing-{secrets.token_hex(8)}")
+    write_durably(draft, content, private=True)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    sync_directory(path.parent)
+    return True

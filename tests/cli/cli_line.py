@@ -1,0 +1,191 @@
+"""A command line to type on, a signer in memory to ask, and a server in a thread that answers as the real one does."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from signer.config.sections import Config
+from signer.errors import AuditError, SignerError
+from signer.operations.manage_keys import KeyDescription
+from signer.operations.protect import ImportedValidator
+from signer.operations.restore import RestorePlan
+from signer.units import PublicKey
+
+KEY_A = PublicKey(b"\xa1" * 48)
+KEY_B = PublicKey(b"\xb2" * 48)
+DOCUMENT = b'{"metadata": {"interchange_format_version": "5"}, "data": []}'
+
+
+@dataclass
+class Report:
+    entries: int
+    head: bytes
+
+
+@dataclass
+class MemoryKeys:
+    loaded: bool
+
+    def describe_keys(self, _caller: Any) -> tuple[KeyDescription, ...]:
+        keys = (
+            KeyDescription(KEY_A, "default", "file-keystore", "m/12381/3600/0/0/0"),
+            KeyDescription(KEY_B, "default", "file-raw", None),
+        )
+        return keys if self.loaded else ()
+
+
+@dataclass
+class MemoryProtection:
+    imported: list[bytes]
+
+    def export_interchange(self, _caller: Any) -> Iterator[bytes]:
+        yield DOCUMENT[:10]
+        yield DOCUMENT[10:]
+
+    async def import_interchange(self, file: Path, _caller: Any) -> tuple[ImportedValidator, ...]:
+        self.imported.append(file.read_bytes())
+        return (ImportedValidator(KEY_A, 3, 7, None),)
+
+
+@dataclass
+class MemoryOperations:
+    keys: MemoryKeys
+    protection: MemoryProtection
+    broken: bool
+
+    async def verify_audit(self, _caller: Any) -> Report:
+        await asyncio.sleep(0)
+        if self.broken:
+            raise AuditError("entry 7 was changed", evidence={"index": 7})
+        return Report(12, b"\xee" * 32)
+
+
+@dataclass
+class MemoryHost:
+    """The program, in memory."""
+
+    served: list[Config] = field(default_factory=list)
+    imported: list[bytes] = field(default_factory=list)
+    refusal: SignerError | None = None
+    audit_broken: bool = False
+    plan: RestorePlan | None = None
+    accepted: list[RestorePlan] = field(default_factory=list)
+    closed: int = 0
+
+    def version(self) -> str:
+        return "9.8.7"
+
+    def serve(self, config: Config) -> int:
+        if self.refusal:
+            raise self.refusal
+        self.served.append(config)
+        return 0
+
+    @asynccontextmanager
+    async def open_offline(self, config: Config, *, load_keys: bool) -> AsyncIterator[MemoryOperations]:
+        if self.refusal:
+            raise self.refusal
+        loop = asyncio.get_running_loop()
+        try:
+            yield MemoryOperations(MemoryKeys(load_keys), MemoryProtection(self.imported), self.audit_broken)
+        finally:
+            assert asyncio.get_running_loop() is loop, "opened and closed on one loop"
+            self.closed += 1
+
+    def plan_restore(self, _config: Config) -> RestorePlan | None:
+        return self.plan
+
+    def accept_restore(self, _config: Config, plan: RestorePlan) -> None:
+        self.accepted.append(plan)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def problem(self) -> Any:
+        return json.loads(self.err)
+
+
+Cli = Callable[..., Transcript]
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class AdminServer:
+    """A server in a thread of its own, with the admin routes as `api/admin.py` publishes them."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, bytes]] = []
+        self.headers: list[dict[str, str]] = []
+        self.answers: dict[tuple[str, str], Handler] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._runner: web.ServerRunner | None = None
+
+    def answer(self, method: str, path: str, handler: Handler) -> None:
+        self.answers[method, path] = handler
+
+    def answer_json(self, method: str, path: str, body: Any, status: int = 200) -> None:
+        async def handler(_request: web.Request) -> web.Response:
+            kind = "application/json" if status < 400 else "application/problem+json"
+            return web.Response(status=status, body=json.dumps(body).encode(), content_type=kind)
+
+        self.answer(method, path, handler)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._run(self._start())
+
+    def listen_on_socket(self, path: Path) -> None:
+        self._run(self._site(lambda runner: web.UnixSite(runner, str(path))))
+
+    def listen_on_port(self, ssl_context: Any = None) -> int:
+        site = self._run(self._site(lambda runner: web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)))
+        return int(site._server.sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        if self._runner is not None:
+            self._run(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _start(self) -> None:
+        self._runner = web.ServerRunner(web.Server(self._handle))
+        await self._runner.setup()
+
+    async def _site(self, build: Callable[[web.ServerRunner], web.BaseSite]) -> web.BaseSite:
+        assert self._runner is not None
+        site = build(self._runner)
+        await site.start()
+        return site
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        handler = self.answers.get((request.method, request.path))
+        self.headers.append(dict(request.headers))
+        if handler is None:
+            self.requests.append((request.method, request.path, b""))
+            return web.Response(status=404, text="no such route")
+        self.requests.append((request.method, request.path, await request.read()))
+        return await handler(request)
