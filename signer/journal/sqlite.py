@@ -131,6 +131,27 @@ def open_writer(path: Path) -> SqliteDatabase:
     return database
 
 
+def open_examined(path: Path) -> SqliteDatabase:
+    """A reading connection after every check that changes nothing; the whole file is checked, whatever its size.
+
+    Raises:
+        StartupError: as `open_writer`. The caller holds the directory's lock.
+    """
+    _check_library()
+    database = SqliteDatabase(path, read_only=True)
+    try:
+        _check_identity(database)
+        _check_integrity(database, up_to_bytes=None)
+        _check_mode(database)
+    except apsw.Error as error:
+        database.close()
+        raise _refusal(path, error) from error
+    except StartupError:
+        database.close()
+        raise
+    return database
+
+
 def newest_schema() -> int:
     """The number of the newest migration we carry."""
     return max(_migrations())
@@ -167,8 +188,8 @@ def _check_identity(database: SqliteDatabase) -> None:
         )
 
 
-def _check_integrity(database: SqliteDatabase) -> None:
-    if database.path.stat().st_size > QUICK_CHECK_BYTES:
+def _check_integrity(database: SqliteDatabase, *, up_to_bytes: int | None = QUICK_CHECK_BYTES) -> None:
+    if up_to_bytes is not None and database.path.stat().st_size > up_to_bytes:
         return
     for (answer,) in database.rows("PRAGMA quick_check(1)"):
         if answer != "ok":
@@ -176,6 +197,14 @@ def _check_integrity(database: SqliteDatabase) -> None:
                 f"{database.path} is damaged: {answer}",
                 remedy="do not sign with it: restore a backup, then run `holdfast slashing accept-restore`",
             )
+
+
+def _check_mode(database: SqliteDatabase) -> None:
+    mode = database.connection.pragma("journal_mode")
+    if mode != "wal":
+        raise StartupError(
+            f"{database.path} has journal_mode={mode}", remedy="start Holdfast once: it sets write-ahead logging itself"
+        )
 
 
 def _make_safe(database: SqliteDatabase) -> None:
