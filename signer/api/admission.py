@@ -7,7 +7,7 @@ The allow-list is what stops a web page in an operator's browser from reaching a
 import re
 from collections.abc import Iterable
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from signer.api.answer import Answer
 from signer.api.problems import Problem
@@ -18,7 +18,6 @@ _REMEMBERED_HOSTS = 64
 _HOST_REFUSED = Problem(
     403, "HOST_NOT_ALLOWED", "add this name to server.allowed_hosts", {"message": "Host not authorized."}
 )
-_NO_HOST = Problem(400, "HOST_MISSING", "an HTTP/1.1 request has exactly one Host header (RFC 9112, 3.2)", {})
 _ORIGIN_REFUSED = Problem(403, "ORIGIN_NOT_ALLOWED", "no pattern of server.cors_origins matches this Origin", {})
 
 _PREFLIGHT_LINES = b"Access-Control-Allow-Methods: GET,POST,DELETE,OPTIONS\r\nAccess-Control-Allow-Headers: *\r\n"
@@ -33,12 +32,10 @@ class HostList:
         self._seen: set[str] = set()
 
     def objection(self, request: web.BaseRequest) -> Problem | None:
-        """Why this request's Host is not welcome, or None."""
+        """Why this request's Host is not welcome, or None. An HTTP/1.1 request without one does not get here."""
         values = request.headers.getall("Host", ())
         if len(values) == 1 and values[0] in self._seen:
             return None
-        if len(values) != 1 and request.version >= HttpVersion11:
-            return _NO_HOST
         if self._any:
             return None
         if len(values) != 1 or _name_of(values[0]) not in self._allowed:

@@ -1,6 +1,5 @@
 """One connection: who is at its other end, may they connect, and what to do with bytes that are not HTTP."""
 
-import hashlib
 import os
 import socket
 import ssl
@@ -9,13 +8,15 @@ from typing import Any, cast
 
 from aiohttp import web
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from signer.api.answer import Answer, DateLine
+from signer.api.known_clients import describe_certificate
 from signer.api.problems import UNFORESEEN, Problem, problem_answer
 from signer.auth.credentials import PeerCertificate
 from signer.clock import Clock
 from signer.events import ConnectionRefused, Events
+
+_NOT_HTTP = Problem(400, "NOT_HTTP", "this is not a valid HTTP/1.1 request (which has exactly one Host header)", {})
 
 _PEER_CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid: `struct ucred` (Linux, unix(7))."""
@@ -87,7 +88,7 @@ class Connection(web.RequestHandler):
         reason = type(exc).__name__ if exc is not None else "error"
         self._door.refused(self.address, f"{status} {reason}")
         request_id = os.urandom(8)
-        problem = UNFORESEEN if status >= 500 else Problem(400, "NOT_HTTP", "this is not a valid HTTP/1.1 request", {})
+        problem = UNFORESEEN if status >= 500 else _NOT_HTTP
         answer = problem_answer(problem, request_id.hex())
         answer.keep_alive = False
         return seal_with(answer, request, request_id, DateLine().at(self._door.now()))
@@ -118,5 +119,4 @@ def peer_certificate(transport: Any) -> PeerCertificate | None:
     der = tls.getpeercert(binary_form=True) if tls is not None else None
     if not der:
         return None
-    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return PeerCertificate(str(names[0].value) if len(names) == 1 else "", hashlib.sha256(der).digest())
+    return describe_certificate(x509.load_der_x509_certificate(der))
