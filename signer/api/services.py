@@ -13,6 +13,7 @@ from signer.intent import SignDuty, SignExtension
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.sign import Signing
+from signer.operations.verify_audit import AuditReport
 from signer.units import PublicKey
 
 
@@ -34,15 +35,6 @@ def wire_of(network: Network) -> Wire:
         sign_object=lambda request, public_key: decode_sign_object(request, public_key, network),
         extension=decode_extension,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class AuditReport:
-    """What a complete verification of the audit log found."""
-
-    entries: int
-    head: bytes
-    """The hash of the last entry."""
 
 
 @dataclass(frozen=True, slots=True)

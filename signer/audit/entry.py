@@ -38,6 +38,7 @@ class Kind(IntEnum):
     STARTED = 7
     SUMMARY = 8
     NETWORK_PINNED = 9
+    ARCHIVED = 10
 
 
 class Outcome(IntEnum):

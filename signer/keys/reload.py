@@ -7,7 +7,8 @@ from typing import Literal
 
 from signer.clock import Clock
 from signer.errors import BusyError, SignerError
-from signer.keys.loader import Loader, no_progress
+from signer.keys.guard import LoadsKeys
+from signer.keys.loader import no_progress
 from signer.keys.report import LoadReport, Progress, keys_to_keep
 from signer.keys.ring import KeyRing
 
@@ -49,7 +50,7 @@ def nobody_listens(_result: LoadResult) -> None:
 class Reloader:
     """Owns the loading thread, for the life of the process. Safe from any thread."""
 
-    def __init__(self, loader: Loader, ring: KeyRing, clock: Clock, *, listener: Listener = nobody_listens) -> None:
+    def __init__(self, loader: LoadsKeys, ring: KeyRing, clock: Clock, *, listener: Listener = nobody_listens) -> None:
         self._loader = loader
         self._ring = ring
         self._clock = clock

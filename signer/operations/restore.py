@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.entry import Kind
-from signer.audit.head import create_head_file, read_head
+from signer.audit.head import Head, create_head_file, read_head
 from signer.audit.ledger import append_entries, read_log_head
 from signer.errors import (
     CorruptDatabaseError,
@@ -105,12 +105,12 @@ def accept_restore(places: Places, plan: RestorePlan, *, now_ms: int, principal:
 
 
 def _plan(places: Places, floor: Floor) -> RestorePlan | None:
+    anchor: Head | None = None
+    damage: str | None = None
     try:
         anchor = read_head(places.head_file)
     except CorruptDatabaseError as error:
-        anchor, damage = None, error.sentence
-    else:
-        damage = None
+        damage = error.sentence
     expected = None if anchor is None else anchor.size
     if not places.database.exists():
         try:
