@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration
 Global options may stand anywhere on the line; they are moved to the front before it is read.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,8 +29,8 @@ from signer.errors import SignerError
 NAME = "holdfast"
 """The console command."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+FILE_CODE = "FILE"
+"""The code of a file that the system will not read or write for us."""
 
 _FLAGS = frozenset({"--json"})
 """Global options without a value."""
@@ -62,11 +61,9 @@ def run(host: Host, arguments: Sequence[str], *, environ: Mapping[str, str]) -> 
         return _usage_failure(error, output)
     except typer.Abort:
         return EXIT_REFUSED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough (`holdfast keys list | head`); nothing more can be told.
-        sys.stderr.close()
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        output.failure(document={"title": "failed", "detail": reason, "code": FILE_CODE}, text=f"error: {reason}")
         return EXIT_REFUSED
     return result if isinstance(result, int) else 0
 

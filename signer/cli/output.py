@@ -50,7 +50,7 @@ class Output:
             return
         if not self._out.is_terminal:
             for row in rows:
-                self._out.print("\t".join(row))
+                self._out.print("\t".join(row).rstrip("\t"))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:

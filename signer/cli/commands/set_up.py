@@ -86,9 +86,13 @@ def _plan(session: Session) -> tuple[Config, Path]:
     if not file.exists():
         return session.load_config_from(None, files_must_exist=False), file
     kept = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
-    if show(kept) != show(session.load_config_from(file, files_must_exist=False)):
+    if _values(kept) != _values(session.load_config_from(file, files_must_exist=False)):
         session.output.notice(f"{file} is kept as it is: what this command line says otherwise is not heard")
     return kept, file
+
+
+def _values(config: Config) -> list[tuple[str, str]]:
+    return [(line.key, line.value) for line in show(config)]
 
 
 def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config]:
