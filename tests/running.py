@@ -21,6 +21,10 @@ from typing import Any
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the groups of BLS12-381."""
 
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOLDFAST = (sys.executable, "-m", "signer")
+"""The console command, whether it is installed or not; run it in REPOSITORY."""
+
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -72,6 +76,11 @@ def write_configuration(directory: Path, sections: Mapping[str, Any]) -> Path:
     return file
 
 
+def set_up(config_file: Path) -> None:
+    """What `holdfast init` makes for a configuration that is there: the master key and missing directories."""
+    subprocess.run([*HOLDFAST, "init", "--config", config_file], check=True, capture_output=True, cwd=REPOSITORY)
+
+
 class RunningSigner:
     """A `holdfast serve` process, owned by whoever started it."""
 
@@ -90,8 +99,8 @@ class RunningSigner:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "signer", "serve", "--config", str(self.config_file)],
-                cwd=Path(__file__).resolve().parent.parent,
+                [*HOLDFAST, "serve", "--config", self.config_file],
+                cwd=REPOSITORY,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -183,6 +192,7 @@ def running_signer(
     secrets = list(secrets)
     if secrets:
         write_raw_keys(Path(settings["keys"]["config_directory"]), secrets)
+    set_up(config_file)
     signer = RunningSigner(config_file, environment=environment)
     try:
         signer.wait_until_ready()

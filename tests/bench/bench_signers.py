@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from load_generator import slow_fsync
-from running import CURVE_ORDER, RunningSigner, write_configuration, write_raw_keys
+from running import CURVE_ORDER, RunningSigner, set_up, write_configuration, write_raw_keys
 from votes import Votes
 
 KEY_SEED = 20_241_107
@@ -36,6 +36,7 @@ def make_signer_directory(directory: Path, *, keys: int) -> None:
 def bench_signer(directory: Path, *, workers: int = 1, fsync_milliseconds: float = 0) -> Iterator[RunningSigner]:
     """A ready signer on a directory made by `make_signer_directory`, with a disk that is slower by so much."""
     config_file = write_configuration(directory, {**SECTIONS, "server": {"workers": workers}})
+    set_up(config_file)
     environment = {}
     if fsync_milliseconds:
         environment["LD_PRELOAD"] = str(slow_fsync())

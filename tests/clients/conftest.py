@@ -1,9 +1,11 @@
 """A signer that serves the test network of `spec_duties`, with one key for each client."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from client_manner import Connection
 from client_network import network_sections
 from running import RunningSigner, interop_secret, running_signer
 from six_clients import CLIENTS
@@ -26,3 +28,10 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
     secrets = [interop_secret(number) for number in range(len(CLIENTS))]
     with running_signer(directory, secrets=secrets, sections=network_sections(directory)) as running:
         yield running
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Connection]]:
+    """Opens connections and closes them after the test."""
+    with contextlib.ExitStack() as opened:
+        yield lambda *arguments: opened.enter_context(contextlib.closing(Connection(*arguments)))

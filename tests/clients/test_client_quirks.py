@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_manner import Client, Connection
+from client_manner import Client
 from client_network import network_sections
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,34 +38,32 @@ def conflicting(client: Client, duty: Duty, port: int) -> bytes:
     return client.post(client.path + duty.public_key, json.dumps(body).encode(), port=port)
 
 
-def test_nimbus_asks_a_refused_vote_three_times_and_is_refused_three_times_alike(signer):
+def test_nimbus_asks_a_refused_vote_three_times_and_is_refused_three_times_alike(signer, connect):
     duty = duty_of(NIMBUS, "ATTESTATION", "FULU")
-    connection = Connection(signer.port)
+    connection = connect(signer.port)
     assert connection.ask(NIMBUS.request(duty, signer.port)).status == 200
     answers = [connection.ask(conflicting(NIMBUS, duty, signer.port)) for _ in range(1 + RETRIES)]
     assert [answer.status for answer in answers] == [412] * (1 + RETRIES)
     assert set(RETRIED_STATUSES) >= {answer.status for answer in answers}
     codes = {json.loads(answer.body)["code"] for answer in answers}
     assert len(codes) == 1
-    connection.close()
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-def test_an_answer_that_was_lost_is_given_again(client, signer):
-    duty = duty_of(client, "ATTESTATION", "ELECTRA")
-    first = Connection(signer.port)
+def test_an_answer_that_was_lost_is_given_again(client, signer, connect):
+    duty = duty_of(client, "ATTESTATION", "FULU")
+    first = connect(signer.port)
     first.send(client.request(duty, signer.port))
     first.close()  # the client's time-out: nobody reads the answer
-    second = Connection(signer.port)
+    second = connect(signer.port)
     answer = second.ask(client.request(duty, signer.port))
     assert client.read_signature(answer) == signature(CLIENTS.index(client), duty.signing_root)
-    second.close()
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-def test_a_refusal_never_looks_like_a_signature(client, signer):
-    duty = duty_of(client, "ATTESTATION", "DENEB")
-    connection = Connection(signer.port)
+def test_a_refusal_never_looks_like_a_signature(client, signer, connect):
+    duty = duty_of(client, "ATTESTATION", "FULU")
+    connection = connect(signer.port)
     assert connection.ask(client.request(duty, signer.port)).status == 200
     refused = connection.ask(conflicting(client, duty, signer.port))
     assert refused.status == 412
@@ -73,51 +71,45 @@ def test_a_refusal_never_looks_like_a_signature(client, signer):
     assert b'"signature"' not in refused.body
     # The connection lives on: a refusal must not cost the next duty a handshake.
     assert connection.ask(client.request(duty, signer.port)).status == 200
-    connection.close()
 
 
-def test_prysm_opens_a_connection_for_each_of_two_hundred_duties_of_a_slot(signer):
+def test_prysm_opens_a_connection_for_each_of_two_hundred_duties_of_a_slot(signer, connect):
     duty = duty_of(PRYSM, "RANDAO_REVEAL", "FULU")
-    connections = [Connection(signer.port) for _ in range(200)]
+    connections = [connect(signer.port) for _ in range(200)]
     for connection in connections:
         connection.send(PRYSM.request(duty, signer.port))
     expected = signature(CLIENTS.index(PRYSM), duty.signing_root)
     assert {PRYSM.read_signature(connection.read_answer()) for connection in connections} == {expected}
-    for connection in connections:
-        connection.close()
 
 
-def test_lodestar_upper_case_and_bare_keys_in_the_path_name_the_same_validator(signer):
+def test_lodestar_upper_case_and_bare_keys_in_the_path_name_the_same_validator(signer, connect):
     duty = duty_of(LODESTAR, "RANDAO_REVEAL", "FULU")
     body = json.dumps(LODESTAR.body(duty)).encode()
-    connection = Connection(signer.port)
+    connection = connect(signer.port)
     bare = duty.public_key.removeprefix("0x")
     for identifier in (duty.public_key, bare, bare.upper(), "0x" + bare.upper()):
         assert connection.ask(LODESTAR.post(LODESTAR.path + identifier, body, port=signer.port)).status == 200
-    connection.close()
 
 
-def test_lighthouse_with_a_path_prefix_is_told_404_and_not_redirected(signer):
+def test_lighthouse_with_a_path_prefix_is_told_404_and_not_redirected(signer, connect):
     duty = duty_of(LIGHTHOUSE, "RANDAO_REVEAL", "FULU")
     body = json.dumps(LIGHTHOUSE.body(duty)).encode()
-    connection = Connection(signer.port)
+    connection = connect(signer.port)
     answer = connection.ask(LIGHTHOUSE.post("/prefix" + LIGHTHOUSE.path + duty.public_key, body, port=signer.port))
     assert answer.status == 404
-    connection.close()
 
 
 def get(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]).encode()
 
 
-def test_vero_reads_up_from_the_health_check_it_asks_each_second(signer):
-    connection = Connection(signer.port)
+def test_vero_reads_up_from_the_health_check_it_asks_each_second(signer, connect):
+    connection = connect(signer.port)
     for _ in range(3):
         answer = connection.ask(get("/healthcheck", "Accept: application/json", "User-Agent: vero/1.3.0"))
         told = json.loads(answer.body)
         assert (answer.status, told["status"], told["outcome"]) == (200, "UP", "UP")
         assert isinstance(told["checks"], list)
-    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -128,26 +120,23 @@ def test_vero_reads_up_from_the_health_check_it_asks_each_second(signer):
         ("Lodestar and Nimbus", ("Accept: application/json",), b'{"status":"OK"}'),
     ],
 )
-def test_upcheck_speaks_to_each_asker_in_its_own_way(asker, headers, expected, signer):
-    connection = Connection(signer.port)
+def test_upcheck_speaks_to_each_asker_in_its_own_way(asker, headers, expected, signer, connect):
+    connection = connect(signer.port)
     answer = connection.ask(get("/upcheck", *headers))
     assert answer.status == 200, asker
     assert answer.body.replace(b" ", b"") == expected
-    connection.close()
 
 
-def test_nimbus_and_lodestar_find_all_their_keys_in_one_stable_list(signer):
-    connection = Connection(signer.port)
+def test_nimbus_and_lodestar_find_all_their_keys_in_one_stable_list(signer, connect):
+    connection = connect(signer.port)
     lists = [json.loads(connection.ask(get("/api/v1/eth2/publicKeys", "Accept: application/json")).body) for _ in "ab"]
     assert lists[0] == lists[1] == sorted(public_key(number) for number in range(len(CLIENTS)))
-    connection.close()
 
 
-def test_a_reload_script_posts_nothing_and_names_no_content_type(signer):
-    connection = Connection(signer.port)
+def test_a_reload_script_posts_nothing_and_names_no_content_type(signer, connect):
+    connection = connect(signer.port)
     answer = connection.ask(b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     assert answer.status in {202, 409}
-    connection.close()
 
 
 # --- TLS -------------------------------------------------------------------------------------
@@ -214,42 +203,38 @@ def with_credentials(client: Client, duty: Duty, port: int) -> bytes:
     )
 
 
-def test_teku_speaks_tls_1_2_and_sends_its_password_only_when_asked(tls_signer):
+def test_teku_speaks_tls_1_2_and_sends_its_password_only_when_asked(tls_signer, connect):
     duty = duty_of(TEKU, "ATTESTATION", "FULU")
-    connection = Connection(tls_signer.port, trusting(tls_1_2_only(), tls_signer))
+    connection = connect(tls_signer.port, trusting(tls_1_2_only(), tls_signer))
     assert connection.socket.version() == "TLSv1.2"
     challenge = connection.ask(TEKU.request(duty, tls_signer.port))
     assert challenge.status == 401
     assert "basic" in challenge.headers["www-authenticate"].lower()
     answer = connection.ask(with_credentials(TEKU, duty, tls_signer.port))
     assert TEKU.read_signature(answer) == signature(CLIENTS.index(TEKU), duty.signing_root)
-    connection.close()
 
 
 @pytest.mark.parametrize("client", [LIGHTHOUSE, PRYSM, NIMBUS], ids=lambda client: client.name)
-def test_credentials_of_the_url_are_taken_unasked_over_the_newest_tls(client, tls_signer):
+def test_credentials_of_the_url_are_taken_unasked_over_the_newest_tls(client, tls_signer, connect):
     duty = duty_of(client, "ATTESTATION", "FULU")
-    connection = Connection(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
+    connection = connect(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
     assert connection.socket.version() == "TLSv1.3"
     answer = connection.ask(with_credentials(client, duty, tls_signer.port))
     assert client.read_signature(answer) == signature(CLIENTS.index(client), duty.signing_root)
-    connection.close()
 
 
-def test_go_offers_http_2_by_alpn_and_is_answered_with_http_1_1(tls_signer):
+def test_go_offers_http_2_by_alpn_and_is_answered_with_http_1_1(tls_signer, connect):
     context = trusting(ssl.create_default_context(), tls_signer)
     context.set_alpn_protocols(["h2", "http/1.1"])
     duty = duty_of(PRYSM, "RANDAO_REVEAL", "FULU")
-    connection = Connection(tls_signer.port, context)
+    connection = connect(tls_signer.port, context)
     assert connection.socket.selected_alpn_protocol() in {None, "http/1.1"}
     assert connection.ask(with_credentials(PRYSM, duty, tls_signer.port)).status == 200
-    connection.close()
 
 
-def test_vero_without_credentials_is_told_so_and_gets_nothing(tls_signer):
+def test_vero_without_credentials_is_told_so_and_gets_nothing(tls_signer, connect):
     duty = duty_of(VERO, "RANDAO_REVEAL", "FULU")
-    connection = Connection(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
+    connection = connect(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
     answer = connection.ask(VERO.request(duty, tls_signer.port))
     assert answer.status == 401
     assert not answer.body.startswith(b"0x")
-    connection.close()

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from client_manner import Answer, Client, Connection
+from client_manner import Answer, Client
 from compatibility import document
 from running import RunningSigner
 from signatures import public_key, signature
@@ -28,23 +28,21 @@ def is_right(client: Client, duty: Duty, answer: Answer) -> bool:
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-def test_every_duty_at_every_fork_is_signed_in_the_clients_manner(client: Client, signer: RunningSigner):
-    connection = Connection(signer.port)
+def test_every_duty_at_every_fork_is_signed_in_the_clients_manner(client: Client, signer: RunningSigner, connect):
+    connection = connect(signer.port)
     for duty in duties_of(client):
         answer = connection.ask(client.request(duty, signer.port))
         assert is_right(client, duty, answer), (duty.type, duty.fork, answer)
-    connection.close()
 
 
-def test_the_compatibility_page_tells_what_is_seen(signer: RunningSigner):
+def test_the_compatibility_page_tells_what_is_seen(signer: RunningSigner, connect):
     seen: dict[str, dict[tuple[str, str], bool]] = {}
     for client in CLIENTS:
-        connection = Connection(signer.port)
+        connection = connect(signer.port)
         seen[client.name] = {
             (duty.type, duty.fork): is_right(client, duty, connection.ask(client.request(duty, signer.port)))
             for duty in duties_of(client)
         }
-        connection.close()
     page = document(seen, CLIENTS)
     if os.environ.get("HOLDFAST_WRITE_DOCS"):
         PAGE.write_text(page)
