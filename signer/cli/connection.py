@@ -197,7 +197,9 @@ def _answered(response: http.client.HTTPResponse) -> AnsweredError:
     except ValueError:
         problem = None
     if not isinstance(problem, dict) or "code" not in problem:
-        text = body.decode("utf-8", "replace").strip() or response.reason
+        # Web3Signer's own routes answer in its own words.
+        told = problem.get("message") if isinstance(problem, dict) else body.decode("utf-8", "replace").strip()
+        text = str(told or response.reason)
         return AnsweredError(text, status=response.status, reported_code=f"HTTP_{response.status}", evidence={})
     return AnsweredError(
         str(problem.get("detail") or problem.get("title")),

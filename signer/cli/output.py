@@ -38,8 +38,10 @@ class Output:
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """A line of the result for people; nothing with `--json`."""
-        if not self.as_json:
+        if self.on_terminal:
             self._out.print(text, style=style)
+        elif not self.as_json:
+            sys.stdout.write(text + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
         """A table of the result for people; `styles` colour the rows. Nothing with `--json`.
@@ -50,7 +52,7 @@ class Output:
             return
         if not self._out.is_terminal:
             for row in rows:
-                self._out.print("\t".join(row).rstrip("\t"))
+                self.line("\t".join(row).rstrip("\t"))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:

@@ -136,6 +136,7 @@ class AdminServer:
         self.requests: list[tuple[str, str, bytes]] = []
         self.headers: list[dict[str, str]] = []
         self.answers: dict[tuple[str, str], Handler] = {}
+        self.refusal = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._runner: web.ServerRunner | None = None
@@ -149,6 +150,10 @@ class AdminServer:
             return web.Response(status=status, body=json.dumps(body).encode(), content_type=kind)
 
         self.answer(method, path, handler)
+
+    def refuse_bodies(self, code: str) -> None:
+        """From now on every answer is a 413, given before the body is read."""
+        self.refusal = code
 
     def start(self) -> None:
         self._thread.start()
@@ -182,6 +187,11 @@ class AdminServer:
         return site
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.refusal:
+            problem = json.dumps({"detail": "too large", "code": self.refusal}).encode()
+            answer = web.Response(status=413, body=problem, content_type="application/problem+json")
+            answer.force_close()
+            return answer
         handler = self.answers.get((request.method, request.path))
         self.headers.append(dict(request.headers))
         if handler is None:

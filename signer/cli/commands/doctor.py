@@ -145,7 +145,11 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
         f"version {status.get('version')} runs for {status.get('network')}"
         + ("" if ready else "; it is still loading keys"),
     )
-    yield Finding("database", Grade.OK, "the running server holds it", figures=_flat(status.get("journal")))
+    journal = _flat(status.get("journal"))
+    if journal.get("state") == "stopped":
+        yield Finding("database", Grade.FAULT, "its writer has stopped: nothing is signed", "see the log", journal)
+    else:
+        yield Finding("database", Grade.OK, "the running server holds it", figures=journal)
     keys = _flat(status.get("keys"))
     errors = keys.get("errors") or 0
     sentence = f"{keys.get('loaded')} keys are loaded, {errors} files could not be"

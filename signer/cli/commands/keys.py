@@ -94,10 +94,15 @@ def import_(
 
 def _reload(session: Session, server: RemoteService) -> dict[str, Any]:
     """Let the running server load what was imported, and wait for it."""
-    server.reload()
     with session.output.progress("the server is loading"):
-        while (status := server.reload_status()).get("status") == "running":
-            time.sleep(POLL_SECONDS)
+        _wait(server)  # for a reload that somebody else ordered: it may have looked before our files were there
+        server.reload()
+        return _wait(server)
+
+
+def _wait(server: RemoteService) -> dict[str, Any]:
+    while (status := server.reload_status()).get("status") == "running":
+        time.sleep(POLL_SECONDS)
     return dict(status)
 
 

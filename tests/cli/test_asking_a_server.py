@@ -1,0 +1,333 @@
+"""Commands as clients: over the admin socket, over the network with a credential, and in this process."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost
+
+DEVELOPMENT = ("--preset", "development", "--data-directory", "data")
+
+
+# --- the admin socket ---------------------------------------------------------------------------
+
+
+def test_a_running_server_is_asked_through_its_socket(
+    cli: Cli, host: MemoryHost, server: AdminServer, data: Path, in_use: None
+) -> None:
+    server.listen_on_socket(data / "admin.sock")
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert (said.code, said.err) == (0, "")
+    assert said.out == f"0x{KEY_A.hex()}\tdefault\tfile-keystore\n"
+    assert server.requests == [("GET", "/admin/keys", b"")]
+    assert host.closed == 0, "nothing was opened here"
+
+
+def test_what_a_server_says_is_shown_in_json(cli: Cli, server: AdminServer, data: Path) -> None:
+    server.listen_on_socket(data / "admin.sock")
+    assert cli("keys", "list", "--json", *DEVELOPMENT).json == {
+        "keys": [
+            {
+                "public_key": "0x" + KEY_A.hex(),
+                "namespace": "default",
+                "origin": "file-keystore",
+                "derivation_path": None,
+            }
+        ]
+    }
+    verified = cli("audit", "verify", "--json", *DEVELOPMENT)
+    assert (verified.code, verified.json["verified"], verified.json["entries"]) == (0, True, 1234)
+
+
+def test_a_problem_of_the_server_is_told_with_its_code_and_evidence(cli: Cli, server: AdminServer, data: Path) -> None:
+    server.listen_on_socket(data / "admin.sock")
+    server.answer_json(
+        "POST", "/admin/audit/verify",
+        {"type": "about:blank", "title": "broken", "status": 500, "code": "AUDIT_BROKEN",
+         "detail": "entry 7 was changed", "request_id": "ab", "index": 7},
+        status=500,
+    )  # fmt: skip
+    said = cli("audit", "verify", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "error: entry 7 was changed (AUDIT_BROKEN)\n  request_id: ab\n  index: 7\n"
+    problem = cli("audit", "verify", "--json", *DEVELOPMENT).problem
+    assert (problem["code"], problem["status"], problem["index"]) == ("AUDIT_BROKEN", 500, 7)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [(502, b"bad gateway", "bad gateway (HTTP_502)"), (409, b'{"message": "busy"}', "busy")],
+)
+def test_an_answer_that_is_no_problem_document_is_told_as_it_is(
+    cli: Cli, server: AdminServer, data: Path, status: int, body: bytes, words: str
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    server.listen_on_socket(data / "admin.sock")
+    server.answer("GET", "/admin/keys", handler)
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert said.code == 1
+    assert words in said.err
+
+
+@pytest.mark.parametrize("answer", [{"keys": [{"public_key": 7}]}, {"other": []}, ["list"]])
+def test_an_answer_of_another_shape_is_an_error_and_no_empty_list(
+    cli: Cli, server: AdminServer, data: Path, answer: Any
+) -> None:
+    server.listen_on_socket(data / "admin.sock")
+    server.answer_json("GET", "/admin/keys", answer)
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert "UNREACHABLE" in said.err
+
+
+# --- in this process -----------------------------------------------------------------------------
+
+
+def test_without_a_server_the_command_works_in_this_process(cli: Cli, host: MemoryHost, data: Path) -> None:
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert said.code == 0
+    assert said.out.splitlines() == [
+        f"0x{KEY_A.hex()}\tdefault\tfile-keystore\tm/12381/3600/0/0/0",
+        f"0x{KEY_B.hex()}\tdefault\tfile-raw",
+    ]
+    assert host.closed == 1
+
+
+def test_a_socket_that_a_crash_left_behind_does_not_count_as_a_server(
+    cli: Cli, host: MemoryHost, server: AdminServer, data: Path
+) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(data / "admin.sock"))
+    assert cli("keys", "list", *DEVELOPMENT).code == 0
+    assert host.closed == 1
+
+
+def test_a_held_directory_whose_server_is_silent_is_explained(cli: Cli, data: Path, in_use: None) -> None:
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert "another Holdfast (process 4711)" in said.err
+    assert "DATA_DIRECTORY_IN_USE" in said.err
+
+
+def test_an_operation_that_fails_in_this_process_still_closes_what_was_opened(
+    cli: Cli, host: MemoryHost, data: Path
+) -> None:
+    host.audit_broken = True
+    said = cli("audit", "verify", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert "entry 7 was changed (AUDIT_BROKEN)" in said.err
+    assert host.closed == 1
+
+
+# --- the slashing record --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["by a server", "in this process"])
+def test_the_record_is_exported_whole_into_a_private_file(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path, running: bool
+) -> None:
+    if running:
+        server.listen_on_socket(data / "admin.sock")
+    said = cli("slashing", "export", "--to", "protection.json", *DEVELOPMENT)
+    assert (said.code, said.out) == (0, f"protection.json: {len(DOCUMENT)} bytes\n")
+    assert (tmp_path / "protection.json").read_bytes() == DOCUMENT
+    assert (tmp_path / "protection.json").stat().st_mode & 0o777 == 0o600
+    assert cli("slashing", "export", "--to", "-", *DEVELOPMENT).out == DOCUMENT.decode()
+
+
+def test_an_export_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path
+) -> None:
+    async def broken(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(DOCUMENT[:20])
+        assert request.transport is not None
+        request.transport.abort()
+        await asyncio.sleep(0)
+        return response
+
+    server.listen_on_socket(data / "admin.sock")
+    server.answer("GET", "/admin/slashing/export", broken)
+    (tmp_path / "old.json").write_text("old")
+    for name in ("new.json", "old.json"):
+        said = cli("slashing", "export", "--to", name, *DEVELOPMENT)
+        assert said.code == 1
+        assert "UNREACHABLE" in said.err
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "old.json"]
+
+
+def test_json_and_the_document_do_not_share_standard_output(cli: Cli) -> None:
+    assert cli("slashing", "export", "--to", "-", "--json", *DEVELOPMENT).code == 2
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["by a server", "in this process"])
+def test_a_record_is_imported(
+    cli: Cli, host: MemoryHost, server: AdminServer, data: Path, tmp_path: Path, running: bool
+) -> None:
+    document = b'{"metadata": {}, "data": [' + b" " * 300_000 + b"]}"
+    (tmp_path / "protection.json").write_bytes(document)
+    if running:
+        server.listen_on_socket(data / "admin.sock")
+    said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
+    assert (said.code, said.err) == (0, "")
+    assert said.out == f"0x{KEY_A.hex()}\t3\t7\n1 validators imported, 0 refused\n"
+    received = [body for _, _, body in server.requests] if running else host.imported
+    assert received == [document]
+
+
+def test_a_validator_that_could_not_be_imported_makes_the_command_fail(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "protection.json").write_text("{}")
+    server.listen_on_socket(data / "admin.sock")
+    server.answer_json(
+        "POST", "/admin/slashing/import",
+        {"validators": [{"public_key": "0xaa", "blocks": 0, "attestations": 0, "error": "below the floor"}]},
+    )  # fmt: skip
+    said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
+    assert said.code == 1
+    assert "below the floor" in said.out
+    assert "0 validators imported, 1 refused" in said.out
+
+
+def test_an_import_that_the_server_refuses_before_it_has_read_it_is_told(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "protection.json").write_bytes(b" " * 8_000_000)
+    server.listen_on_socket(data / "admin.sock")
+    server.refuse_bodies("BODY_TOO_LARGE")
+    said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert "BODY_TOO_LARGE" in said.err
+
+
+def test_a_file_that_is_not_there_is_told(cli: Cli) -> None:
+    said = cli("slashing", "import", "nothing.json", *DEVELOPMENT)
+    assert said.code == 1
+    assert "nothing.json cannot be read: there is no such file" in said.err
+
+
+# --- a restored database ---------------------------------------------------------------------------
+
+
+def test_accepting_a_restore_says_what_it_costs_and_asks_first(cli: Cli, host: MemoryHost, restore_plan: Any) -> None:
+    host.plan = restore_plan
+    said = cli("slashing", "accept-restore", *DEVELOPMENT)
+    assert said.code == 2, "nobody is there to be asked"
+    for words in ("went back in time", "2 later ones are missing", "epoch 101", "slot 3263", "--yes"):
+        assert words in said.err
+    assert host.accepted == []
+
+
+def test_a_restore_is_accepted_with_yes(cli: Cli, host: MemoryHost, restore_plan: Any) -> None:
+    host.plan = restore_plan
+    said = cli("slashing", "accept-restore", "--yes", "--json", *DEVELOPMENT)
+    assert (said.code, said.json) == (0, {"accepted": True, "floor_epoch": 101, "floor_slot": 3263})
+    assert host.accepted == [restore_plan]
+
+
+def test_where_nothing_is_lost_nothing_is_accepted(cli: Cli, host: MemoryHost) -> None:
+    said = cli("slashing", "accept-restore", "--yes", *DEVELOPMENT)
+    assert (said.code, host.accepted) == (0, [])
+    assert "nothing to accept" in said.out
+
+
+# --- the network -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("correct-horse-battery-staple\nsecond line\n")
+    return file
+
+
+def test_an_endpoint_is_shown_the_token_and_its_prefix_is_kept(cli: Cli, server: AdminServer, token_file: Path) -> None:
+    port = server.listen_on_port()
+    server.answers["GET", "/signer/admin/keys"] = server.answers["GET", "/admin/keys"]
+    said = cli("keys", "list", "--endpoint", f"http://127.0.0.1:{port}/signer/", "--token-file", token_file)
+    assert said.code == 0
+    assert server.headers[0]["Authorization"] == "Bearer correct-horse-battery-staple"
+    assert "correct-horse" not in said.out + said.err
+
+
+def test_a_token_that_others_can_read_is_not_used(cli: Cli, server: AdminServer, token_file: Path) -> None:
+    token_file.chmod(0o644)
+    said = cli("keys", "list", "--endpoint", "http://127.0.0.1:1", "--token-file", token_file)
+    assert said.code == 1
+    assert "chmod it to 0600" in said.err
+
+
+def test_a_token_never_crosses_the_network_in_clear_text(cli: Cli, token_file: Path) -> None:
+    said = cli("keys", "list", "--endpoint", "http://signer.example:9000", "--token-file", token_file)
+    assert (said.code, said.out) == (2, "")
+    assert "clear text" in said.err
+
+
+@pytest.mark.parametrize("url", ["signer:9000", "ftp://signer", "https://", "https://user@signer", "https://signer/?x"])
+def test_an_endpoint_that_is_none_is_a_wrong_command_line(cli: Cli, url: str) -> None:
+    assert cli("keys", "list", "--endpoint", url).code == 2
+
+
+@pytest.mark.parametrize("option", ["--token-file", "--client-certificate", "--client-key", "--ca"])
+def test_a_credential_without_an_endpoint_is_a_wrong_command_line(cli: Cli, option: str) -> None:
+    said = cli("keys", "list", option, "file", *DEVELOPMENT)
+    assert said.code == 2
+    assert "--endpoint" in said.err
+
+
+def test_a_certificate_without_its_key_is_a_wrong_command_line(cli: Cli) -> None:
+    assert cli("keys", "list", "--endpoint", "https://a", "--client-certificate", "x").code == 2
+
+
+def test_nobody_at_the_endpoint_is_told_with_what_to_check(cli: Cli) -> None:
+    import socket
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        said = cli("keys", "list", "--endpoint", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    assert said.code == 1
+    assert "Connection refused" in said.err
+    assert "check that the server runs" in said.err
+
+
+@pytest.mark.parametrize(
+    "words", [("doctor",), ("init",), ("keys", "import", "x", "--passwords", "y"), ("slashing", "accept-restore")]
+)
+def test_what_works_only_on_the_spot_refuses_an_endpoint(cli: Cli, words: tuple[str, ...]) -> None:
+    said = cli(*words, "--endpoint", "https://signer:9000")
+    assert said.code == 2
+    assert "--endpoint" in said.err
+
+
+def test_mutual_tls_with_the_certificates_of_tls_init(cli: Cli, server: AdminServer, tmp_path: Path) -> None:
+    assert cli("tls", "init", "tls", "--client", "operator").code == 0
+    tls = tmp_path / "tls"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "server.pem", tls / "server.key")
+    context.load_verify_locations(tls / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    endpoint = ("--endpoint", f"https://localhost:{server.listen_on_port(context)}")
+    ca = ("--ca", tls / "ca.pem")
+    mine = ("--client-certificate", tls / "operator.pem", "--client-key", tls / "operator.key")
+
+    assert cli("keys", "list", *endpoint, *ca, *mine).code == 0
+    untrusted = cli("keys", "list", *endpoint, *mine)
+    assert untrusted.code == 1
+    assert "is not trusted" in untrusted.err
+    assert "--ca" in untrusted.err
+    unknown = cli("keys", "list", *endpoint, *ca)
+    assert unknown.code == 1
+    assert "UNREACHABLE" in unknown.err
+    assert cli("keys", "list", *endpoint, "--ca", tls / "nothing.pem").code == 2
