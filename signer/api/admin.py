@@ -26,7 +26,8 @@ whatever its address. Every operation checks its own action, named below. Errors
     POST /admin/slashing/import  the body is an EIP-3076 document of at most `ApiSettings.import_limit_bytes`, of any
                                  content type; 200 {"validators": [{"public_key": "0x...", "blocks": 3,
                                  "attestations": 7, "error": null | "..."}]}                   (slashing:write)
-    POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x..."}; 500 AUDIT_BROKEN
+    POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x...", "verified_from": 0}; 500 AUDIT_BROKEN;
+                                 `verified_from` is above 0 where older entries were archived elsewhere
                                                                                                (audit:read)
 """
 
@@ -143,7 +144,8 @@ async def _receive(exchange: Exchange, upload: IO[bytes]) -> None:
 async def post_verify(exchange: Exchange) -> Answer:
     """Read the whole audit log and check its chain."""
     report = await exchange.services.verify_audit(exchange.caller)
-    return json_answer(200, msgspec.json.encode({"entries": report.entries, "head": "0x" + report.head.hex()}))
+    members = {"entries": report.entries, "head": "0x" + report.head.hex(), "verified_from": report.verified_from}
+    return json_answer(200, msgspec.json.encode(members))
 
 
 ROUTES = [

@@ -5,6 +5,7 @@ admin socket   the same and `/admin/...`; the file system has authenticated the 
 metrics        one page
 """
 
+import os
 from dataclasses import replace
 
 from signer.api import admin, batch, health, metrics, openapi, reload, web3signer
@@ -27,11 +28,15 @@ def build_api(services: Services, *, authenticator: Authenticator, settings: Api
     return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
 
 
-def build_admin(services: Services, *, settings: ApiSettings) -> ApiServer:
-    """The admin socket's requests: every route, and the caller is OPERATOR. Call it on the running loop."""
+def build_admin(services: Services, *, settings: ApiSettings, owners: frozenset[int] | None = None) -> ApiServer:
+    """The admin socket's requests: every route, and the caller is OPERATOR. Call it on the running loop.
+
+    `owners` are the users who may connect; by default our own and root.
+    """
     routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else []) + admin.ROUTES
     local = replace(settings, allowed_hosts=frozenset({ANY_HOST}), cors_origins=())
-    return ApiServer(routes, identify=_operator, services=services, settings=local, owner_only=True)
+    admitted = owners if owners is not None else frozenset({os.geteuid(), 0})
+    return ApiServer(routes, identify=_operator, services=services, settings=local, owners=admitted)
 
 
 def build_metrics(services: Services, *, settings: ApiSettings) -> ApiServer:

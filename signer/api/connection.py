@@ -25,10 +25,10 @@ _PEER_CREDENTIALS = struct.Struct("3i")
 class Doorkeeper:
     """Counts connections and looks at peers before a byte is read. One instance for each listener."""
 
-    def __init__(self, *, max_connections: int, owner_only: bool, events: Events, clock: Clock) -> None:
-        """`owner_only`: a unix socket that admits our own user and root."""
+    def __init__(self, *, max_connections: int, owners: frozenset[int] | None, events: Events, clock: Clock) -> None:
+        """`owners`: the only users admitted to a unix socket; None where the listener is none."""
         self._max_connections = max_connections
-        self._owner_only = owner_only
+        self._owners = owners
         self._events = events
         self.now = clock.now
         self.open_connections = 0
@@ -37,9 +37,9 @@ class Doorkeeper:
         """Why this connection is closed at once, or None."""
         if self.open_connections > self._max_connections:
             return f"more than {self._max_connections} connections"
-        if self._owner_only:
+        if self._owners is not None:
             uid = peer_uid(transport)
-            if uid not in (os.geteuid(), 0):
+            if uid not in self._owners:
                 return f"uid {uid} is not the owner of this socket"
         return None
 

@@ -41,9 +41,9 @@ class ApiServer(web.Server):
         identify: Identify,
         services: Services,
         settings: ApiSettings,
-        owner_only: bool = False,
+        owners: frozenset[int] | None = None,
     ) -> None:
-        """`owner_only`: the listener is a unix socket for our own user and root."""
+        """`owners`: the listener is a unix socket for these users (uids) alone."""
         super().__init__(self._handle)
         self._serving_loop = asyncio.get_running_loop()
         self._table = RouteTable(routes)
@@ -57,7 +57,7 @@ class ApiServer(web.Server):
         self._date = DateLine()
         self.door = Doorkeeper(
             max_connections=settings.max_connections,
-            owner_only=owner_only,
+            owners=owners,
             events=services.events,
             clock=services.clock,
         )
@@ -86,10 +86,10 @@ class ApiServer(web.Server):
             answer = await self._answer(exchange, connection)
         except SignerError as error:
             answer = self._refuse(exchange, exchange.problem_of(error), extra=self._extra(error))
-        except (ConnectionError, asyncio.CancelledError):
-            raise  # the peer has gone, or we are stopping: nobody reads an answer
-        except Exception as error:  # noqa: BLE001 - the last resort: a 500 without details, and everything in the log
-            answer = self._crash(exchange, error)
+        except Exception as error:
+            if request.transport is None:
+                raise  # the peer has gone in the middle of its body: nobody reads an answer
+            answer = self._crash(exchange, error)  # the last resort: a 500 without details, and everything in the log
         finally:
             self.in_flight -= 1
         if isinstance(answer, Answer):

@@ -175,7 +175,7 @@ class World:
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
-    audit: AuditReport | SignerError = field(default_factory=lambda: AuditReport(12, b"\x01" * 32))
+    audit: AuditReport | SignerError = field(default_factory=lambda: AuditReport(12, b"\x01" * 32, 0))
 
     def services(self) -> Services:
         return Services(
