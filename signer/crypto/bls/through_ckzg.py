@@ -42,13 +42,13 @@ def _declared(library: ctypes.CDLL, name: str, returns: Any, *arguments: Any) ->
 
 
 class CkzgBls:
-    """blst through ckzg; see `Bls`. Raises AttributeError at birth if the wheel hides a symbol."""
+    """blst through ckzg; see `Bls`. Raises AttributeError at birth if the library hides a symbol, OSError if it is none."""
 
     releases_interpreter_lock = True
 
-    def __init__(self) -> None:
+    def __init__(self, library_path: str = ckzg.__file__) -> None:
         self.name = f"blst through ckzg {version('ckzg')}"
-        free, held = ctypes.CDLL(ckzg.__file__), ctypes.PyDLL(ckzg.__file__)
+        free, held = ctypes.CDLL(library_path), ctypes.PyDLL(library_path)
         text = (_pointer, _size)
         self._hash = _declared(free, "blst_hash_to_g2", None, _pointer, *text, *text, *text)
         self._sign = _declared(free, "blst_sign_pk_in_g1", None, _pointer, _pointer, _pointer)
