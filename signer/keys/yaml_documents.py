@@ -16,6 +16,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 """Plain scalars that mean "nothing" (YAML 1.1, null type)."""
 
+_MAX_DEPTH = 16
+"""Key files are flat; libyaml takes quadratic time for a hundred thousand open brackets."""
 
 Document = dict[str, str | None]
 """Names and scalar values; None where the value is null or is itself a mapping or a list."""
@@ -69,6 +71,8 @@ class _DocumentReader:
         elif self._depth == 1:
             self._finish_pair(None, event)
         self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise KeyFormatError(f"line {_line(event)}: nested more than {_MAX_DEPTH} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         if self._depth == 0:
@@ -77,7 +81,7 @@ class _DocumentReader:
         elif self._depth == 1 and self._name is None:
             self._start_pair(event)
         elif self._depth == 1:
-            is_null = event.style is None and event.value in _NULLS
+            is_null = event.implicit[0] and event.value in _NULLS  # written plainly: a quoted "null" is a text
             self._finish_pair(None if is_null else str(event.value), event)
 
     def _start_pair(self, event: yaml.ScalarEvent) -> None:
