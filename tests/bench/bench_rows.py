@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
-from bench_signers import bench_signer, make_signer_directory, remember, votes_of
+from bench_signers import bench_signer, make_signer_directory, profile, remember, votes_of
 from load_generator import Load, run_load, write_requests
 from long_history import write_history
 from machine_limits import RawSigning
-from processes import cpu_seconds, resident_megabytes
+from processes import cpu_seconds, event_loop_seconds, resident_megabytes
 from running import RunningSigner
 from votes import Votes
 
@@ -85,20 +85,24 @@ def sustained(run: Run, *, source: Source, workers: int = 1, fsync_ms: float = 0
     with bench_signer(directory, workers=workers, fsync_milliseconds=fsync_ms) as signer:
         votes = votes_of(signer, directory / "progress")
         _measure(run, signer, votes, source=source, seconds=1.0)  # warm-up: connections, caches, the first votes
-        pairs, cpu, loads = [], [], []
+        pairs, cpu, loops, loads = [], [], [], []
         for _ in range(run.repeats):
             limit = run.raw.per_second(run.seconds)
-            before = cpu_seconds(signer.process.pid)
+            before = cpu_seconds(signer.process.pid), event_loop_seconds(signer.process.pid)
             load = _measure(run, signer, votes, source=source, seconds=run.seconds)
-            cpu.append((cpu_seconds(signer.process.pid) - before) / load.answered * 1e6)
+            after = cpu_seconds(signer.process.pid), event_loop_seconds(signer.process.pid)
+            cpu.append((after[0] - before[0]) / load.answered * 1e6)
+            loops.append((after[1] - before[1]) / load.answered * 1e6)
             pairs.append((load.per_second / limit, load.per_second, limit))
             loads.append(load)
         remember(votes, directory / "progress")
+        where = profile(signer)
     ratio, rate, limit = (median(column) for column in zip(*pairs, strict=True))
     p50, p99, cores = (median(getattr(load, name) for load in loads) for name in ("p50", "p99", "cores"))
     return ratio, (
-        f"{rate:,.0f}/s against {limit:,.0f}/s raw; server {median(cpu):.0f} us a request; "
-        f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms; load generator {cores:.2f} of a core"
+        f"{rate:,.0f}/s against {limit:,.0f}/s raw; server {median(cpu):.0f} us of CPU a request, "
+        f"{median(loops):.0f} of it in event loops; p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms; {where}; "
+        f"load generator {cores:.2f} of a core"
     )
 
 

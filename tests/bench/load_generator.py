@@ -1,6 +1,7 @@
 """Compile and run the two C programs of this directory: the load generator and the slow-disk shim."""
 
 import json
+import os
 import struct
 import subprocess
 import sysconfig
@@ -44,7 +45,9 @@ def compiled(source: str, *flags: str) -> Path:
     if not made.is_file() or made.stat().st_mtime < (HERE / source).stat().st_mtime:
         BUILD.mkdir(parents=True, exist_ok=True)
         compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-        subprocess.run([compiler, "-O2", "-o", made, HERE / source, *flags], check=True)
+        fresh = made.with_name(f"{made.name}.{os.getpid()}")  # another process may be compiling it too
+        subprocess.run([compiler, "-O2", "-o", fresh, HERE / source, *flags], check=True)
+        fresh.replace(made)
     return made
 
 

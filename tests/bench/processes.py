@@ -27,6 +27,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) / TICKS_PER_SECOND
 
 
+def event_loop_seconds(pid: int) -> float:
+    """Processor time of the main threads alone, of a process and its descendants: where the event loops run."""
+    stats = [_stat(each, f"task/{each}/stat") for each in family(pid)]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) / TICKS_PER_SECOND
+
+
 def resident_megabytes(pid: int) -> float:
     """Resident memory of a process and its descendants in MB (10^6 bytes); shared pages count in each."""
     pages = 0
@@ -38,9 +44,9 @@ def resident_megabytes(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _stat(pid: int) -> list[str]:
+def _stat(pid: int, file: str = "stat") -> list[str]:
     """Fields 3 on of /proc/PID/stat (proc(5)): behind the name, which may hold anything; empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/{file}").read_text().rpartition(")")[2].split()
     except OSError:
         return []
