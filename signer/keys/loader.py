@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from signer.crypto.bls import Bls
-from signer.errors import KeyFileError, SignerError, StartupError
+from signer.errors import KeyFileError, ShutDownError, SignerError, StartupError
 from signer.keys.bulk import read_bulk_directory
 from signer.keys.gathering import Gathering, Job
 from signer.keys.key import Key
@@ -55,7 +55,7 @@ class Loader:
 
         Raises:
             StartupError: `strict`, and a file failed; or others than us may use the vault.
-            ShutDownError: `stop` was set meanwhile.
+            ShutDownError: `stop` was set meanwhile; what was opened until then is sealed.
         """
         gathering = Gathering(self._bls, self._vault)
         for findings in self._find():
@@ -80,12 +80,16 @@ class Loader:
         memory = self._memory or spare_memory_budget()
         work = ParallelWork(gathering.jobs, lambda job: unlock(job.locked, self._bls, memory), stop=stop)
         unsaved: list[OpenedKey] = []
-        for done, (index, result) in enumerate(work.results(threads=self._threads), start=1):
-            unsaved += _settled(gathering, gathering.jobs[index], result)
-            if len(unsaved) >= SAVE_EVERY:
-                self._save(gathering, lambda _: True, unsaved)
-                unsaved = []
-            progress(done, len(gathering.jobs))
+        try:
+            for done, (index, result) in enumerate(work.results(threads=self._threads), start=1):
+                unsaved += _settled(gathering, gathering.jobs[index], result)
+                if len(unsaved) >= SAVE_EVERY:
+                    self._save(gathering, _everything, unsaved)
+                    unsaved = []
+                progress(done, len(gathering.jobs))
+        except ShutDownError:
+            self._save(gathering, _everything, unsaved)
+            raise
         if unsaved or gathering.vault_is_stale():
             self._save(gathering, gathering.wanted(), unsaved)
 
@@ -94,6 +98,10 @@ class Loader:
             self._vault.rewrite(keep, opened)
         except OSError as fault:  # the keys are loaded and serve; only the next start will be slow
             gathering.add_vault_error(f"the opened keys cannot be sealed: {fault.strerror}")
+
+
+def _everything(_sealed: SealedKey) -> bool:
+    return True
 
 
 def _settled(gathering: Gathering, job: Job, result: Key | SignerError) -> list[OpenedKey]:

@@ -42,7 +42,7 @@ def _declared(library: ctypes.CDLL, name: str, returns: Any, *arguments: Any) ->
 
 
 class CkzgBls:
-    """blst through ckzg; see `Bls`. Raises AttributeError at birth if the library hides a symbol, OSError if it is none."""
+    """blst through ckzg; see `Bls`. Built from a library that hides a symbol: AttributeError; no library: OSError."""
 
     releases_interpreter_lock = True
 
