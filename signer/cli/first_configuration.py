@@ -20,7 +20,7 @@ def first_configuration(config: Config, *, token_file: Path) -> str:
     said = {
         each.key: value_text(each.value)
         for each in values(config)
-        if config.where(each.key) == "command line" and each.key != "preset"
+        if config.where(each.key) == "command line" and each.key != "preset" and "[" not in each.key
     }
     said["storage.data_directory"] = value_text(config.storage.data_directory)
     lines = [_HEAD, f"preset: {config.preset}", *_nested(said)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from signer.cli.connection import Connection, Endpoint, endpoint_connection, is_answered, socket_connection
 from signer.cli.host import Host
@@ -55,12 +56,14 @@ class Session:
         """
         return self.load_config_from(self.options.config, files_must_exist=files_must_exist)
 
-    def load_config_from(self, file: Path | None, *, files_must_exist: bool = True) -> Config:
-        """The same, as if --config had named this file. Raises as `load_config`."""
+    def load_config_from(
+        self, file: Path | None, *, files_must_exist: bool = True, unless_said: Mapping[str, Any] | None = None
+    ) -> Config:
+        """The same, as if --config had named this file and the line had set `unless_said` too. Raises as above."""
         return load_config(
             file,
             environ=self.environ,
-            flags=self.flags(),
+            flags={**(unless_said or {}), **self.flags()},
             preset=self.options.preset,
             files_must_exist=files_must_exist,
         )

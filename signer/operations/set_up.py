@@ -8,12 +8,10 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from signer.crypto.bls import CURVE_ORDER, SECRET_KEY_BYTES, Bls, SecretKey
 from signer.crypto.secret import Secret
 from signer.durable import ensure_private_directory, sync_directory, write_durably
-from signer.errors import StartupError
+from signer.errors import KeyFormatError, StartupError
 from signer.keys.data_key import create_key_file
 from signer.keys.keystore_format import parse_keystore
 from signer.keys.keystore_writer import encode_keystore
@@ -89,7 +87,7 @@ def ensure_demo_key(directory: Path, bls: Bls) -> tuple[Step, PublicKey]:
 def _public_key_of(keystore: Path) -> PublicKey:
     try:
         public_key = parse_keystore(keystore.read_bytes()).public_key
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, KeyFormatError) as error:
         raise StartupError(
             f"{keystore} is no keystore that can be read: {error}",
             remedy="move it away; `holdfast init --demo` makes a new one",

@@ -8,7 +8,7 @@ import typer
 
 from signer.cli.commands.context import session_of
 from signer.cli.demo_request import curl_line, randao_request
-from signer.cli.first_configuration import first_configuration
+from signer.cli.first_configuration import TOKEN_PRINCIPAL, first_configuration
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
 from signer.config.load import load_config
@@ -32,6 +32,9 @@ CONFIGURATION_FILE = "holdfast.yaml"
 
 TOKEN_FILE = "api-token"  # noqa: S105  # a file's name, not a secret
 """The name in the data directory."""
+
+FIRST_PRINCIPAL = {"security.principals": [{"name": TOKEN_PRINCIPAL, "token_file": TOKEN_FILE}]}
+"""What the file will say of the token: settings that need a principal are no contradiction then."""
 
 
 def register(app: typer.Typer) -> None:
@@ -78,13 +81,13 @@ def init(
 def _plan(session: Session) -> tuple[Config, Path]:
     """The configuration as it is or will be, and the file that is or will be its home."""
     named = session.options.config
-    if named is None:
-        wanted = session.load_config_from(None, files_must_exist=False)
-        file = (wanted.storage.data_directory / CONFIGURATION_FILE).absolute()
+    if named is None or not named.exists():
+        wanted = session.load_config_from(None, files_must_exist=False, unless_said=FIRST_PRINCIPAL)
+        file = (named or wanted.storage.data_directory / CONFIGURATION_FILE).absolute()
+        if not file.exists():
+            return wanted, file
     else:
         file = named.absolute()
-    if not file.exists():
-        return session.load_config_from(None, files_must_exist=False), file
     kept = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
     if _values(kept) != _values(session.load_config_from(file, files_must_exist=False)):
         session.output.notice(f"{file} is kept as it is: what this command line says otherwise is not heard")

@@ -1,0 +1,151 @@
+"""`holdfast doctor`, beside a running server and without one."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_line import AdminServer, Cli, Transcript
+
+from signer.journal.lock import DirectoryLock
+
+SERVED_BY_THE_SERVER = ("server", "database", "keys")
+
+
+def doctor(cli: Cli, *words: str) -> Transcript:
+    return cli(
+        "doctor", "--json", "--preset", "development", "--data-directory", "data", "--set", "server.port=0",
+        "--set", "metrics.port=0", "--set", "clock.source=trusted", *words,
+    )  # fmt: skip
+
+
+def grades(said: Transcript) -> dict[str, str]:
+    return {each["subject"]: each["grade"] for each in said.json["findings"]}
+
+
+def finding(said: Transcript, subject: str) -> Any:
+    return next(each for each in said.json["findings"] if each["subject"] == subject)
+
+
+@pytest.fixture
+def ready(cli: Cli) -> None:
+    """A directory as `init` makes it."""
+    assert cli("init", "--preset", "development", "--data-directory", "data", "--demo").code == 0
+
+
+def test_a_new_signer_has_nothing_wrong_before_its_first_start(cli: Cli, ready: None) -> None:
+    said = doctor(cli)
+    assert (said.code, said.err, said.json["ok"]) == (0, "", True)
+    found = grades(said)
+    assert found.pop("fsync") in {"ok", "warning"}, "the disk's own business"
+    assert found == {
+        "configuration": "ok", "file system": "ok", "free space": "ok", "database": "ok", "master key": "ok",
+        "keys": "ok", "clock": "ok", "port": "ok", "metrics port": "ok", "open files": "ok", "memory": "ok",
+    }  # fmt: skip
+
+
+def test_the_doctor_changes_nothing(cli: Cli, ready: None, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    doctor(cli)
+    after = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
+    after.pop(tmp_path / "data/lock")
+    assert after == before
+
+
+def test_what_is_wrong_is_exit_code_1_with_what_to_do(cli: Cli, tmp_path: Path) -> None:
+    said = cli("doctor", "--preset", "development", "--data-directory", "data", "--set", "clock.source=trusted")
+    assert said.code == 1
+    (line,) = (line for line in said.out.splitlines() if line.startswith("fault\tdata directory"))
+    assert line.split("\t") == [
+        "fault", "data directory", f"there is no {tmp_path}/data",
+        "run `holdfast init`, or correct storage.data_directory",
+    ]  # fmt: skip
+    assert said.out.splitlines()[-1].endswith("things are wrong.")
+
+
+def test_production_faults_are_found_without_starting(cli: Cli, ready: None, tmp_path: Path) -> None:
+    (tmp_path / "data/master.key").chmod(0o644)
+    said = doctor(cli, "--preset", "production", "--set", "server.host=0.0.0.0")
+    assert said.code == 1
+    sentences = [each["sentence"] for each in said.json["findings"] if each["subject"] == "configuration"]
+    assert any("master.key" in each and "open to others" in each for each in sentences)
+    assert any("0.0.0.0" in each for each in sentences)
+
+
+def test_a_missing_master_key_and_a_taken_port_are_faults(cli: Cli, ready: None, tmp_path: Path) -> None:
+    (tmp_path / "data/master.key").unlink()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        said = doctor(cli, "--set", f"server.port={other.getsockname()[1]}")
+    assert said.code == 1
+    assert [name for name, grade in grades(said).items() if grade == "fault"] == ["master key", "port"]
+
+
+def test_a_running_server_is_asked_instead_of_its_files(cli: Cli, server: AdminServer, made: Path) -> None:
+    server.listen_on_socket(made / "admin.sock")
+    lock = DirectoryLock(made)
+    try:
+        said = doctor(cli)
+    finally:
+        lock.close()
+    assert (said.code, said.json["ok"]) == (0, True)
+    found = grades(said)
+    assert [found[name] for name in SERVED_BY_THE_SERVER] == ["ok", "ok", "ok"]
+    assert finding(said, "database")["figures"] == {"audit_entries": 12}
+    assert finding(said, "keys")["figures"] == {"loaded": 4, "errors": 0}
+    assert ("GET", "/admin/status", b"") in server.requests
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "grade", "code"),
+    [
+        ({"ready": False}, "server", "warning", 0),
+        ({"keys": {"loaded": 3, "errors": 1}}, "keys", "warning", 0),
+        ({"journal": {"state": "stopped"}}, "database", "fault", 1),
+    ],
+)
+def test_what_the_server_says_of_itself_is_judged(
+    cli: Cli,
+    ready: None,
+    server: AdminServer,
+    made: Path,
+    changes: dict[str, Any],
+    subject: str,
+    grade: str,
+    code: int,
+) -> None:
+    server.listen_on_socket(made / "admin.sock")
+    status = {"version": "0.1.0", "network": "mainnet", "ready": True, "keys": {"loaded": 4, "errors": 0}}
+    server.answer_json("GET", "/admin/status", {**status, "journal": {}, **changes})
+    said = doctor(cli)
+    assert (said.code, grades(said)[subject]) == (code, grade)
+
+
+def test_a_server_that_answers_with_a_problem_is_a_fault(cli: Cli, server: AdminServer, made: Path) -> None:
+    server.listen_on_socket(made / "admin.sock")
+    server.answer_json("GET", "/admin/status", {"code": "JOURNAL_DOWN", "detail": "the journal is down"}, status=500)
+    said = doctor(cli)
+    assert said.code == 1
+    assert finding(said, "server")["sentence"] == "the journal is down"
+
+
+def test_a_held_directory_whose_server_is_silent_is_a_fault(cli: Cli, made: Path) -> None:
+    lock = DirectoryLock(made)
+    try:
+        said = doctor(cli)
+    finally:
+        lock.close()
+    assert said.code == 1
+    assert "nobody answers at" in finding(said, "database")["sentence"]
+
+
+def test_findings_are_a_list_of_five_members(cli: Cli, ready: None) -> None:
+    for each in json.loads(doctor(cli).out)["findings"]:
+        assert sorted(each) == ["figures", "grade", "remedy", "sentence", "subject"]
+
+
+@pytest.fixture
+def made(ready: None, tmp_path: Path) -> Path:
+    return tmp_path / "data"
