@@ -24,7 +24,8 @@ class SignDuty:
 @dataclass(frozen=True, slots=True)
 class SignExtension:
     """Sign the raw bytes of a PROOF_OF_VALIDATION body (Web3Signer's `ext/sign`): the one named exception
-    to signing only what we hash. Off unless configured; marked in the audit log."""
+    to signing only what we hash. Off unless configured; marked in the audit log.
+    """
 
     duty_type: ClassVar[str] = "PROOF_OF_VALIDATION"
     public_key: PublicKey
