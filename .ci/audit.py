@@ -73,7 +73,8 @@ def vulnerability_faults(lock: Path) -> list[str]:
             return []
         entries = json.loads(report.read_text())["dependencies"]
     asked = [entry for entry in entries if "skip_reason" not in entry]
-    print(f"vulnerabilities: the service knew {len(asked)} of {len(entries)} locked packages")
+    learned = "" if asked else "; nothing was learned (is a mirror between us?)"
+    print(f"vulnerabilities: the service knew {len(asked)} of {len(entries)} locked packages{learned}")
     return [
         f"{entry['name']} {entry['version']}: {flaw['id']}, fixed in {', '.join(flaw['fix_versions']) or 'none yet'}"
         for entry in asked
