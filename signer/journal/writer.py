@@ -9,6 +9,7 @@ What a failure leaves:
 - A refusal is a verdict: it is audited, and its neighbours commit.
 - A constraint that refuses the batch rolls it back; each command then runs alone, so one cannot deny its neighbours.
 - A full disk rolls back: nobody signs, and the next batch tries again.
+- An operator's change that fails by itself (an unreadable file) rolls back; its caller alone hears of it.
 - Any other error of the database leaves the truth unknown: the writer stops for good, and the process with it.
 """
 
@@ -59,6 +60,14 @@ class _Work:
     story: Callable[[Any], Chronicle]
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
+
+
+class _ChangeFailedError(Exception):
+    """An operator's change failed by itself, not by the database: rolled back, and the truth is known."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class _Empty:
@@ -285,23 +294,28 @@ class Writer:
     def _perform(self, work: _Work) -> None:
         outcome: Any
         try:
-            self._check_file()
-            try:
-                with self._database.transaction() as transaction:
-                    result = work.change(transaction)
-                    self._log.append(transaction, [work.story(result).entry(Verdict(None))])
-            except BaseException:
-                self._log.rolled_back()
-                raise
-            self._log.committed()
-            outcome = result
-        except SignerError as error:
-            outcome = error
+            outcome = self._change(work)
+        except _ChangeFailedError as failed:
+            outcome = failed.reason
+        except apsw.ConstraintError as error:
+            outcome = JournalDownError(f"the database refused this change; nothing was changed: {error}")
         except apsw.FullError:
             outcome = JournalDownError("no space left in the data directory; nothing was changed")
         except Exception as error:  # noqa: BLE001 - as in _decide
             outcome = self._die(error)
         _wake(work.loop, _deliver, [(work.future, outcome)])
+
+    def _change(self, work: _Work) -> Any:
+        self._check_file()
+        try:
+            with self._database.transaction() as transaction:
+                result, entry = _run_change(work, transaction)
+                self._log.append(transaction, [entry])
+        except BaseException:
+            self._log.rolled_back()
+            raise
+        self._log.committed()
+        return result
 
     def _check_file(self) -> None:
         """The file we write must still be the one under its name: a deleted one would take the record along."""
@@ -316,6 +330,21 @@ class Writer:
     def _refuse(self, item: _Waiting | _Work) -> None:
         futures = item.futures if isinstance(item, _Waiting) else (item.future,)
         _wake(item.loop, _deliver, [(future, self._death) for future in futures])
+
+
+def _run_change(work: _Work, transaction: Transaction) -> tuple[Any, bytes]:
+    """What the change returned, and its audit entry.
+
+    Raises:
+        apsw.Error: the database failed. _ChangeFailedError: anything else did.
+    """
+    try:
+        result = work.change(transaction)
+        return result, work.story(result).entry(Verdict(None))
+    except apsw.Error:
+        raise
+    except Exception as error:
+        raise _ChangeFailedError(error) from error
 
 
 def _add(batch: _Batch, waiting: _Waiting) -> None:

@@ -90,6 +90,8 @@ class Protection:
                 return import_history(transaction, parse(_pieces(file)))
             except InterchangeError as error:
                 raise _malformed(error) from error
+            except OSError as error:
+                raise _unreadable(file, error) from error
 
         report = await self._changes.perform(change, lambda done: self._story(done, caller))
         return tuple(
@@ -151,7 +153,11 @@ def _read_root(file: Path) -> Root:
     except InterchangeError as error:
         raise _malformed(error) from error
     except OSError as error:
-        raise MalformedRequestError(f"{file.name} cannot be read: {error.strerror}") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> SignerError:
+    return MalformedRequestError(f"{file.name} cannot be read: {error.strerror}")
 
 
 def _malformed(error: InterchangeError) -> SignerError:
