@@ -77,7 +77,6 @@ FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_slot IS NULL
 """
 
 
-
 @dataclass(frozen=True, slots=True)
 class AttestationClaim:
     """This validator is about to sign this vote."""
@@ -205,7 +204,9 @@ class BlockLedger:
         earlier = facts.accepted.get(claim.public_key)
         if earlier:
             same = next((p for p in earlier if p.slot == claim.slot), known.same_slot)
-            floor = known.floor if known.floor is not None else facts.first.get(claim.public_key)
+            floor = max(
+                (floor for floor in (known.floor, facts.first.get(claim.public_key)) if floor is not None), default=None
+            )
             known = ProposalFacts(same, floor, known.high_watermark)
         return check_block(Proposal(claim.slot, claim.signing_root), known) is Safe.NEW
 
@@ -237,8 +238,7 @@ def _with_earlier_votes(
     same = next((v for v in earlier if v.target_epoch == t), known.same_target)
     around = next((v for v in earlier if v.source_epoch < s and v.target_epoch > t), known.surrounding)
     inside = next((v for v in earlier if v.source_epoch > s and v.target_epoch < t), known.surrounded)
-    floor = known.floor if known.floor is not None else first
-    return VoteFacts(same, around, inside, floor, known.high_watermark)
+    return VoteFacts(same, around, inside, _higher_floor(known.floor, first), known.high_watermark)
 
 
 def _higher_floor(own: VoteFloor | None, everybody: VoteFloor | None) -> VoteFloor | None:
