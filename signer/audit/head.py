@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from signer.durable import write_durably
 from signer.errors import CorruptDatabaseError, StartupError
 
 SYNC_SECONDS = 1.0
@@ -52,6 +53,7 @@ class HeadFile:
         self._turn = _older_record(os.pread(self._file, 2 * RECORD_BYTES, 0))
         self._dirty = threading.Event()
         self._stopped = threading.Event()
+        self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._keep_durable, name="audit-head", daemon=True)
         self._thread.start()
 
@@ -59,8 +61,10 @@ class HeadFile:
         """Write the newest head over the older record. Visible to the next start even if the process dies now.
 
         Raises:
-            OSError: the file cannot be written; nothing may be signed.
+            OSError: the file cannot be written, or was not made durable; nothing may be signed.
         """
+        if self._failure is not None:
+            raise self._failure
         os.pwrite(self._file, encode_head(head), self._turn * RECORD_BYTES)
         self._turn ^= 1
         self._dirty.set()
@@ -80,23 +84,23 @@ class HeadFile:
     def _keep_durable(self) -> None:
         while not self._stopped.wait(SYNC_SECONDS):
             if self._dirty.is_set():
-                self.sync()
+                try:
+                    self.sync()
+                except OSError as error:
+                    self._failure = error  # after a failed sync nobody knows what the disk holds: `put` says so
+                    return
 
 
 def create_head_file(path: Path, head: Head) -> None:
-    """Begin a head file, durable with its directory entry when it returns.
+    """Begin a head file, or begin it anew; durable with its directory entry when it returns.
+
+    A crash leaves the old file or the new one, never an empty one that would refuse the next start.
 
     Raises:
         StartupError: it cannot be written.
     """
     try:
-        file = HeadFile(path)
-        file.put(head)
-        file.put(head)
-        file.close()
-        directory = os.open(path.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        write_durably(path, 2 * encode_head(head), private=True)
     except OSError as error:
         raise StartupError(
             f"the head file {path} cannot be written: {error}", remedy="check storage.head_file and its directory"

@@ -6,7 +6,7 @@ Rule 2: an unsafe library, setting, schema or identity refuses to start; it is n
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ OLDEST_SAFE_LIBRARY = (3, 51, 3)
 
 CACHE_KIB = 64 * 1024
 """Page cache of the writer, KiB: the upper levels of a history of ten million votes."""
+
+_UNFINISHED_PREFIX = ".holdfast-writing-"
+"""Begins the name of a database that is being made: durable.py's, so that its sweep knows it too."""
 
 QUICK_CHECK_BYTES = 256 * 1024 * 1024
 """Up to this size the whole file is checked at start (about a second); larger ones by `holdfast doctor`."""
@@ -86,25 +89,23 @@ class SqliteDatabase:
 
 
 def create_database(path: Path, *, database_id: bytes) -> None:
-    """Make a new, empty database.
+    """Make a new, empty database, durable under its name when this returns. The caller holds the directory's lock.
 
     Raises:
         StartupError: a file is there already, or the directory cannot be written.
     """
     if path.exists():
         raise ForeignDatabaseError(f"{path} is there already", remedy="move it away, or start with it")
+    unfinished = path.with_name(_UNFINISHED_PREFIX + path.name)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        with connection:
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            _migrate(connection, 0)
-            connection.execute("INSERT INTO identity (id, database_id) VALUES (1, ?)", (database_id,))
-        connection.close()
+        _remove(unfinished)
+        _fill(unfinished, database_id)
+        # Crash before this line: no database, and an unfinished one that the next start removes. After it: a whole one.
+        unfinished.rename(path)
+        _sync_directory(path.parent)
     except (OSError, apsw.Error) as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            _remove(unfinished)
         raise _refusal(path, error) from error
 
 
@@ -162,6 +163,33 @@ def database_id(database: SqliteDatabase) -> bytes:
     for (value,) in database.rows("SELECT database_id FROM identity"):
         return bytes(value)
     raise CorruptDatabaseError(f"{database.path} has lost its identity", remedy="restore it from a backup")
+
+
+def _fill(path: Path, database_id: bytes) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        with connection:
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            _migrate(connection, 0)
+            connection.execute("INSERT INTO identity (id, database_id) VALUES (1, ?)", (database_id,))
+    finally:
+        connection.close()
+
+
+def _remove(unfinished: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        unfinished.with_name(unfinished.name + ending).unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_library() -> None:

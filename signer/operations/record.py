@@ -12,6 +12,7 @@ from pathlib import Path
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
 from signer.audit.ledger import AuditLog, read_log_head
+from signer.durable import sweep
 from signer.errors import CorruptDatabaseError, StartupError
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
@@ -72,6 +73,7 @@ def open_record(
     """
     lock = DirectoryLock(places.data_directory)
     try:
+        sweep(places.data_directory)
         database, head = open_database(places)
         try:
             with database.transaction():
@@ -112,7 +114,7 @@ def open_database(places: Places) -> tuple[SqliteDatabase, Head]:
     anchor = read_head(places.head_file)
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
-        _refuse_leftovers(places)
+        refuse_leftovers(places)
         create_database(places.database, database_id=new_database_id())
         anchor = None
     database = open_writer(places.database)
@@ -129,11 +131,15 @@ def open_database(places: Places) -> tuple[SqliteDatabase, Head]:
     return database, head
 
 
-def _refuse_leftovers(places: Places) -> None:
-    """A write-ahead log without its database belongs to one that was removed."""
+def refuse_leftovers(places: Places) -> None:
+    """A write-ahead log without its database belongs to one that was removed; SQLite would write it into a new one.
+
+    Raises:
+        CorruptDatabaseError: there is one.
+    """
     leftover = places.database.with_name(DATABASE_FILE + "-wal")
     if os.path.lexists(leftover):
         raise CorruptDatabaseError(
             f"{places.database} is missing, but its write-ahead log {leftover.name} is there",
-            remedy="put the database back beside it",
+            remedy=f"put the database back beside it; if it is lost for good, move {leftover} away",
         )

@@ -21,7 +21,7 @@ from signer.errors import (
 from signer.journal.command import Verdict
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
-from signer.operations.record import Places, new_database_id
+from signer.operations.record import Places, new_database_id, refuse_leftovers
 from signer.operations.story import NoteStory
 from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
@@ -113,11 +113,12 @@ def _plan(places: Places, floor: Floor) -> RestorePlan | None:
         damage = error.sentence
     expected = None if anchor is None else anchor.size
     if not places.database.exists():
+        refuse_leftovers(places)
         try:
             check_missing_database(anchor, database=places.database)
         except RolledBackError as error:
             return RestorePlan(error.sentence, 0, expected, 0, floor.epoch, floor.slot)
-        return None
+        return None if damage is None else RestorePlan(damage, 0, None, 0, floor.epoch, floor.slot)
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
