@@ -4,7 +4,7 @@ Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration
 Global options may stand anywhere on the line; they are moved to the front before it is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,11 +47,11 @@ _SIGNER = "Which signer"
 _PRINTING = "What is printed"
 
 
-def run(host: Host, arguments: Sequence[str], *, environ: Mapping[str, str]) -> int:
+def run(find_host: Callable[[], Host], arguments: Sequence[str], *, environ: Mapping[str, str]) -> int:
     """Run one command line and return its exit code; every error has been told when this returns."""
     words = hoist(arguments)
     output = Output(as_json=_wants_json(words))
-    command = typer.main.get_command(build(host, environ=environ))
+    command = typer.main.get_command(build(find_host, environ=environ))
     try:
         result = command.main(args=words, prog_name=NAME, standalone_mode=False)
     except (SignerError, UsageFault) as error:
@@ -68,8 +68,8 @@ def run(host: Host, arguments: Sequence[str], *, environ: Mapping[str, str]) -> 
     return result if isinstance(result, int) else 0
 
 
-def build(host: Host, *, environ: Mapping[str, str]) -> typer.Typer:
-    """The whole command line for this program."""
+def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer.Typer:
+    """The whole command line; `find_host` is called by the commands that need the program itself."""
     app = typer.Typer(
         name=NAME,
         no_args_is_help=True,
@@ -136,7 +136,7 @@ def build(host: Host, *, environ: Mapping[str, str]) -> typer.Typer:
             client_key=client_key,
             ca=ca,
         )
-        context.obj = Session(host=host, options=options, output=Output(as_json=as_json), environ=environ)
+        context.obj = Session(find_host=find_host, options=options, output=Output(as_json=as_json), environ=environ)
 
     for register in (serve, set_up, doctor, configuration, keys, slashing, audit, tls):
         register.register(app)

@@ -1,9 +1,10 @@
 """One command's view of the world: its global options, the configuration they lead to, and the signer that answers."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,18 @@ class GlobalOptions:
 class Session:
     """Owned by one command, for as long as it runs."""
 
-    def __init__(self, *, host: Host, options: GlobalOptions, output: Output, environ: Mapping[str, str]) -> None:
-        self.host = host
+    def __init__(
+        self, *, find_host: Callable[[], Host], options: GlobalOptions, output: Output, environ: Mapping[str, str]
+    ) -> None:
+        self._find_host = find_host
         self.options = options
         self.output = output
         self.environ = environ
+
+    @cached_property
+    def host(self) -> Host:
+        """The program, for what this process must do itself."""
+        return self._find_host()
 
     def load_config(self, *, files_must_exist: bool = True) -> Config:
         """The configuration these options lead to.

@@ -41,6 +41,16 @@ def ensure_directory(directory: Path, what: str) -> Step:
     return Step(what, directory, made)
 
 
+def ensure_key_directory(directory: Path) -> Step:
+    """A directory of key files. One that is there stays as it is: what counts is that its files are closed to others.
+
+    Raises:
+        StartupError, OSError.
+    """
+    what = "keys directory"
+    return Step(what, directory, made=False) if directory.is_dir() else ensure_directory(directory, what)
+
+
 def ensure_master_key(path: Path) -> Step:
     """32 random bytes that open the sealed keys. Raises OSError."""
     what = "master key"

@@ -25,7 +25,7 @@ def cli(host: MemoryHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 
     def type_line(*words: str | Path, environ: dict[str, str] | None = None) -> Transcript:
         capfd.readouterr()
-        code = run(host, [str(word) for word in words], environ=environ or {})
+        code = run(lambda: host, [str(word) for word in words], environ=environ or {})
         said = capfd.readouterr()
         return Transcript(code, said.out, said.err)
 

@@ -166,6 +166,15 @@ def test_an_export_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "old.json"]
 
 
+def test_a_file_that_cannot_be_written_is_one_sentence(cli: Cli, data: Path) -> None:
+    said = cli("slashing", "export", "--to", "nowhere/protection.json", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: nowhere/")
+    assert "No such file or directory" in said.err
+    problem = cli("slashing", "export", "--to", "nowhere/protection.json", "--json", *DEVELOPMENT).problem
+    assert problem["code"] == "FILE"
+
+
 def test_json_and_the_document_do_not_share_standard_output(cli: Cli) -> None:
     assert cli("slashing", "export", "--to", "-", "--json", *DEVELOPMENT).code == 2
 

@@ -105,6 +105,23 @@ def test_the_configuration_holds_what_the_command_line_said_and_can_be_loaded(cl
     assert cli("config", "check", "--config", "etc/signer.yaml").code == 0
 
 
+def test_a_configuration_that_is_there_gets_what_it_names_and_no_token_it_does_not_name(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/holdfast.yaml").write_text(
+        "preset: test\nstorage:\n  data_directory: ../elsewhere\n  master_key:\n    key_file: ../master\n"
+        "keys:\n  config_directory: ../web3signer-keys\n"
+    )
+    (tmp_path / "web3signer-keys").mkdir(mode=0o755)
+    said = cli("init", "--config", "mine/holdfast.yaml", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert {step["what"]: step["made"] for step in said.json["steps"]} == {
+        "data directory": True, "configuration": False, "keys directory": False, "master key": True,
+    }  # fmt: skip
+    assert sorted(content_of(tmp_path)) == ["master", "mine/holdfast.yaml"]
+
+
 def test_with_a_master_password_no_key_file_is_made(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("a long enough password\n")

@@ -12,8 +12,8 @@ from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.service import RemoteService
 from signer.cli.session import Session
 from signer.crypto.bls import load
-from signer.durable import ensure_private_directory
 from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
+from signer.operations.set_up import ensure_key_directory
 
 POLL_SECONDS = 0.2
 """How often a running reload is looked at."""
@@ -76,7 +76,7 @@ def import_(
     config = session.load_config(files_must_exist=False)
     into = config.keys.config_directory
     files = find_keystores(keystores)
-    ensure_private_directory(into)
+    ensure_key_directory(into)
     imports = import_keystores(
         files, passwords, into=into, bls=load(), refuse_public_test_keys=config.refuse_public_test_keys
     )

@@ -22,6 +22,7 @@ from signer.operations.set_up import (
     ensure_demo_key,
     ensure_directory,
     ensure_file,
+    ensure_key_directory,
     ensure_master_key,
     ensure_token,
 )
@@ -101,13 +102,15 @@ def _values(config: Config) -> list[tuple[str, str]]:
 def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config]:
     directory = planned.storage.data_directory
     token = directory / TOKEN_FILE
-    steps = [ensure_directory(directory, "data directory"), ensure_token(token)]
+    steps = [ensure_directory(directory, "data directory")]
+    if not file.exists() or any(each.token_file == token for each in planned.security.principals):
+        steps.append(ensure_token(token))
     text = first_configuration(planned, token_file=token)
     file.parent.mkdir(parents=True, exist_ok=True)
     steps.append(ensure_file(file, "configuration", text.encode()))
     # Read back: what is made from here on is where the file will say it is.
     config = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
-    steps.append(ensure_directory(config.keys.config_directory, "keys directory"))
+    steps.append(ensure_key_directory(config.keys.config_directory))
     master = config.storage.master_key
     if master.password_file is None:
         steps.append(ensure_master_key(master.key_file))
