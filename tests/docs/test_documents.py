@@ -75,7 +75,7 @@ def test_every_command_that_is_named_exists(page):
 
     from signer.cli.main import build
 
-    commands = get_command(build(host=None, environ={})).commands
+    commands = get_command(build(lambda: None, environ={})).commands
     code = "\n".join([*FENCE.findall(page.read_text()), *re.findall(r"`([^`]+)`", FENCE.sub("", page.read_text()))])
     for name, second in COMMAND.findall(code):
         assert name in commands, f"{name_of(page)} names `holdfast {name}`"
