@@ -1,16 +1,27 @@
 """The console command `holdfast`: global options, the commands, and what their errors look like.
 
 Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration is at fault.
-Global options may stand anywhere on the line; they are moved to the front before it is read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
 from signer.cli.commands import audit, configuration, doctor, keys, serve, set_up, slashing, tls
+from signer.cli.global_options import (
+    AuthorityOption,
+    ClientCertificateOption,
+    ClientKeyOption,
+    ConfigOption,
+    DataDirectoryOption,
+    EndpointOption,
+    GlobalOptions,
+    JsonOption,
+    PresetOption,
+    SettingsOption,
+    TokenFileOption,
+    hoist,
+)
 from signer.cli.host import Host
 from signer.cli.output import Output
 from signer.cli.problem import (
@@ -22,8 +33,7 @@ from signer.cli.problem import (
     problem_document,
     problem_text,
 )
-from signer.cli.session import GlobalOptions, Session
-from signer.config.sections import Preset
+from signer.cli.session import Session
 from signer.errors import SignerError
 
 NAME = "holdfast"
@@ -31,20 +41,6 @@ NAME = "holdfast"
 
 FILE_CODE = "FILE"
 """The code of a file that the system will not read or write for us."""
-
-_FLAGS = frozenset({"--json"})
-"""Global options without a value."""
-
-_VALUES = frozenset(
-    {
-        "--config", "--preset", "--data-directory", "--set",
-        "--endpoint", "--token-file", "--client-certificate", "--client-key", "--ca",
-    }
-)  # fmt: skip
-"""Global options with a value."""
-
-_SIGNER = "Which signer"
-_PRINTING = "What is printed"
 
 
 def run(find_host: Callable[[], Host], arguments: Sequence[str], *, environ: Mapping[str, str]) -> int:
@@ -84,44 +80,16 @@ def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer
     def global_options(
         context: typer.Context,
         *,
-        config: Annotated[
-            Path | None, typer.Option(help="The configuration file (YAML).", rich_help_panel=_SIGNER)
-        ] = None,
-        preset: Annotated[
-            Preset | None,
-            typer.Option(help="What kind of place this is; `production` if nobody says.", rich_help_panel=_SIGNER),
-        ] = None,
-        data_directory: Annotated[
-            Path | None, typer.Option(help="Where the signer keeps what must last.", rich_help_panel=_SIGNER)
-        ] = None,
-        settings: Annotated[
-            list[str] | None,
-            typer.Option("--set", metavar="KEY=VALUE", help="Any other configuration key.", rich_help_panel=_SIGNER),
-        ] = None,
-        endpoint: Annotated[
-            str | None,
-            typer.Option(
-                metavar="URL",
-                help="Ask the signer at this URL instead of the one of the data directory.",
-                rich_help_panel=_SIGNER,
-            ),
-        ] = None,
-        token_file: Annotated[
-            Path | None, typer.Option(help="A file with the bearer token for the endpoint.", rich_help_panel=_SIGNER)
-        ] = None,
-        client_certificate: Annotated[
-            Path | None, typer.Option(help="Our certificate for the endpoint (PEM).", rich_help_panel=_SIGNER)
-        ] = None,
-        client_key: Annotated[
-            Path | None, typer.Option(help="The key of our certificate (PEM).", rich_help_panel=_SIGNER)
-        ] = None,
-        ca: Annotated[
-            Path | None,
-            typer.Option(help="The authority that signed the endpoint's certificate (PEM).", rich_help_panel=_SIGNER),
-        ] = None,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_PRINTING)
-        ] = False,
+        config: ConfigOption = None,
+        preset: PresetOption = None,
+        data_directory: DataDirectoryOption = None,
+        settings: SettingsOption = None,
+        endpoint: EndpointOption = None,
+        token_file: TokenFileOption = None,
+        client_certificate: ClientCertificateOption = None,
+        client_key: ClientKeyOption = None,
+        ca: AuthorityOption = None,
+        as_json: JsonOption = False,
     ) -> None:
         """Holdfast: a remote signer that cannot be talked into losing its owner's money."""
         options = GlobalOptions(
@@ -136,35 +104,12 @@ def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer
             client_key=client_key,
             ca=ca,
         )
-        context.obj = Session(find_host=find_host, options=options, output=Output(as_json=as_json), environ=environ)
+        output = Output(as_json=as_json)
+        context.obj = Session(find_host=find_host, options=options, output=output, environ=environ)
 
-    for register in (serve, set_up, doctor, configuration, keys, slashing, audit, tls):
-        register.register(app)
+    for commands in (serve, set_up, doctor, configuration, keys, slashing, audit, tls):
+        commands.register(app)
     return app
-
-
-def hoist(arguments: Sequence[str]) -> list[str]:
-    """The same words with the global options in front, so that `holdfast keys list --json` is understood."""
-    front: list[str] = []
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if word == "--":
-            rest += [word, *words]
-        elif word in _FLAGS or (equals and name in _VALUES):
-            front.append(word)
-        elif word in _VALUES:
-            front += [word, *_next(words)]
-        else:
-            rest.append(word)
-    return front + rest
-
-
-def _next(words: Any) -> list[str]:
-    """The value that follows, where there is one; its absence is the parser's to tell."""
-    following = next(words, None)
-    return [] if following is None else [following]
 
 
 def _wants_json(hoisted: Sequence[str]) -> bool:

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from signer.cli.connection import Connection, Endpoint, endpoint_connection, is_answered, socket_connection
+from signer.cli.global_options import GlobalOptions
 from signer.cli.host import Host
 from signer.cli.output import Output
 from signer.cli.problem import UsageFault
@@ -20,24 +20,6 @@ from signer.durable import read_private
 
 TOKEN_LIMIT_BYTES = 4096
 """The largest token file read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalOptions:
-    """The options that every command takes."""
-
-    config: Path | None = None
-    preset: str | None = None
-    data_directory: Path | None = None
-    settings: tuple[str, ...] = ()
-    """`KEY=VALUE`, as they were written."""
-
-    as_json: bool = False
-    endpoint: str | None = None
-    token_file: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-    ca: Path | None = None
 
 
 class Session:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cli_line import Cli, MemoryHost
 
-from signer.cli.main import hoist
+from signer.cli.global_options import hoist
 from signer.errors import StartupError
 
 COMMANDS = [

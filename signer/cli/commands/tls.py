@@ -124,36 +124,37 @@ def _read(password: Path) -> Secret:
 
 
 def _tell(session: Session, directory: Path, clients: tuple[str, ...]) -> None:
-    name = clients[0]
-    for line in (
-        "",
-        "Holdfast (configuration):",
-        "  server:",
-        "    tls:",
-        f"      certificate_file: {directory}/server.pem",
-        f"      key_file: {directory}/server.key",
-        f"      client_ca_file: {directory}/ca.pem        # every client of this authority,",
-        f"      # known_clients_file: {directory}/known-clients.txt   # or these alone",
-        "",
-        "Teku (flags):",
-        "  --validators-external-signer-url=https://localhost:9000",
-        f"  --validators-external-signer-keystore={directory}/{name}.p12",
-        f"  --validators-external-signer-keystore-password-file={directory}/{name}.password",
-        f"  --validators-external-signer-truststore={directory}/ca-truststore.p12",
-        f"  --validators-external-signer-truststore-password-file={directory}/ca-truststore.password",
-        "",
-        "Lighthouse (validator_definitions.yml, for each key):",
-        "  type: web3signer",
-        "  url: https://localhost:9000/",
-        f"  root_certificate_path: {directory}/ca.pem",
-        f"  client_identity_path: {directory}/{name}.p12",
-        f"  client_identity_password: (the line in {directory}/{name}.password)",
-        "",
-        "holdfast, from another machine:",
-        f"  --endpoint https://HOST:9000 --ca {directory}/ca.pem",
-        f"  --client-certificate {directory}/{name}.pem --client-key {directory}/{name}.key",
-        "",
-        "Prysm, Nimbus and Lodestar take no client certificate: give them server.tls.allow_any_client and a private",
-        "network, or a proxy that holds the certificate.",
-    ):
+    for line in _WHAT_GOES_WHERE.format(directory=directory, name=clients[0]).splitlines():
         session.output.line(line)
+
+
+_WHAT_GOES_WHERE = """
+Holdfast (configuration):
+  server:
+    tls:
+      certificate_file: {directory}/server.pem
+      key_file: {directory}/server.key
+      client_ca_file: {directory}/ca.pem        # every client of this authority,
+      # known_clients_file: {directory}/known-clients.txt   # or these alone
+
+Teku (flags):
+  --validators-external-signer-url=https://localhost:9000
+  --validators-external-signer-keystore={directory}/{name}.p12
+  --validators-external-signer-keystore-password-file={directory}/{name}.password
+  --validators-external-signer-truststore={directory}/ca-truststore.p12
+  --validators-external-signer-truststore-password-file={directory}/ca-truststore.password
+
+Lighthouse (validator_definitions.yml, for each key):
+  type: web3signer
+  url: https://localhost:9000/
+  root_certificate_path: {directory}/ca.pem
+  client_identity_path: {directory}/{name}.p12
+  client_identity_password: (the line in {directory}/{name}.password)
+
+holdfast, from another machine:
+  --endpoint https://HOST:9000 --ca {directory}/ca.pem
+  --client-certificate {directory}/{name}.pem --client-key {directory}/{name}.key
+
+Prysm, Nimbus and Lodestar take no client certificate: give them server.tls.allow_any_client and a private
+network, or a proxy that holds the certificate.
+"""
