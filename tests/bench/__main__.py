@@ -12,7 +12,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from bench_rows import ROWS, Row, Run  # noqa: E402 - the path above comes first
-from load_generator import BUILD  # noqa: E402
+from journal_rates import measured  # noqa: E402
+from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
 
 
@@ -26,6 +27,16 @@ def print_limits(run: Run) -> None:
     print(f", {empty_requests_per_second(run.directory, run.seconds / 2):,.0f} empty HTTP requests/s\n", flush=True)
 
 
+def print_journal(run: Run) -> None:
+    """How many decisions a second the journal makes durable, on this disk and on slower ones."""
+    for milliseconds in (0, 1, 5):
+        environment = {"LD_PRELOAD": str(slow_fsync()), "SLOW_FSYNC_MICROSECONDS": str(milliseconds * 1000)}
+        rates = measured(run.directory, seconds=run.seconds / 2, environment=environment)
+        told = ", ".join(f"{rate:,.0f}/s with {callers} waiting" for callers, rate in rates.items())
+        print(f"journal alone, fsync +{milliseconds} ms: {told}", flush=True)
+    print()
+
+
 def print_row(row: Row) -> None:
     """One line of the table, as Markdown."""
     print(f"| {row.case} | {row.measured} | {row.must:g} | {row.aim:g} | {row.verdict} | {row.notes} |", flush=True)
@@ -34,12 +45,12 @@ def print_row(row: Row) -> None:
 def main() -> int:
     """Run the chosen rows."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure the promises of README on this machine.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all when none is named")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of journal, {', '.join(ROWS)}; all when none is named")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures for orientation only")
     parser.add_argument("--directory", type=Path, default=BUILD / "signers", help="on the disk that is to be measured")
     options = parser.parse_args()
-    if unknown := set(options.rows) - set(ROWS):
-        parser.error(f"no row is named {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if unknown := set(options.rows) - {"journal", *ROWS}:
+        parser.error(f"no row is named {', '.join(sorted(unknown))}; there are journal, {', '.join(ROWS)}")
 
     shutil.rmtree(options.directory, ignore_errors=True)
     options.directory.mkdir(parents=True)
@@ -47,9 +58,11 @@ def main() -> int:
         options.directory, seconds=1.0 if options.quick else 5.0, repeats=1 if options.quick else 5, quick=options.quick
     )
     print_limits(run)
+    if not options.rows or "journal" in options.rows:
+        print_journal(run)
     print("| case | measured | must | aim | reached | notes |\n|---|---|---|---|---|---|", flush=True)
     rows = []
-    for name in options.rows or ROWS:
+    for name in (each for each in ROWS if not options.rows or each in options.rows):
         for row in ROWS[name](run):
             print_row(row)
             rows.append(row)
