@@ -306,7 +306,11 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
                 reloader,
                 KeyManagement(ring, LocalLoads(reloader)),
                 Protection(changes=record.writer, database=places.database, clock=clock, pinned=lambda: record.pinned),
-                AuditVerification(database=places.database, archive_directory=config.audit.archive_directory),
+                AuditVerification(
+                    database=places.database,
+                    archive_directory=config.audit.archive_directory,
+                    head_file=places.head_file,
+                ),
                 clock,
                 events,
             )

@@ -1,8 +1,8 @@
 """Old batches leave the database for files of their own, and the log stays one log.
 
 An archive file holds whole batches in order, begins where the one before ended, and is durable before the rows it holds
-are deleted. The deletion moves `audit_start` in the same transaction, so a log whose archives were taken elsewhere
-still verifies from where the database begins.
+are deleted. The deletion moves `audit_start` in the same transaction, so a log whose oldest archives were taken
+elsewhere still verifies from where the rest begins.
 
 File: a line of text `holdfast-audit-archive v1 <log id> <first index> <head before>`, then for each batch its first
 index (8 bytes), count (4), head (32), length (4) and entries.
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signer.audit.chain import EMPTY_HEAD, unpack
-from signer.audit.entry import decode_entry
-from signer.audit.verify import StoredBatch
+from signer.audit.entry import entry_time_ms
+from signer.audit.verify import StoredBatch, verify_log
 from signer.errors import AuditError
 from signer.journal.ledger import Transaction
 
-BATCHES_PER_FILE = 4096
-"""Bounds the deletion's transaction, and so how long signing waits for it."""
+FILE_BYTES = 16 * 1024 * 1024
+"""A file is full at about this size: bounds the memory that reading it takes, and the transaction that deletes its
+rows, for which signing waits."""
 
 _MARK = "holdfast-audit-archive v1"
 _BATCH = struct.Struct(">QI32sI")
@@ -33,10 +34,19 @@ ON CONFLICT (id) DO UPDATE SET size = ?1, head = ?2
 
 @dataclass(frozen=True, slots=True)
 class LogStart:
-    """Where the log in the database begins: its size and head at that point."""
+    """Where the log in the database, or in a file, begins: its size and head at that point."""
 
     size: int
     head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One file's content."""
+
+    log_id: bytes
+    start: LogStart
+    batches: list[StoredBatch]
 
 
 def read_start(transaction: Transaction) -> LogStart:
@@ -47,36 +57,42 @@ def read_start(transaction: Transaction) -> LogStart:
 
 
 def choose_old(batches: Iterable[StoredBatch], *, before_ms: int) -> list[StoredBatch]:
-    """The oldest batches, all of whose entries are older; never the newest batch of the log, and not too many."""
+    """The oldest batches, all of whose entries are older; never the newest batch of the log, and one file's worth.
+
+    Raises:
+        AuditError: a batch cannot be read.
+    """
     old: list[StoredBatch] = []
+    size = 0
     previous: StoredBatch | None = None
     for batch in batches:
         if previous is not None:
             old.append(previous)
+            size += len(previous.entries)
         previous = batch
-        newest = max((decode_entry(entry).time_ms for entry in unpack(batch.entries)), default=0)
-        if newest >= before_ms or len(old) >= BATCHES_PER_FILE:
+        newest = max((entry_time_ms(entry) for entry in unpack(batch.entries)), default=0)
+        if newest >= before_ms or size >= FILE_BYTES:
             break
     return old
 
 
-def archive_name(batches: list[StoredBatch]) -> str:
+def archive_name(log_id: bytes, batches: list[StoredBatch]) -> str:
     """A file name that sorts in the log's order."""
     last = batches[-1]
-    return f"audit-{batches[0].first_index:016d}-{last.first_index + last.count - 1:016d}.log"
+    return f"{_stem(log_id)}{batches[0].first_index:016d}-{last.first_index + last.count - 1:016d}.log"
 
 
-def encode_archive(batches: list[StoredBatch], *, log_id: bytes, start: LogStart) -> bytes:
+def encode_archive(archive: Archive) -> bytes:
     """The whole file."""
-    lines = [f"{_MARK} {log_id.hex()} {start.size} {start.head.hex()}\n".encode()]
-    for batch in batches:
+    lines = [f"{_MARK} {archive.log_id.hex()} {archive.start.size} {archive.start.head.hex()}\n".encode()]
+    for batch in archive.batches:
         lines.append(_BATCH.pack(batch.first_index, batch.count, batch.head, len(batch.entries)))
         lines.append(batch.entries)
     return b"".join(lines)
 
 
-def decode_archive(data: bytes) -> tuple[LogStart, list[StoredBatch]]:
-    """Where the file begins, and its batches.
+def decode_archive(data: bytes) -> Archive:
+    """A file's content.
 
     Raises:
         AuditError: it is not a whole archive file.
@@ -85,20 +101,53 @@ def decode_archive(data: bytes) -> tuple[LogStart, list[StoredBatch]]:
     words = line.decode(errors="replace").removeprefix(_MARK + " ").split(" ")
     if not line.startswith(_MARK.encode()) or len(words) != 3:
         raise AuditError("this is not an audit archive of version 1")
-    return LogStart(int(words[1]), bytes.fromhex(words[2])), list(_batches(rest))
+    try:
+        start = LogStart(int(words[1]), bytes.fromhex(words[2]))
+        return Archive(bytes.fromhex(words[0]), start, list(_batches(rest)))
+    except (ValueError, struct.error) as error:
+        raise AuditError(f"this audit archive cannot be read: {error}") from error
 
 
-def archived_batches(directory: Path) -> Iterator[StoredBatch]:
-    """The batches of every archive file in a directory, in order.
+def verify_archives(directory: Path, *, log_id: bytes, end: LogStart) -> int:
+    """Every archived entry up to where the database begins; the first index that is at hand.
+
+    Files that begin at `end` or later are no part of the log: their rows are still in the database (see `set_aside`).
 
     Raises:
-        AuditError: a file cannot be read as an archive.
+        AuditError: at the first fault, naming the file.
     """
-    for file in sorted(directory.glob("audit-*.log")):
+    at: LogStart | None = None
+    first = end.size
+    for file in _files(directory, log_id):
+        archive = _read(file, log_id)
+        if archive.start.size >= end.size:
+            break
+        if at is None:
+            at, first = archive.start, archive.start.size
+        if archive.start != at or (at.size == 0 and at.head != EMPTY_HEAD):
+            raise AuditError(f"{file.name} does not begin where the archive before it ends, at entry {at.size}")
         try:
-            yield from decode_archive(file.read_bytes())[1]
-        except (AuditError, ValueError, struct.error) as error:
-            raise AuditError(f"{file.name}: {error}") from error
+            found = verify_log(archive.batches, size=at.size, head=at.head)
+        except AuditError as error:
+            raise AuditError(f"{file.name}: {error.sentence}", evidence=error.evidence) from error
+        at = LogStart(found.size, found.head)
+    if at is not None and at != end:
+        raise AuditError(
+            f"the archives end at entry {at.size} with another history than the database begins with, at {end.size}",
+            evidence={"archives_end": at.size, "database_begins": end.size},
+        )
+    return first
+
+
+def set_aside(directory: Path, *, log_id: bytes, start: LogStart) -> None:
+    """Rename archives whose rows the database still holds: of a crash before their deletion, or of an abandoned branch.
+
+    They keep their content, for whoever wants to know what a restored database had lost. Raises OSError.
+    """
+    least = f"{_stem(log_id)}{start.size:016d}"
+    for file in _files(directory, log_id):
+        if file.name >= least:
+            file.rename(file.with_name(file.name + ".superseded"))
 
 
 def forget(transaction: Transaction, *, end: LogStart) -> None:
@@ -107,12 +156,32 @@ def forget(transaction: Transaction, *, end: LogStart) -> None:
     transaction.run(_MOVE_START, (end.size, end.head))
 
 
+def _stem(log_id: bytes) -> str:
+    return f"audit-{log_id.hex()}-"
+
+
+def _files(directory: Path, log_id: bytes) -> list[Path]:
+    return sorted(directory.glob(_stem(log_id) + "*.log"))
+
+
+def _read(file: Path, log_id: bytes) -> Archive:
+    try:
+        archive = decode_archive(file.read_bytes())
+    except OSError as error:
+        raise AuditError(f"{file.name} cannot be read: {error.strerror}") from error
+    except AuditError as error:
+        raise AuditError(f"{file.name}: {error.sentence}") from error
+    if archive.log_id != log_id:
+        raise AuditError(f"{file.name} belongs to another log")
+    return archive
+
+
 def _batches(data: bytes) -> Iterator[StoredBatch]:
     at = 0
     while at < len(data):
         first, count, head, length = _BATCH.unpack_from(data, at)
         at += _BATCH.size
         if at + length > len(data):
-            raise AuditError("cut short")
+            raise AuditError("this audit archive is cut short")
         yield StoredBatch(first, count, head, data[at : at + length])
         at += length

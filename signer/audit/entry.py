@@ -23,6 +23,7 @@ MAX_NOTE_BYTES = 4096
 
 _HEAD = struct.Struct(">BBBBQ8s")
 _RANGE = struct.Struct(">QQ")
+_SHORT_MAX = 255
 _UINT64_MAX = 2**64 - 1
 
 
@@ -82,24 +83,34 @@ class Entry:
 
 def encode_entry(entry: Entry) -> bytes:
     """The canonical bytes of an entry. Never raises: over-long texts are cut, numbers are held to 64 bits."""
-    note = entry.note.encode()
-    if len(note) > MAX_NOTE_BYTES:
-        note = note[:MAX_NOTE_BYTES].decode(errors="ignore").encode()
+    note = _text(entry.note, MAX_NOTE_BYTES)
     return b"".join(
         (
             _HEAD.pack(
                 VERSION, entry.kind, entry.outcome, entry.flags, min(entry.time_ms, _UINT64_MAX), entry.request_id
             ),
-            _short(entry.principal.encode()),
+            _short(_text(entry.principal, _SHORT_MAX)),
             _short(entry.public_key),
-            _short(entry.duty.encode()),
+            _short(_text(entry.duty, _SHORT_MAX)),
             _RANGE.pack(min(entry.lower, _UINT64_MAX), min(entry.upper, _UINT64_MAX)),
             _short(entry.signing_root),
-            _short(entry.code.encode()),
+            _short(_text(entry.code, _SHORT_MAX)),
             len(note).to_bytes(2),
             note,
         )
     )
+
+
+def entry_time_ms(data: bytes) -> int:
+    """When, without reading the rest.
+
+    Raises:
+        AuditError: it is too short to be an entry.
+    """
+    if len(data) < _HEAD.size:
+        raise AuditError("an audit entry is cut short")
+    time_ms: int = _HEAD.unpack_from(data)[4]
+    return time_ms
 
 
 def decode_entry(data: bytes) -> Entry:
@@ -141,8 +152,14 @@ def decode_entry(data: bytes) -> Entry:
         raise AuditError(f"an audit entry cannot be read: {error}") from error
 
 
+def _text(text: str, most_bytes: int) -> bytes:
+    """UTF-8 of at most so many bytes, cut at a character; what is no character becomes a question mark."""
+    data = text.encode(errors="replace")
+    return data if len(data) <= most_bytes else data[:most_bytes].decode(errors="ignore").encode()
+
+
 def _short(value: bytes) -> bytes:
-    value = value[:255]
+    value = value[:_SHORT_MAX]
     return bytes((len(value),)) + value
 
 

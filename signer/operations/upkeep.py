@@ -1,15 +1,25 @@
 """What the service does for itself while it runs: summaries of who was turned away, and old audit entries archived."""
 
 import asyncio
+import logging
 from collections import Counter
 from pathlib import Path
-from typing import TypeVar
 
-from signer.audit.archive import LogStart, archive_name, choose_old, encode_archive, forget, read_start
+from signer.audit.archive import (
+    Archive,
+    LogStart,
+    archive_name,
+    choose_old,
+    encode_archive,
+    forget,
+    read_start,
+    set_aside,
+)
 from signer.audit.entry import Kind
-from signer.audit.verify import StoredBatch, stored_batches
+from signer.audit.verify import stored_batches
 from signer.clock import Clock
 from signer.durable import ensure_private_directory, write_durably
+from signer.errors import SignerError
 from signer.journal.command import Command, Journal
 from signer.journal.sqlite import SqliteDatabase, database_id
 from signer.operations.protect import Changes
@@ -23,7 +33,7 @@ ARCHIVE_SECONDS = 3600.0
 
 DAY_MS = 86_400_000
 
-T = TypeVar("T")
+_log = logging.getLogger("holdfast.upkeep")
 
 
 class TurnedAway:
@@ -54,10 +64,13 @@ class Summaries:
         """Sum up once a minute."""
         while True:
             await asyncio.sleep(SUMMARY_SECONDS)
-            await self.write()
+            try:
+                await self.write()
+            except SignerError as error:
+                _log.warning("a summary of refused requests was not recorded: %s", error, extra={"code": error.code})
 
     async def write(self) -> None:
-        """One entry, if there is anything to tell."""
+        """One entry, if there is anything to tell. Raises UnavailableError."""
         note = self._turned_away.take()
         if note:
             story = NoteStory(Kind.SUMMARY, int(self._clock.now() * 1000), note)
@@ -77,11 +90,19 @@ class AuditArchiver:
     async def run(self) -> None:
         """Look once an hour."""
         while True:
-            more = await self.archive_once()
+            more = False
+            try:
+                more = await self.archive_once()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the rows stay in the database for the next hour
+                _log.warning("old audit entries stay in the database, their archive was not written: %s", error)
             await asyncio.sleep(0 if more else ARCHIVE_SECONDS)
 
     async def archive_once(self) -> bool:
-        """Archive one file's worth; True if there may be more."""
+        """Archive one file's worth; True if there may be more.
+
+        Raises:
+            AuditError: the log cannot be read. OSError: the file cannot be written. UnavailableError.
+        """
         end = await asyncio.to_thread(self._write_file)
         if end is None:
             return False
@@ -99,12 +120,13 @@ class AuditArchiver:
         try:
             start = read_start(database)
             log_id = database_id(database)
-            old: list[StoredBatch] = choose_old(stored_batches(database, start=start.size), before_ms=before_ms)
+            old = choose_old(stored_batches(database, start=start.size), before_ms=before_ms)
         finally:
             database.close()
         if not old:
             return None
         ensure_private_directory(self._directory)
-        content = encode_archive(old, log_id=log_id, start=start)
-        write_durably(self._directory / archive_name(old), content, private=True)
+        set_aside(self._directory, log_id=log_id, start=start)
+        content = encode_archive(Archive(log_id, start, old))
+        write_durably(self._directory / archive_name(log_id, old), content, private=True)
         return LogStart(old[-1].first_index + old[-1].count, old[-1].head)

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from signer.audit.archive import archived_batches, read_start
-from signer.audit.chain import EMPTY_HEAD
+from signer.audit.anchor import check_anchor
+from signer.audit.archive import LogStart, read_start, verify_archives
+from signer.audit.head import Head, read_head
 from signer.audit.verify import Verified, stored_batches, verify_log
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
-from signer.errors import AuditError
-from signer.journal.sqlite import SqliteDatabase
+from signer.errors import AuditError, StartupError
+from signer.journal.sqlite import SqliteDatabase, database_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +23,16 @@ class AuditReport:
     """32 bytes."""
 
     verified_from: int
-    """The first entry that was at hand: above 0 where archives were taken elsewhere."""
+    """The first entry that was at hand: above 0 where the oldest archives were taken elsewhere."""
 
 
 class AuditVerification:
     """One instance for the life of the process; reads through a connection of its own, and blocks no signature."""
 
-    def __init__(self, *, database: Path, archive_directory: Path) -> None:
+    def __init__(self, *, database: Path, archive_directory: Path, head_file: Path) -> None:
         self._database = database
         self._archive_directory = archive_directory
+        self._head_file = head_file
 
     async def __call__(self, caller: Caller) -> AuditReport:
         """Verify everything at hand.
@@ -44,19 +46,37 @@ class AuditVerification:
     def _verify(self) -> AuditReport:
         database = SqliteDatabase(self._database, read_only=True)
         try:
-            start = read_start(database)
-            archived = Verified(0, EMPTY_HEAD)
-            verified_from = 0
-            if start.size > 0:
-                archived = verify_log(archived_batches(self._archive_directory))
-                if archived.size == 0:
-                    archived, verified_from = Verified(start.size, start.head), start.size
-            # A crash between writing an archive and deleting its rows leaves both: the overlap verifies twice.
-            if archived.size < start.size:
-                raise AuditError(f"audit entries {archived.size} to {start.size - 1} are in no archive file")
-            if archived.size == start.size and archived.head != start.head:
-                raise AuditError(f"the archives end with another head than the database begins with, at {start.size}")
-            found = verify_log(stored_batches(database, start=start.size), size=start.size, head=start.head)
-            return AuditReport(found.size, found.head, verified_from)
+            while True:
+                start = read_start(database)
+                try:
+                    return self._walk(database, start)
+                except AuditError:
+                    # The archiver may have moved rows out of the way of this walk; then it begins anew.
+                    if read_start(database) == start:
+                        raise
         finally:
             database.close()
+
+    def _walk(self, database: SqliteDatabase, start: LogStart) -> AuditReport:
+        log_id = database_id(database)
+        # Read before the walk: whatever is appended meanwhile, the log must hold what the head file tells of now.
+        anchor = _read_anchor(self._head_file)
+        verified_from = verify_archives(self._archive_directory, log_id=log_id, end=start)
+        found = verify_log(stored_batches(database, start=start.size), size=start.size, head=start.head)
+        _check_end(database, anchor, found, log_id)
+        return AuditReport(found.size, found.head, verified_from)
+
+
+def _read_anchor(file: Path) -> Head | None:
+    try:
+        return read_head(file)
+    except StartupError as error:
+        raise AuditError(error.sentence, evidence=error.evidence) from error
+
+
+def _check_end(database: SqliteDatabase, anchor: Head | None, found: Verified, log_id: bytes) -> None:
+    """The newest entries can be removed without breaking the chain: only the head file tells of them."""
+    try:
+        check_anchor(anchor, Head(log_id, log_id, found.size, found.head), database)
+    except StartupError as error:
+        raise AuditError(error.sentence, evidence=error.evidence) from error
