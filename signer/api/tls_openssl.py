@@ -51,7 +51,7 @@ class KnownClientsContext:
         context.use_certificate(identity.chain[0])
         for certificate in identity.chain[1:]:
             context.add_extra_chain_cert(certificate)
-        context.use_privatekey(crypto.PKey.from_cryptography_key(identity.key))  # type: ignore[arg-type]  # the key types a certificate can have
+        context.use_privatekey(identity.key)  # type: ignore[arg-type]  # a key that fits a certificate: checked
         store = context.get_cert_store()
         for authority in authorities:
             if store is not None:
@@ -86,7 +86,12 @@ class KnownClientsContext:
         faults: list[int] = connection.get_app_data()
         if fault:
             faults.append(fault)
-        return depth > 0 or self.admits(certificate.to_cryptography(), faults)
+        if depth > 0:
+            return True
+        try:
+            return self.admits(certificate.to_cryptography(), faults)
+        except ValueError:  # a certificate that cannot be read
+            return False
 
 
 class OpenSslObject:
@@ -103,11 +108,13 @@ class OpenSslObject:
         self._context = context
         self._incoming = incoming
         self._outgoing = outgoing
+        self._fed = False
+        """OpenSSL was given bytes since it last asked for more."""
 
     def do_handshake(self) -> None:
         """Raises SSLWantReadError until the peer has sent enough, SSLError for a peer that is not admitted."""
         self._run(self._connection.do_handshake)
-        leaf = self._connection.get_peer_certificate(as_cryptography=True)
+        leaf = self._leaf()
         # A resumed session was verified when it began, by this same context: no callback ran and no fault is known.
         if leaf is None or not self._context.admits(leaf, self._connection.get_app_data()):
             raise ssl.SSLCertVerificationError("the client certificate is not admitted")
@@ -133,14 +140,18 @@ class OpenSslObject:
             raise ssl.SSLWantReadError
 
     def pending(self) -> int:
-        """Decrypted bytes that `read` would return at once."""
-        return self._connection.pending()
+        """At least 1 if `read` may return something at once.
+
+        uvloop reads no further at 0, and OpenSSL counts only what it has decrypted: a request that came in one
+        segment with the end of the handshake waits in its input, where neither would look.
+        """
+        return self._connection.pending() or int(self._fed)
 
     def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: FBT001, FBT002 - the standard library's signature
         """The client's certificate as DER; not as a dict, for which nobody here asks."""
-        leaf = self._connection.get_peer_certificate(as_cryptography=True)
         if not binary_form:
             return {}
+        leaf = self._leaf()
         return None if leaf is None else leaf.public_bytes(Encoding.DER)
 
     def cipher(self) -> tuple[str, str, int] | None:
@@ -157,13 +168,21 @@ class OpenSslObject:
         """`TLSv1.2` or `TLSv1.3`."""
         return self._connection.get_protocol_version_name()
 
+    def _leaf(self) -> x509.Certificate | None:
+        try:
+            return self._connection.get_peer_certificate(as_cryptography=True)
+        except ValueError:
+            raise ssl.SSLCertVerificationError("the client certificate cannot be read") from None
+
     def _run(self, operation: Any) -> Any:
         """Feed what has arrived, act, hand out what is to be sent; pyOpenSSL's errors as the standard library's."""
         if self._incoming.pending:
             self._connection.bio_write(self._incoming.read())
+            self._fed = True
         try:
             return operation()
         except SSL.WantReadError:
+            self._fed = False
             raise ssl.SSLWantReadError from None
         except SSL.ZeroReturnError:
             raise ssl.SSLZeroReturnError from None
