@@ -8,7 +8,7 @@ ORACLES := .venv-consensus-specs
 DATA    := data
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench torture oracles counterparts lock clean
+.PHONY: help install run test check bench torture oracles counterparts lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,8 @@ help:  ## this list
 run: $(RUNTIME)  ## a signer on 127.0.0.1:9000 with a demo key, and a curl line that gets a signature
 	@$(BIN)/holdfast init --preset development --data-directory $(DATA) --demo
 	@$(BIN)/holdfast serve --config $(DATA)/holdfast.yaml
+
+install: $(RUNTIME)  ## Holdfast and its locked packages into .venv, nothing else
 
 test: $(DEV) oracles counterparts  ## every test but the torture, with coverage
 	$(BIN)/pytest -n 2 --dist worksteal -m "not torture" \
