@@ -214,7 +214,7 @@ def test_teku_speaks_tls_1_2_and_sends_its_password_only_when_asked(tls_signer, 
     assert TEKU.read_signature(answer) == signature(CLIENTS.index(TEKU), duty.signing_root)
 
 
-@pytest.mark.parametrize("client", [LIGHTHOUSE, PRYSM, NIMBUS], ids=lambda client: client.name)
+@pytest.mark.parametrize("client", [LIGHTHOUSE, PRYSM, NIMBUS, VERO], ids=lambda client: client.name)
 def test_credentials_of_the_url_are_taken_unasked_over_the_newest_tls(client, tls_signer, connect):
     duty = duty_of(client, "ATTESTATION", "FULU")
     connection = connect(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
@@ -232,9 +232,9 @@ def test_go_offers_http_2_by_alpn_and_is_answered_with_http_1_1(tls_signer, conn
     assert connection.ask(with_credentials(PRYSM, duty, tls_signer.port)).status == 200
 
 
-def test_vero_without_credentials_is_told_so_and_gets_nothing(tls_signer, connect):
-    duty = duty_of(VERO, "RANDAO_REVEAL", "FULU")
+def test_lodestar_which_has_no_credentials_is_told_so_and_gets_nothing(tls_signer, connect):
+    duty = duty_of(LODESTAR, "RANDAO_REVEAL", "FULU")
     connection = connect(tls_signer.port, trusting(ssl.create_default_context(), tls_signer))
-    answer = connection.ask(VERO.request(duty, tls_signer.port))
+    answer = connection.ask(LODESTAR.request(duty, tls_signer.port))
     assert answer.status == 401
     assert not answer.body.startswith(b"0x")
