@@ -52,7 +52,7 @@ from signer.keys.sources import BulkDirectory, KeyLocations
 from signer.keys.vault import open_vault
 from signer.operations.gate import Gate
 from signer.operations.manage_keys import KeyManagement, LocalLoads
-from signer.operations.protect import Protection
+from signer.operations.protect import Protection, WriterImports
 from signer.operations.record import Places, Record, open_database, open_record
 from signer.operations.restore import RestorePlan, accept_restore, plan_restore, safe_floor
 from signer.operations.sign import Signing
@@ -305,7 +305,10 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
                 ring,
                 reloader,
                 KeyManagement(ring, LocalLoads(reloader)),
-                Protection(changes=record.writer, database=places.database, clock=clock, pinned=lambda: record.pinned),
+                Protection(
+                    imports=WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned),
+                    database=places.database,
+                ),
                 AuditVerification(
                     database=places.database,
                     archive_directory=config.audit.archive_directory,
@@ -332,7 +335,18 @@ def _gate(core: Core) -> Gate:
 
 
 def _services(core: Core, signing: Signing, metrics: Metrics, *, version: str) -> Services:
-    network = core.network
+    network, page = core.network, MetricsPage(metrics)
+
+    async def journal_state() -> Mapping[str, str | int | float | None]:
+        return {
+            "state": "taking commands" if core.record.writer.alive else "stopped",
+            "database_bytes": core.record.places.database.stat().st_size,
+            "audit_entries": core.record.log.head.size,
+        }
+
+    async def journal_healthy() -> bool:
+        return core.record.writer.alive
+
     return Services(
         signing=signing,
         keys=core.keys,
@@ -341,14 +355,10 @@ def _services(core: Core, signing: Signing, metrics: Metrics, *, version: str) -
         clock=core.clock,
         events=core.events,
         identity=Identity(version, network.name, str(core.record.places.data_directory)),
-        journal_state=lambda: {
-            "state": "taking commands" if core.record.writer.alive else "stopped",
-            "database_bytes": core.record.places.database.stat().st_size,
-            "audit_entries": core.record.log.head.size,
-        },
-        journal_healthy=lambda: core.record.writer.alive,
+        journal_state=journal_state,
+        journal_healthy=journal_healthy,
         verify_audit=core.verify_audit,
-        metrics_page=MetricsPage(metrics).render,
+        metrics_page=lambda: asyncio.to_thread(page.render),
     )
 
 

@@ -12,7 +12,7 @@ whatever its address. Every operation checks its own action, named below. Errors
                                                             "keys_loaded": 4, "error_count": 0}]},
                                       "reload": {the JSON of GET /reload},
                                       "journal": {what the journal tells of itself: texts and numbers}}
-                                                                                               (keys:list)
+                                                                                               (keys:reload)
     GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
                                                 "origin": "file-keystore",
                                                 "derivation_path": "m/12381/3600/0/0/0" | null}]},
@@ -53,8 +53,8 @@ _UPLOAD_PREFIX = ".holdfast-writing-import-"
 async def get_status(exchange: Exchange) -> Answer:
     """What this process is and how it is."""
     services = exchange.services
-    reload_status = services.keys.reload_status(exchange.caller)
-    sources = services.keys.health()
+    reload_status = await services.keys.reload_status(exchange.caller)
+    sources = await services.keys.health()
     identity = services.identity
     document = {
         "version": identity.version,
@@ -70,7 +70,7 @@ async def get_status(exchange: Exchange) -> Answer:
             ],
         },
         "reload": reload_members(reload_status),
-        "journal": dict(services.journal_state()),
+        "journal": dict(await services.journal_state()),
     }
     return json_answer(200, msgspec.json.encode(document))
 

@@ -33,10 +33,10 @@ async def get_healthcheck(exchange: Exchange) -> Answer:
             "status": _word(one.error_count == 0),
             "data": {"keys-loaded": one.keys_loaded, "error-count": one.error_count},
         }
-        for one in services.keys.health()
+        for one in await services.keys.health()
     ]
     loaded = services.keys.ready and all(one["status"] == "UP" for one in sources)
-    journal = services.journal_healthy()
+    journal = await services.journal_healthy()
     up = loaded and journal
     document: dict[str, Any] = {
         "status": _word(up),
@@ -58,7 +58,7 @@ async def get_live(_exchange: Exchange) -> Answer:
 
 async def get_ready(exchange: Exchange) -> Answer:
     """Duties would be signed: the keys are there and the journal takes commands."""
-    return _probe(up=exchange.services.keys.ready and exchange.services.journal_healthy())
+    return _probe(up=exchange.services.keys.ready and await exchange.services.journal_healthy())
 
 
 async def get_startup(exchange: Exchange) -> Answer:

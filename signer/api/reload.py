@@ -25,7 +25,7 @@ _BUSY = msgspec.json.encode(
 async def post_reload(exchange: Exchange) -> Answer:
     """Start reading the keys again. Scripts post an empty body without a content type; the body is not looked at."""
     try:
-        exchange.services.keys.start_reload(exchange.caller)
+        await exchange.services.keys.start_reload(exchange.caller)
     except BusyError:
         return json_answer(409, _BUSY, content_type=BARE_JSON)
     return json_answer(202, _ACCEPTED, content_type=BARE_JSON)
@@ -33,7 +33,7 @@ async def post_reload(exchange: Exchange) -> Answer:
 
 async def get_reload(exchange: Exchange) -> Answer:
     """How the last reload went, or goes."""
-    status = exchange.services.keys.reload_status(exchange.caller)
+    status = await exchange.services.keys.reload_status(exchange.caller)
     return json_answer(200, msgspec.json.encode(reload_members(status)), content_type=BARE_JSON)
 
 

@@ -58,14 +58,14 @@ class Services:
     events: Events
     identity: Identity
 
-    journal_state: Callable[[], Mapping[str, str | int | float | None]]
-    """What the journal tells of itself. Never raises, does not block."""
+    journal_state: Callable[[], Awaitable[Mapping[str, str | int | float | None]]]
+    """What the journal tells of itself. Raises JournalDownError in a worker whose main process does not answer."""
 
-    journal_healthy: Callable[[], bool]
-    """True while the journal takes commands. Never raises, does not block."""
+    journal_healthy: Callable[[], Awaitable[bool]]
+    """True while the journal takes commands. Never raises."""
 
     verify_audit: Callable[[Caller], Awaitable[AuditReport]]
     """Raises AuditError, ForbiddenError."""
 
-    metrics_page: Callable[[], bytes]
-    """The metrics in Prometheus' text format 0.0.4. Thread-safe; takes milliseconds."""
+    metrics_page: Callable[[], Awaitable[bytes]]
+    """The metrics of all processes in Prometheus' text format 0.0.4. Takes milliseconds, on a thread."""

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
-from signer.errors import NotReadyError
+from signer.errors import JournalDownError, NotReadyError
 from signer.keys.reload import Reloader
 from signer.keys.report import SOURCE_NAMES, SourceName
 from signer.keys.ring import KeyRing
@@ -51,19 +51,21 @@ class KeyDescription:
 
 
 class KeyLoads(Protocol):
-    """The loads of a signer's keys: the reloader here, or a worker's link to it."""
+    """The loads of a signer's keys: the reloader here, or a worker's link to it. Never retries.
 
-    @property
-    def status(self) -> ReloadStatus:
+    A worker asks each time, so that all of them tell the same; where the main process does not answer, it raises
+    JournalDownError.
+    """
+
+    async def status(self) -> ReloadStatus:
         """How the last load went."""
         ...
 
-    @property
-    def health(self) -> tuple[SourceHealth, ...]:
+    async def health(self) -> tuple[SourceHealth, ...]:
         """What the last load found, per kind of source; empty before the first."""
         ...
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to load. Raises BusyError while a load runs."""
         ...
 
@@ -97,19 +99,23 @@ class KeyManagement:
             if may_see(caller.principal, public_key) and (key := keys.get(public_key)) is not None
         )
 
-    def health(self) -> tuple[SourceHealth, ...]:
+    async def health(self) -> tuple[SourceHealth, ...]:
         """How the last load went, per kind of source; never raises."""
-        return self._loads.health or tuple(SourceHealth(name, 0, 0) for name in SOURCE_NAMES)
+        try:
+            found = await self._loads.health()
+        except JournalDownError:
+            found = ()
+        return found or tuple(SourceHealth(name, 0, 0) for name in SOURCE_NAMES)
 
-    def reload_status(self, caller: Caller) -> ReloadStatus:
-        """How the last load went, the first one included. Raises ForbiddenError."""
+    async def reload_status(self, caller: Caller) -> ReloadStatus:
+        """How the last load went, the first one included. Raises ForbiddenError, JournalDownError."""
         check_authorized(caller.principal, Action.KEYS_RELOAD)
-        return self._loads.status
+        return await self._loads.status()
 
-    def start_reload(self, caller: Caller) -> None:
-        """Begin loading in the background. Raises BusyError while one runs, ForbiddenError."""
+    async def start_reload(self, caller: Caller) -> None:
+        """Begin loading in the background. Raises BusyError while one runs, ForbiddenError, JournalDownError."""
         check_authorized(caller.principal, Action.KEYS_RELOAD)
-        self._loads.start()
+        await self._loads.start()
 
     @property
     def ready(self) -> bool:
@@ -127,20 +133,18 @@ class LocalLoads:
     def __init__(self, reloader: Reloader) -> None:
         self._reloader = reloader
 
-    @property
-    def status(self) -> ReloadStatus:
+    async def status(self) -> ReloadStatus:
         """See KeyLoads."""
         status = self._reloader.status
         return ReloadStatus(status.state, status.changed_at, status.last_error)
 
-    @property
-    def health(self) -> tuple[SourceHealth, ...]:
+    async def health(self) -> tuple[SourceHealth, ...]:
         """See KeyLoads."""
         report = self._reloader.report
         if report is None:
             return ()
         return tuple(SourceHealth(count.source, count.keys_loaded, count.error_count) for count in report.counts)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """See KeyLoads."""
         self._reloader.start()

@@ -53,14 +53,24 @@ class Changes(Protocol):
         ...
 
 
+class Imports(Protocol):
+    """Where an EIP-3076 document is merged into the record: the writer here, or a worker's link to it."""
+
+    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+        """Merge a file of the data directory, all or nothing; durable when it returns. Asks nobody who the caller is.
+
+        Raises:
+            MalformedRequestError, WrongNetworkError, JournalDownError.
+        """
+        ...
+
+
 class Protection:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, changes: Changes, database: Path, clock: Clock, pinned: Callable[[], Root | None]) -> None:
-        self._changes = changes
+    def __init__(self, *, imports: Imports, database: Path) -> None:
+        self._imports = imports
         self._database = database
-        self._clock = clock
-        self._pinned = pinned
 
     async def high_watermark(self, caller: Caller) -> HighWatermark:
         """The high watermark. Raises ForbiddenError."""
@@ -76,28 +86,7 @@ class Protection:
             WrongNetworkError: it is another chain's. ForbiddenError. JournalDownError.
         """
         check_authorized(caller.principal, Action.SLASHING_WRITE)
-        root = await asyncio.to_thread(_read_root, file)
-        pinned = self._pinned()
-        if pinned is not None and root != pinned:
-            raise WrongNetworkError(requested=root, pinned=pinned)
-
-        def change(transaction: Transaction) -> ImportReport:
-            try:
-                recorded = recorded_network(transaction)
-                if recorded is not None and recorded != root:
-                    raise WrongNetworkError(requested=root, pinned=recorded)
-                bind_network(transaction, root)
-                return import_history(transaction, parse(_pieces(file)))
-            except InterchangeError as error:
-                raise _malformed(error) from error
-            except OSError as error:
-                raise _unreadable(file, error) from error
-
-        report = await self._changes.perform(change, lambda done: self._story(done, caller))
-        return tuple(
-            ImportedValidator(count.public_key, count.blocks, count.attestations, None)
-            for count in report.validators.values()
-        )
+        return await self._imports.merge(file, caller)
 
     def export_interchange(self, caller: Caller) -> Iterator[bytes]:
         """The record as an EIP-3076 document, in pieces; each blocks for one page.
@@ -128,6 +117,40 @@ class Protection:
             return question(database)
         finally:
             database.close()
+
+
+class WriterImports:
+    """Imports through the writer of this process."""
+
+    def __init__(self, *, changes: Changes, clock: Clock, pinned: Callable[[], Root | None]) -> None:
+        self._changes = changes
+        self._clock = clock
+        self._pinned = pinned
+
+    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+        """See Imports."""
+        root = await asyncio.to_thread(_read_root, file)
+        pinned = self._pinned()
+        if pinned is not None and root != pinned:
+            raise WrongNetworkError(requested=root, pinned=pinned)
+
+        def change(transaction: Transaction) -> ImportReport:
+            try:
+                recorded = recorded_network(transaction)
+                if recorded is not None and recorded != root:
+                    raise WrongNetworkError(requested=root, pinned=recorded)
+                bind_network(transaction, root)
+                return import_history(transaction, parse(_pieces(file)))
+            except InterchangeError as error:
+                raise _malformed(error) from error
+            except OSError as error:
+                raise _unreadable(file, error) from error
+
+        report = await self._changes.perform(change, lambda done: self._story(done, caller))
+        return tuple(
+            ImportedValidator(count.public_key, count.blocks, count.attestations, None)
+            for count in report.validators.values()
+        )
 
     def _story(self, report: ImportReport, caller: Caller) -> Chronicle:
         blocks = sum(count.blocks for count in report.validators.values())

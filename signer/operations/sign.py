@@ -130,7 +130,16 @@ class Signing:
             self._gate.decide_extension(intent, caller)
         except ForbiddenError as error:
             refused = error
-        story = ExtensionStory(caller, intent, digest, self._now_ms(), refused)
+        story = ExtensionStory(
+            caller,
+            intent.public_key,
+            intent.duty_type,
+            intent.timestamp,
+            intent.platform,
+            digest,
+            self._now_ms(),
+            refused_as=refused,
+        )
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 await self._journal.commit(Command((), story))

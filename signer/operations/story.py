@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from signer.audit.entry import Entry, Flag, Kind, Outcome, encode_entry
 from signer.auth.principal import Caller
 from signer.errors import SignerError
-from signer.intent import SignExtension
 from signer.journal.command import Verdict
 
 _NO_REQUEST = b"\0" * 8
@@ -51,7 +50,12 @@ class ExtensionStory:
     """Raw bytes of a PROOF_OF_VALIDATION: marked blind."""
 
     caller: Caller
-    intent: SignExtension
+    public_key: bytes
+    duty: str
+    timestamp: int
+    """Seconds since the Unix epoch, as the caller's body says."""
+
+    platform: str
     digest: bytes
     time_ms: int
     refused_as: SignerError | None = None
@@ -66,13 +70,13 @@ class ExtensionStory:
                 self.time_ms,
                 self.caller.request_id,
                 self.caller.principal.name,
-                self.intent.public_key,
-                self.intent.duty_type,
-                self.intent.timestamp,
-                self.intent.timestamp,
+                self.public_key,
+                self.duty,
+                self.timestamp,
+                self.timestamp,
                 self.digest,
                 "" if error is None else error.code,
-                self.intent.platform if error is None else _note(error),
+                self.platform if error is None else _note(error),
                 Flag.BLIND,
             )
         )

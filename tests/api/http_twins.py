@@ -60,6 +60,7 @@ class SigningTwin:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self.batch_error: BaseException | None = None
         self.intents: list[SignDuty | SignExtension] = []
         self.callers: list[Caller] = []
 
@@ -76,6 +77,8 @@ class SigningTwin:
     async def sign_each(
         self, intents: Sequence[SignDuty | SignerError], caller: Caller
     ) -> list[Signature | SignerError]:
+        if self.batch_error is not None:
+            raise self.batch_error
         answers: list[Signature | SignerError] = []
         for intent in intents:
             try:
@@ -115,14 +118,14 @@ class KeyManagementTwin:
         self._check(caller)
         return tuple(KeyDescription(key, "default", "file-raw", None) for key in reversed(self.keys))
 
-    def health(self) -> tuple[SourceHealth, ...]:
+    async def health(self) -> tuple[SourceHealth, ...]:
         return self.sources
 
-    def reload_status(self, caller: Caller) -> ReloadStatus:
+    async def reload_status(self, caller: Caller) -> ReloadStatus:
         check_authorized(caller.principal, Action.KEYS_LIST)
         return self.status
 
-    def start_reload(self, caller: Caller) -> None:
+    async def start_reload(self, caller: Caller) -> None:
         check_authorized(caller.principal, Action.KEYS_RELOAD)
         if self.status.status == "running":
             raise BusyError("a reload is running")
@@ -186,11 +189,20 @@ class World:
             clock=FixedClock(1_700_000_000),
             events=self.events,
             identity=Identity("1.2.3", "mainnet", str(self.directory)),
-            journal_state=lambda: {"entries": 12, "path": "journal.db"},
-            journal_healthy=lambda: self.journal_up,
+            journal_state=self._journal_state,
+            journal_healthy=self._journal_healthy,
             verify_audit=self._verify,
-            metrics_page=lambda: b"# metrics\n",
+            metrics_page=self._metrics_page,
         )
+
+    async def _journal_state(self) -> dict[str, Any]:
+        return {"entries": 12, "path": "journal.db"}
+
+    async def _journal_healthy(self) -> bool:
+        return self.journal_up
+
+    async def _metrics_page(self) -> bytes:
+        return b"# metrics\n"
 
     async def _verify(self, caller: Caller) -> AuditReport:
         check_authorized(caller.principal, Action.AUDIT_READ)
