@@ -122,7 +122,7 @@ class KeyManagementTwin:
         return self.sources
 
     async def reload_status(self, caller: Caller) -> ReloadStatus:
-        check_authorized(caller.principal, Action.KEYS_LIST)
+        check_authorized(caller.principal, Action.KEYS_RELOAD)
         return self.status
 
     async def start_reload(self, caller: Caller) -> None:

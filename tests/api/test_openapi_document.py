@@ -1,0 +1,264 @@
+"""The document tells the truth: every route is in it, and every status it names is answered as it says."""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_twins import KEY, Listener, Received, World, attestation, listening
+
+from signer.api import admin, metrics, web3signer
+from signer.api.assembly import PUBLIC_ROUTES, build_admin, build_api, build_metrics
+from signer.api.openapi import DOCUMENT
+from signer.api.settings import ApiSettings
+from signer.api.wire_eth2 import _ALL_READERS
+from signer.auth.authenticate import Authenticator
+from signer.auth.principal import ANONYMOUS, Principal
+from signer.errors import AuditError, JournalDownError, MalformedRequestError, SlashingError, WrongNetworkError
+from signer.operations.manage_keys import ReloadStatus, SourceHealth
+
+SPECIFICATION = json.loads(DOCUMENT)
+ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *admin.ROUTES, *metrics.ROUTES]
+DOCUMENTED = sorted(
+    (method, path, status)
+    for path, operations in SPECIFICATION["paths"].items()
+    for method, operation in operations.items()
+    for status in operation["responses"]
+)
+
+SIGN = "/api/v1/eth2/sign/{identifier}"
+EXTENSION = "/api/v1/eth2/ext/sign/{identifier}"
+BODIES = {
+    SIGN: json.dumps(attestation()).encode(),
+    "/api/v1/eth2/sign": json.dumps([attestation(identifier=KEY.hex()), {}]).encode(),
+    EXTENSION: b'{"type":"PROOF_OF_VALIDATION","platform":"x","timestamp":"1"}',
+    "/admin/slashing/import": b"{}",
+}
+SMALL = ApiSettings(
+    extension_enabled=True,
+    admin_over_network=True,
+    sign_body_limit_bytes=5000,
+    body_limit_bytes=5000,
+    import_limit_bytes=5000,
+)
+NOBODY = Principal("nobody", actions=frozenset())
+
+Arrange = Callable[[World, dict[str, Any]], None]
+
+
+def _break_journal(world: World, _: dict[str, Any]) -> None:
+    world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
+    world.protection.pieces = [JournalDownError("no")]
+    world.audit = AuditError("no")
+
+
+def _bad_body(_: World, request: dict[str, Any]) -> None:
+    request["body"] = b"nonsense"
+
+
+def _bad_import(world: World, _: dict[str, Any]) -> None:
+    world.protection.error = MalformedRequestError("no interchange")
+
+
+def _large_body(_: World, request: dict[str, Any]) -> None:
+    request["body"] = b" " * 5001
+
+
+def _unknown_key(_: World, request: dict[str, Any]) -> None:
+    request["path"] = request["path"].replace(KEY.hex(), "nonsense")
+
+
+def _refusal(world: World, _: dict[str, Any]) -> None:
+    world.signing.error = SlashingError("no")
+    world.protection.error = WrongNetworkError(requested=bytes(32), pinned=bytes(32))
+
+
+def _running(world: World, _: dict[str, Any]) -> None:
+    world.keys.status = ReloadStatus("running", 1.0, None)
+
+
+def _loading(world: World, _: dict[str, Any]) -> None:
+    world.keys.ready = False
+    world.keys.sources = (SourceHealth("config-files-loading", 0, 1),)
+
+
+def _known_tag(_: World, request: dict[str, Any]) -> None:
+    request["headers"].append("If-None-Match: *")
+
+
+def _foreign_host(_: World, request: dict[str, Any]) -> None:
+    request["host"] = "evil.example"
+
+
+def _nothing(_: World, __: dict[str, Any]) -> None:
+    """The usual request."""
+
+
+ARRANGEMENTS: dict[str, Arrange] = {
+    "200": _nothing,
+    "202": _nothing,
+    "304": _known_tag,
+    "400": _bad_body,
+    "401": _nothing,
+    "403": _foreign_host,
+    "404": _unknown_key,
+    "409": _running,
+    "412": _refusal,
+    "413": _large_body,
+    "500": _break_journal,
+    "503": _loading,
+}
+
+
+async def provoke(method: str, path: str, status: str, *headers: str) -> Received:
+    """The answer of a route in the situation that has this status."""
+    world = World()
+    request: dict[str, Any] = {
+        "path": path.replace("{identifier}", "0x" + KEY.hex()),
+        "body": BODIES.get(path, b""),
+        "headers": list(headers),
+        "host": "localhost",
+    }
+    arrange = _bad_import if (path, status) == ("/admin/slashing/import", "400") else ARRANGEMENTS[status]
+    arrange(world, request)
+    with tempfile.TemporaryDirectory() as directory:
+        world.directory = Path(directory)
+        return await _ask(world, method, path, status, request)
+
+
+async def _ask(world: World, method: str, path: str, status: str, request: dict[str, Any]) -> Received:
+    anonymous = None if status == "401" else ANONYMOUS
+    known = Principal("known")
+
+    async def identify_known(_header: object, _peer: object) -> Principal:
+        return known
+
+    def build(services):
+        if path == "/metrics":
+            return build_metrics(services, settings=SMALL)
+        gate = Authenticator([], anonymous=anonymous)
+        if path.startswith("/admin") and status != "401":
+            gate.authenticate = identify_known  # a principal with a name, without the ceremony
+        return build_api(services, authenticator=gate, settings=SMALL)
+
+    async with listening(world, build=build) as listener:
+        return await _send(listener, method, request)
+
+
+async def _send(listener: Listener, method: str, request: dict[str, Any]) -> Received:
+    lines = [f"{method.upper()} {request['path']} HTTP/1.1", f"Host: {request['host']}", *request["headers"]]
+    lines.append(f"Content-Length: {len(request['body'])}")
+    async with listener.client() as client:
+        await client.send("\r\n".join(lines).encode() + b"\r\n\r\n" + request["body"])
+        return await client.receive()
+
+
+def test_the_document_has_every_route_and_no_other():
+    documented = {(method.upper(), path) for method, path, _ in DOCUMENTED}
+    assert documented == {(route.method, route.path) for route in ALL_ROUTES}
+
+
+def test_the_document_is_openapi_3_1_and_its_references_lead_somewhere():
+    assert SPECIFICATION["openapi"] == "3.1.0"
+    references = re.findall(r'"\$ref": "#/components/schemas/(\w+)"', DOCUMENT.decode())
+    assert set(SPECIFICATION["components"]["schemas"]) == set(references)
+    for path, operations in SPECIFICATION["paths"].items():
+        names = re.findall(r"\{(\w+)\}", path)
+        for operation in operations.values():
+            assert [one["name"] for one in operation.get("parameters", [])] == names
+
+
+def test_the_document_has_every_type_that_is_read():
+    assert set(SPECIFICATION["components"]["schemas"]["SignRequest"]["properties"]["type"]["enum"]) == set(_ALL_READERS)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), DOCUMENTED)
+async def test_each_documented_status_is_answered_in_a_documented_form(method, path, status):
+    answer = await provoke(method, path, status)
+    assert answer.status == int(status), answer
+    documented = SPECIFICATION["paths"][path][method]["responses"][status]
+    for name in documented.get("headers", {}):
+        assert answer.header(name) is not None or name == "Retry-After", name
+    content = documented.get("content")
+    if content is None:
+        assert answer.body == b""
+        return
+    media = answer.header("Content-Type").partition(";")[0]
+    assert media in content
+    value = answer.body.decode() if media == "text/plain" else json.loads(answer.body)
+    assert problems(value, content[media]["schema"]) == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("post", SIGN), ("get", "/upcheck")])
+async def test_the_json_form_is_as_documented_too(method, path):
+    answer = await provoke(method, path, "200", "Accept: application/json")
+    schema = SPECIFICATION["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert problems(json.loads(answer.body), schema) == []
+
+
+@pytest.mark.parametrize(("method", "path"), sorted({(method, path) for method, path, _ in DOCUMENTED}))
+async def test_without_credentials_only_open_routes_answer(method, path):
+    documented = SPECIFICATION["paths"][path][method]
+    answer = await provoke(method, path, "401")
+    assert (answer.status == 401) == ("401" in documented["responses"]) == (documented["security"] != [])
+
+
+async def test_the_document_is_served_as_it_is():
+    answer = await provoke("get", "/openapi.json", "200")
+    assert answer.body == DOCUMENT
+
+
+async def test_the_admin_socket_serves_every_route_of_the_network():
+    async with listening(
+        World(),
+        build=lambda services: build_api(
+            services, authenticator=Authenticator([], anonymous=ANONYMOUS), settings=SMALL
+        ),
+    ) as listener:
+        network = {route.path for route in ALL_ROUTES if listener.server._table.find(route.path)}
+    async with listening(
+        World(), build=lambda services: build_admin(services, settings=SMALL, owners=None)
+    ) as listener:
+        socket = {route.path for route in ALL_ROUTES if listener.server._table.find(route.path)}
+    assert network == socket == {route.path for route in ALL_ROUTES} - {"/metrics"}
+
+
+def problems(value: Any, schema: dict[str, Any], at: str = "$") -> list[str]:
+    """Where a value is not what a schema of the few keywords used here says."""
+    if "$ref" in schema:
+        return problems(value, SPECIFICATION["components"]["schemas"][schema["$ref"].rpartition("/")[2]], at)
+    if "oneOf" in schema:
+        matching = [one for one in schema["oneOf"] if not problems(value, one, at)]
+        return [] if len(matching) == 1 else [f"{at}: matches {len(matching)} of oneOf"]
+    found = []
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
+    wanted = schema.get("type")
+    if wanted is not None:
+        names = wanted if isinstance(wanted, list) else [wanted]
+        if not isinstance(value, tuple(kinds[name] for name in names)):
+            return [f"{at}: is no {wanted}"]
+    if "const" in schema and value != schema["const"]:
+        found.append(f"{at}: is not {schema['const']!r}")
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{at}: is not one of {schema['enum']}")
+    if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
+        found.append(f"{at}: does not match {schema['pattern']}")
+    if isinstance(value, dict):
+        found += [f"{at}: lacks {name}" for name in schema.get("required", []) if name not in value]
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                found += problems(value[name], inner, f"{at}.{name}")
+    if isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            found += problems(item, schema["items"], f"{at}[{index}]")
+    return found
+
+
+def test_the_validator_of_these_tests_finds_faults():
+    assert problems({"status": 412}, {"$ref": "#/components/schemas/Problem"})
+    assert problems("0x00", {"$ref": "#/components/schemas/Signature"})
+    assert problems([1], {"type": "array", "items": {"type": "string"}})
+    assert problems({"a": 1}, {"oneOf": [{"type": "string"}, {"type": "array"}]})
