@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from signer.errors import RefusalError
+from signer.errors import RefusalError, SignerError
 
 
 class Chronicle(Protocol):
@@ -45,6 +45,22 @@ class Receipt:
     repeat: bool
     audit_index: int
     """The position of its entry in the audit log, from 0."""
+
+
+class Waiter(Protocol):
+    """Who waits for a verdict, on one event loop: a future, or a number at the other end of a worker's link."""
+
+    def done(self) -> bool:
+        """True when nobody waits any more."""
+        ...
+
+    def set_result(self, receipt: Receipt, /) -> None:
+        """It is durable."""
+        ...
+
+    def set_exception(self, error: SignerError, /) -> None:
+        """It is refused, or not on record, or nobody can say; see `Journal.commit`."""
+        ...
 
 
 class Journal(Protocol):

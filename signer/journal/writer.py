@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from signer.errors import JournalDownError, OutcomeUnknownError, RefusalError, SignerError
-from signer.journal.command import Chronicle, Command, Receipt, Verdict
+from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
 from signer.journal.ledger import AppendLog, Ledger, Transaction
 from signer.journal.sqlite import SqliteDatabase
 
@@ -48,7 +48,7 @@ class _Waiting:
     """Commands that one caller handed over together, in order."""
 
     commands: Sequence[Command]
-    futures: Sequence["asyncio.Future[Receipt]"]
+    waiters: Sequence[Waiter]
     loop: asyncio.AbstractEventLoop
 
 
@@ -83,7 +83,7 @@ _Item = _Waiting | _Work | None
 @dataclass(slots=True)
 class _Batch:
     commands: list[Command] = field(default_factory=list)
-    futures: list["asyncio.Future[Receipt]"] = field(default_factory=list)
+    waiters: list[Waiter] = field(default_factory=list)
     loops: list[asyncio.AbstractEventLoop] = field(default_factory=list)
 
 
@@ -144,13 +144,17 @@ class Writer:
     def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":
         """The same for many, in order: full batches of their own, not mixed with others'."""
         loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in commands]
-        if self._death is not None:
-            for future in futures:
-                future.set_exception(self._death)
-            return futures
-        self._waiting.put(_Waiting(commands, futures, loop))
+        futures: list[asyncio.Future[Receipt]] = [loop.create_future() for _ in commands]
+        self.submit(commands, futures)
         return futures
+
+    def submit(self, commands: Sequence[Command], waiters: Sequence[Waiter]) -> None:
+        """The same for waiters of the caller's own: each hears of its command on the running loop."""
+        if self._death is not None:
+            for waiter in waiters:
+                waiter.set_exception(self._death)
+            return
+        self._waiting.put(_Waiting(commands, waiters, asyncio.get_running_loop()))
 
     def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
         """Run an operator's change alone in one transaction, with the audit entry that `story` makes of its result.
@@ -205,9 +209,9 @@ class Writer:
     def _settle(self, batch: _Batch) -> None:
         outcomes = self._decide(batch.commands)
         # Group by loop: nearly always one, so one wake-up serves the whole batch.
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Outcome]]] = {}
-        for future, loop, outcome in zip(batch.futures, batch.loops, outcomes, strict=True):
-            by_loop.setdefault(loop, []).append((future, outcome))
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, Outcome]]] = {}
+        for waiter, loop, outcome in zip(batch.waiters, batch.loops, outcomes, strict=True):
+            by_loop.setdefault(loop, []).append((waiter, outcome))
         for loop, pairs in by_loop.items():
             _wake(loop, _deliver, pairs)
 
@@ -328,8 +332,8 @@ class Writer:
         return OutcomeUnknownError(f"the journal cannot say whether this was recorded, so nothing is signed: {error}")
 
     def _refuse(self, item: _Waiting | _Work) -> None:
-        futures = item.futures if isinstance(item, _Waiting) else (item.future,)
-        _wake(item.loop, _deliver, [(future, self._death) for future in futures])
+        waiters = item.waiters if isinstance(item, _Waiting) else (item.future,)
+        _wake(item.loop, _deliver, [(waiter, self._death) for waiter in waiters])
 
 
 def _run_change(work: _Work, transaction: Transaction) -> tuple[Any, bytes]:
@@ -349,25 +353,25 @@ def _run_change(work: _Work, transaction: Transaction) -> tuple[Any, bytes]:
 
 def _add(batch: _Batch, waiting: _Waiting) -> None:
     batch.commands.extend(waiting.commands)
-    batch.futures.extend(waiting.futures)
+    batch.waiters.extend(waiting.waiters)
     batch.loops.extend([waiting.loop] * len(waiting.commands))
 
 
 def _split(waiting: _Waiting, count: int) -> tuple[_Waiting, _Waiting]:
     return (
-        _Waiting(waiting.commands[:count], waiting.futures[:count], waiting.loop),
-        _Waiting(waiting.commands[count:], waiting.futures[count:], waiting.loop),
+        _Waiting(waiting.commands[:count], waiting.waiters[:count], waiting.loop),
+        _Waiting(waiting.commands[count:], waiting.waiters[count:], waiting.loop),
     )
 
 
-def _deliver(pairs: list[tuple["asyncio.Future[Any]", Any]]) -> None:
-    for future, outcome in pairs:
-        if future.done():
+def _deliver(pairs: list[tuple[Any, Any]]) -> None:
+    for waiter, outcome in pairs:
+        if waiter.done():
             continue  # the caller's deadline passed: its record stands, its signature is not made
         if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
+            waiter.set_exception(outcome)
         else:
-            future.set_result(outcome)
+            waiter.set_result(outcome)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, deliver: Callable[..., None], pairs: list[Any]) -> None:
