@@ -81,10 +81,16 @@ def set_up(config_file: Path) -> None:
     subprocess.run([*HOLDFAST, "init", "--config", config_file], check=True, capture_output=True, cwd=REPOSITORY)
 
 
+def holdfast(config_file: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the console and return what it said; its exit code is the caller's to judge."""
+    line = [*HOLDFAST, *words, "--config", config_file]
+    return subprocess.run(line, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+
+
 class RunningSigner:
     """A `holdfast serve` process, owned by whoever started it."""
 
-    def __init__(self, config_file: Path, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, config_file: Path, *, environment: Mapping[str, str | None] | None = None) -> None:
         settings = json.loads(config_file.read_text())
         self.config_file = config_file
         self.directory = config_file.parent
@@ -93,7 +99,8 @@ class RunningSigner:
         self.metrics_port: int | None = settings.get("metrics", {}).get("port")
         self.tls = "tls" in settings["server"]
         self.log_file = self.directory / "signer.log"
-        self.environment = {**os.environ, **(environment or {})}
+        variables = {**os.environ, **(environment or {})}
+        self.environment = {name: value for name, value in variables.items() if value is not None}
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -172,10 +179,18 @@ class RunningSigner:
         self.process.kill()
         self.process.wait(timeout=STOP_SECONDS)
 
+    def start(self) -> None:
+        """Start it again on the same directory, and do not wait."""
+        self.process = self._spawn()
+
     def restart(self) -> None:
         """Start it again on the same directory and wait until it is ready."""
-        self.process = self._spawn()
+        self.start()
         self.wait_until_ready()
+
+    def holdfast(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command of the console with this signer's configuration."""
+        return holdfast(self.config_file, *words)
 
 
 @contextlib.contextmanager
@@ -184,9 +199,12 @@ def running_signer(
     *,
     secrets: Iterable[int] = (),
     sections: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
 ) -> Iterator[RunningSigner]:
-    """A ready signer with these private keys; `sections` overlay the test configuration."""
+    """A ready signer with these private keys; `sections` overlay the test configuration.
+
+    `environment` is added to this process's own; None takes a variable away.
+    """
     config_file = write_configuration(directory, sections or {})
     settings = json.loads(config_file.read_text())
     secrets = list(secrets)
