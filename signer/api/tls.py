@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from OpenSSL import SSL, crypto
 
 from signer.api.known_clients import load_known_clients
 from signer.api.tls_identity import ServerIdentity, load_certificates, load_identity
@@ -65,7 +66,7 @@ def _build(settings: TlsSettings) -> Wrap:
             authorities=_authorities(settings),
             minimum_version=version,
         ).wrap_bio
-    except ValueError as error:
+    except (SSL.Error, crypto.Error) as error:
         raise _refused_by_openssl(error) from error
 
 

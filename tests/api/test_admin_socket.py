@@ -152,6 +152,15 @@ async def test_an_import_that_is_refused_or_too_large_leaves_no_file(world):
     assert [path.name for path in world.directory.iterdir() if stat.S_ISREG(path.stat().st_mode)] == []
 
 
+async def test_an_import_that_stalls_is_400(world):
+    settings = ApiSettings(body_timeout_seconds=0.05)
+    async with connected(world, settings=settings) as client:
+        await client.send(b"POST /admin/slashing/import HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{}")
+        answer = await client.receive()
+    assert answer.status == 400
+    assert world.protection.imported == []
+
+
 async def test_the_audit_log_is_verified_or_broken(world):
     async with connected(world) as client:
         answer = await client.ask("POST", "/admin/audit/verify")

@@ -114,13 +114,17 @@ async def test_a_body_that_comes_after_its_head_is_read():
         assert (await client.receive()).body == TEXT
 
 
-async def test_broken_chunks_are_400():
-    async with listening(World()) as listener, listener.client() as client:
+@pytest.mark.parametrize("pause", [False, True])
+async def test_broken_chunks_are_400(pause):
+    async with listening(World(), settings=SETTINGS) as listener, listener.client() as client:
         head = f"POST {SIGN} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         await client.send(head + b"5\r\nhello\r\n")
+        while pause and not listener.server.in_flight:
+            await asyncio.sleep(0)
         await client.send(b"zz\r\n")
         answer = await client.receive()
     assert answer.status == 400
+    assert answer.header("Connection") == "close"
 
 
 async def test_expect_100_continue_is_answered_before_the_body_is_sent():

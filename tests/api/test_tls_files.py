@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from certificate_twins import Made, client_context, make
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, pkcs12
 from http_twins import World, listening
 
@@ -162,6 +163,21 @@ def test_a_bad_file_is_an_error_that_names_the_setting_and_a_remedy(tmp_path, se
     assert caught.value.remedy
     assert "open sesame" not in str(caught.value.evidence)
     assert "guess" not in str(caught.value.evidence)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_key_that_openssl_finds_too_weak_is_an_error_with_a_remedy(tmp_path, known):
+    weak = make(tmp_path, "localhost", key=rsa.generate_private_key(public_exponent=65537, key_size=1024))
+    (tmp_path / "known.txt").write_text(f"client {FINGERPRINT}\n")
+    settings = TlsSettings(
+        certificate_file=weak.certificate_file,
+        key_file=weak.key_file,
+        known_clients_file=tmp_path / "known.txt" if known else None,
+        allow_any_client=not known,
+    )
+    with pytest.raises(ConfigError) as caught:
+        HotContext.load(settings)
+    assert "2048" in caught.value.remedy
 
 
 def test_a_reload_that_fails_leaves_what_served(tmp_path, server):
