@@ -1,6 +1,6 @@
 """What a place where private keys work does for us."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from signer.errors import SigningFailedError
@@ -16,8 +16,12 @@ class Backend(Protocol[Handle]):
     Nothing here checks anything: the gate has decided and recorded before it comes here.
     """
 
-    def sign(self, handle: Handle, message: bytes) -> Awaitable[Signature]:
+    def sign(
+        self, handle: Handle, message: bytes, *, on_start: Callable[[], None] | None = None
+    ) -> Awaitable[Signature]:
         """The signature over a message (for the consensus layer: its 32-byte signing root).
+
+        `on_start` is called once when work on it begins, from whichever thread does it; it must be quick.
 
         Raises:
             SigningFailedError: when awaited: the key cannot sign now; the same request may be made again.

@@ -4,7 +4,7 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from signer.backends.hashed_messages import DEFAULT_ENTRIES, HashedMessages
@@ -22,6 +22,7 @@ class _Job:
     message: bytes
     mailbox: Mailbox
     pending: Pending
+    on_start: Callable[[], None] | None
 
 
 class SoftwareBackend:
@@ -44,14 +45,14 @@ class SoftwareBackend:
         for thread in self._threads:
             thread.start()
 
-    def sign(self, handle: SecretKey, message: bytes) -> Pending:
+    def sign(self, handle: SecretKey, message: bytes, *, on_start: Callable[[], None] | None = None) -> Pending:
         """See Backend."""
         mailbox = self._mailbox_of(asyncio.get_running_loop())
         pending = mailbox.loop.create_future()
         if self._closed:
             pending.set_exception(SigningFailedError("the signer is stopping"))
             return pending
-        self._jobs.put(_Job(handle, message, mailbox, pending))
+        self._jobs.put(_Job(handle, message, mailbox, pending, on_start))
         return pending
 
     async def sign_many(self, jobs: Sequence[tuple[SecretKey, bytes]]) -> list[Signature | SigningFailedError]:
@@ -97,6 +98,8 @@ class SoftwareBackend:
     def _result(self, job: _Job) -> Result:
         if self._closed:
             return SigningFailedError("the signer is stopping")
+        if job.on_start is not None:
+            job.on_start()
         try:
             return self._bls.sign_hashed(job.secret, self._hashed.hashed(job.message))
         except Exception as fault:  # noqa: BLE001  # whatever it was, the caller must hear of it and the thread live on

@@ -109,7 +109,7 @@ class KeyManagement:
 
     async def reload_status(self, caller: Caller) -> ReloadStatus:
         """How the last load went, the first one included. Raises ForbiddenError, JournalDownError."""
-        check_authorized(caller.principal, Action.KEYS_RELOAD)
+        check_authorized(caller.principal, Action.KEYS_LIST)
         return await self._loads.status()
 
     async def start_reload(self, caller: Caller) -> None:

@@ -8,7 +8,7 @@ at most that signature: the record stands, and the same request asked again gets
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from signer.audit.entry import Kind
@@ -20,12 +20,17 @@ from signer.errors import DeadlineError, ForbiddenError, RefusalError, SignerErr
 from signer.events import DutyAnswered, Events, Outcome
 from signer.intent import SignDuty, SignExtension
 from signer.journal.command import Command, Journal, Receipt
+from signer.journal.writer import MAX_BATCH
+from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, Passed, span
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.slashing.network import NetworkClaim
 from signer.units import Root, Signature
 
 _seconds = time.perf_counter
+
+_CHUNK = MAX_BATCH
+"""Entries of a batch that become durable together, and are then signed together."""
 
 
 @dataclass(slots=True)
@@ -56,7 +61,7 @@ class Signing:
         self._backend = backend
         self._clock = clock
         self._events = events
-        self._deadline_seconds = deadline_seconds
+        self._deadlines = DeadlineWatch(deadline_seconds)
 
     async def sign(self, intent: SignDuty, caller: Caller) -> Signature:
         """The signature of this duty, released only after its record and audit entry are durable.
@@ -64,58 +69,53 @@ class Signing:
         Raises:
             RequestError, UnknownKeyError, ForbiddenError, RefusalError, UnavailableError.
         """
-        started = recorded = _seconds()
-        decided = started
+        times = _Times()
         outcome: Outcome = "failed"
         code = ""
         try:
             step = self._decide(intent, caller)
-            decided = _seconds()
-            async with asyncio.timeout(self._deadline_seconds):
+            times.decided = _seconds()
+            with Deadline(self._deadlines):
                 receipt = await self._journal.commit(step.command)
-                recorded = _seconds()
+                times.recorded = _seconds()
                 # Crash before the commit returned: no record, no signature. Crash from here on: a record without a
                 # signature, and asking again is a repeat.
-                passed = self._released(step, receipt)
-                signature = await self._sign(passed, caller)
+                passed = self._released(step)
+                signature = await self._sign(passed, caller, on_start=times.start)
             outcome = "repeated" if receipt.repeat else "signed"
-        except TimeoutError as late:
-            error = DeadlineError(f"no answer within {self._deadline_seconds} s; asking again is safe")
-            code = error.code
-            raise error from late
         except SignerError as error:
-            outcome = "refused" if isinstance(error, RefusalError | ForbiddenError) else "failed"
-            code = error.code
+            outcome, code = _outcome_of(error), error.code
             raise
         finally:
-            ended = _seconds()
-            recorded = max(recorded, decided)
-            crypto = ended - recorded if outcome in ("signed", "repeated") else 0.0
-            self._events.publish(
-                DutyAnswered(intent.duty.type, outcome, code, 0.0, decided - started, recorded - decided, crypto)
-            )
+            self._events.publish(times.answered(intent.duty.type, outcome, code))
         return signature
 
     async def sign_each(
         self, intents: Sequence[SignDuty | SignerError], caller: Caller
     ) -> list[Signature | SignerError]:
-        """A signature or an error for each intent, in order; an error that stands in for an intent stays itself."""
-        started = _seconds()
-        steps = [self._attempt(intent, caller) for intent in intents]
-        decided = _seconds()
-        waiting = [step for step in steps if isinstance(step, _Step)]
-        futures = iter(self._journal.commit_all([step.command for step in waiting]))
-        answers: list[Signature | SignerError]
+        """A signature or an error for each intent, in order; an error that stands in for an intent stays itself.
+
+        The deadline is one for all: what is not signed by then is answered with DeadlineError, the rest stands.
+        """
+        answers: list[Signature | SignerError | None] = [
+            intent if isinstance(intent, SignerError) else None for intent in intents
+        ]
+        times = _Times()
+        steps = [(n, step) for n, intent in enumerate(intents) if (step := self._attempt(intent, caller, answers, n))]
+        times.decided = _seconds()
+        receipts = self._journal.commit_all([step.command for _, step in steps])
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                answers = await asyncio.gather(
-                    *(self._finish(step, next(futures) if isinstance(step, _Step) else None, caller) for step in steps)
-                )
-        except TimeoutError:
-            late = DeadlineError(f"no answer within {self._deadline_seconds} s; asking again is safe")
-            answers = [step if isinstance(step, SignerError) else late for step in steps]
-        self._publish_each(intents, answers, (decided - started, _seconds() - decided))
-        return answers
+            with Deadline(self._deadlines):
+                await self._sign_chunks(steps, receipts, answers, caller)
+        except DeadlineError as late:
+            answers = [late if answer is None else answer for answer in answers]
+        done = [answer for answer in answers if answer is not None]
+        for intent, answer in zip(intents, done, strict=True):
+            if not isinstance(intent, SignerError):
+                outcome = _outcome_of(answer) if isinstance(answer, SignerError) else "signed"
+                code = answer.code if isinstance(answer, SignerError) else ""
+                self._events.publish(times.answered(intent.duty.type, outcome, code))
+        return done
 
     async def sign_extension(self, intent: SignExtension, caller: Caller) -> Signature:
         """The signature over the raw payload; see `SignExtension`. Marked blind in the audit log.
@@ -140,14 +140,11 @@ class Signing:
             self._now_ms(),
             refused_as=refused,
         )
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                await self._journal.commit(Command((), story))
-                if refused is not None:
-                    raise refused
-                return Signature(await self._backend.sign(key.secret, intent.payload))
-        except TimeoutError as late:
-            raise DeadlineError(f"no answer within {self._deadline_seconds} s; asking again is safe") from late
+        with Deadline(self._deadlines):
+            await self._journal.commit(Command((), story))
+            if refused is not None:
+                raise refused
+            return Signature(await self._backend.sign(key.secret, intent.payload))
 
     def _decide(self, intent: SignDuty, caller: Caller) -> _Step:
         """The gate up to the commit. A decision against becomes a command that records it."""
@@ -158,25 +155,54 @@ class Signing:
             return _Step(Command((), self._story(intent, caller, root, refusal)), None, refusal)
         return _Step(Command(passed.claims, self._story(intent, caller, root, None)), passed, None)
 
-    def _attempt(self, intent: SignDuty | SignerError, caller: Caller) -> _Step | SignerError:
+    def _attempt(
+        self, intent: SignDuty | SignerError, caller: Caller, answers: list[Signature | SignerError | None], n: int
+    ) -> _Step | None:
+        """The gate for one entry of a batch; an error becomes that entry's answer."""
         if isinstance(intent, SignerError):
-            return intent
+            return None
         try:
             return self._decide(intent, caller)
         except SignerError as error:
-            return error
+            answers[n] = error
+            return None
 
-    async def _finish(
-        self, step: _Step | SignerError, future: "asyncio.Future[Receipt] | None", caller: Caller
-    ) -> Signature | SignerError:
-        if isinstance(step, SignerError):
-            return step
+    async def _sign_chunks(
+        self,
+        steps: Sequence[tuple[int, _Step]],
+        receipts: Sequence["asyncio.Future[Receipt]"],
+        answers: list[Signature | SignerError | None],
+        caller: Caller,
+    ) -> None:
+        """Sign each chunk as soon as it is durable, while the next one commits."""
+        signing = []
         try:
-            return await self._sign(self._released(step, await future) if future else None, caller)
-        except SignerError as error:
-            return error
+            for start in range(0, len(steps), _CHUNK):
+                ready: list[tuple[int, Passed]] = []
+                for (n, step), receipt in zip(
+                    steps[start : start + _CHUNK], receipts[start : start + _CHUNK], strict=True
+                ):
+                    try:
+                        await receipt
+                        ready.append((n, self._released(step)))
+                    except SignerError as error:
+                        answers[n] = error
+                signing.append(asyncio.create_task(self._sign_ready(ready, answers, caller)))
+            await asyncio.gather(*signing)
+        finally:
+            for task in signing:
+                task.cancel()
 
-    def _released(self, step: _Step, _receipt: Receipt) -> Passed:
+    async def _sign_ready(
+        self, ready: Sequence[tuple[int, Passed]], answers: list[Signature | SignerError | None], caller: Caller
+    ) -> None:
+        results = await self._backend.sign_many([(passed.key.secret, passed.signing_root) for _, passed in ready])
+        for (n, passed), result in zip(ready, results, strict=True):
+            answers[n] = result
+            if isinstance(result, SigningFailedError):
+                await self._record_failure(passed, result, caller)
+
+    def _released(self, step: _Step) -> Passed:
         """What may be signed, now that the command is durable."""
         if step.error is not None:
             raise step.error
@@ -187,23 +213,25 @@ class Signing:
                 self._gate.pin(claim.genesis_validators_root)
         return step.passed
 
-    async def _sign(self, passed: Passed | None, caller: Caller) -> Signature:
-        if passed is None:
-            raise SigningFailedError("nothing passed the gate")
+    async def _sign(self, passed: Passed, caller: Caller, *, on_start: Callable[[], None]) -> Signature:
         try:
-            return Signature(await self._backend.sign(passed.key.secret, passed.signing_root))
+            return Signature(await self._backend.sign(passed.key.secret, passed.signing_root, on_start=on_start))
         except SigningFailedError as error:
-            story = NoteStory(
-                Kind.SIGNING_FAILED,
-                self._now_ms(),
-                error.sentence,
-                caller.principal.name,
-                caller.request_id,
-                passed.key.public_key,
-                error.code,
-            )
-            await self._journal.commit(Command((), story))
+            await self._record_failure(passed, error, caller)
             raise
+
+    async def _record_failure(self, passed: Passed, error: SigningFailedError, caller: Caller) -> None:
+        """The entry said `allowed`; a second one says that no signature was made."""
+        story = NoteStory(
+            Kind.SIGNING_FAILED,
+            self._now_ms(),
+            error.sentence,
+            caller.principal.name,
+            caller.request_id,
+            passed.key.public_key,
+            error.code,
+        )
+        await self._journal.commit(Command((), story))
 
     def _story(self, intent: SignDuty, caller: Caller, root: Root, refusal: SignerError | None) -> DutyStory:
         lower, upper = span(intent.duty)
@@ -214,18 +242,36 @@ class Signing:
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
 
-    def _publish_each(
-        self,
-        intents: Sequence[SignDuty | SignerError],
-        answers: Sequence[Signature | SignerError],
-        seconds: tuple[float, float],
-    ) -> None:
-        for intent, answer in zip(intents, answers, strict=True):
-            if isinstance(intent, SignerError):
-                continue
-            outcome: Outcome = "signed"
-            code = ""
-            if isinstance(answer, SignerError):
-                outcome = "refused" if isinstance(answer, RefusalError | ForbiddenError) else "failed"
-                code = answer.code
-            self._events.publish(DutyAnswered(intent.duty.type, outcome, code, 0.0, seconds[0], seconds[1], 0.0))
+
+class _Times:
+    """When one duty reached each stage, in seconds of the steady clock."""
+
+    __slots__ = ("decided", "recorded", "signing", "started")
+
+    def __init__(self) -> None:
+        self.started = _seconds()
+        self.decided = self.recorded = self.signing = 0.0
+
+    def start(self) -> None:
+        """A signing thread has taken the job. Called by that thread."""
+        self.signing = _seconds()
+
+    def answered(self, duty_type: str, outcome: Outcome, code: str) -> DutyAnswered:
+        """The event that tells of the stages; a stage that was not reached took no time."""
+        ended = _seconds()
+        decided = self.decided or ended
+        recorded = self.recorded or ended
+        signing = self.signing or ended
+        return DutyAnswered(
+            duty_type,
+            outcome,
+            code,
+            queue_seconds=signing - recorded,
+            policy_seconds=decided - self.started,
+            journal_seconds=recorded - decided,
+            crypto_seconds=ended - signing,
+        )
+
+
+def _outcome_of(error: SignerError) -> Outcome:
+    return "refused" if isinstance(error, RefusalError | ForbiddenError) else "failed"
