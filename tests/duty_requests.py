@@ -6,9 +6,11 @@ Every body is told apart by a mark: the same mark is the same message with the s
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from signer.api.wire_eth2 import decode_sign_request
@@ -181,3 +183,28 @@ def _request(method: str, path: str, body: bytes) -> bytes:
 
 def _root(*parts: object) -> str:
     return "0x" + sha256(repr(parts).encode()).hexdigest()
+
+
+def network_of_age(directory: Path, epochs: float) -> dict[str, Any]:
+    """The configuration of a chain that began so many epochs ago: its guard against the far future can be tested.
+
+    A later start of the same signer with a greater age is a signer after some time has passed.
+    """
+    file = directory / "network.yaml"
+    settings = {
+        "PRESET_BASE": "mainnet",
+        "SLOT_DURATION_MS": 12000,
+        "GENESIS_FORK_VERSION": "0x00000000",
+        "ALTAIR_FORK_VERSION": "0x01000000",
+        "ALTAIR_FORK_EPOCH": 2**64 - 1,
+        "BELLATRIX_FORK_VERSION": "0x02000000",
+        "BELLATRIX_FORK_EPOCH": 2**64 - 1,
+    }
+    file.write_text(json.dumps(settings))  # JSON is YAML
+    return {
+        "network": {
+            "config_file": str(file),
+            "genesis_validators_root": MAINNET_ROOT,
+            "genesis_time": int(time.time() - epochs * SLOTS_PER_EPOCH * 12),
+        }
+    }
