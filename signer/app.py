@@ -4,66 +4,71 @@ lock, database, head file, writer      the record: nothing else is touched until
 BLS, vault, ring, loader               the keys, loaded in the background
 gate, signing, management, protection  operations
 admin socket, metrics, network         edges, the network last
+
+With `server.workers` above 1 so many worker processes serve the network, each built by `App.work`: the same gate and
+the same operations, over a journal that relays to the main process, which keeps record, lock and keys.
 """
 
 import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import os
 import secrets
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from signer.api.assembly import build_admin, build_api, build_metrics
 from signer.api.listeners import Listeners
+from signer.api.opening import network_server, open_inherited, open_network, open_private, reserve_network
 from signer.api.services import Identity, Services, wire_of
-from signer.api.settings import ANY_HOST, ApiSettings
-from signer.api.tls import HotContext
 from signer.audit.entry import Kind
-from signer.auth.authenticate import Authenticator
 from signer.auth.principal import OPERATOR, Caller
 from signer.backends.software import SoftwareBackend
 from signer.clock import Clock, SystemClock
-from signer.clock.sources import parse_clock_source
-from signer.config.credentials import find_anonymous, read_credentials
-from signer.config.production import check_start
+from signer.config.chain import read_network
+from signer.config.credentials import without_files
+from signer.config.key_sources import key_locations, master_key
+from signer.config.passing_on import decode_config, decode_network, encode_config, encode_network
+from signer.config.production import check_clock, check_start
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.durable import ensure_private_directory
-from signer.errors import SignerError, StartupError
-from signer.eth2.builtin_networks import find_network
-from signer.eth2.network_config import network_from_config
+from signer.errors import SignerError
 from signer.eth2.networks import Network
-from signer.events import BatchCommitted, Events, KeysLoaded, RequestRefused
-from signer.journal.command import Command
-from signer.journal.lock import DirectoryLock
-from signer.keys.data_key import KeyFileUnlock, PasswordUnlock, Unlock
+from signer.events import Events, RequestRefused
+from signer.journal.command import Command, Journal
 from signer.keys.guard import GuardedLoader, LoadsKeys
-from signer.keys.loader import Loader, no_progress
-from signer.keys.reload import LoadResult, Reloader
-from signer.keys.report import Progress
+from signer.keys.loader import Loader
+from signer.keys.reload import Listener, LoadResult, Reloader
 from signer.keys.ring import KeyRing
-from signer.keys.sources import BulkDirectory, KeyLocations
 from signer.keys.vault import open_vault
 from signer.operations.gate import Gate
 from signer.operations.manage_keys import KeyManagement, LocalLoads
 from signer.operations.protect import Protection, WriterImports
-from signer.operations.record import Places, Record, open_database, open_record
-from signer.operations.restore import RestorePlan, accept_restore, plan_restore, safe_floor
+from signer.operations.record import Places, Record, open_record
+from signer.operations.restore import RestorePlan, accept_restore, floor_now, plan_restore
 from signer.operations.sign import Signing
 from signer.operations.story import NoteStory
+from signer.operations.telling import CommitEvents, LoadStory
 from signer.operations.upkeep import AuditArchiver, Summaries, TurnedAway
 from signer.operations.verify_audit import AuditReport, AuditVerification
-from signer.secret_sources.file import first_line, whole_file
+from signer.relay import birth, frames
+from signer.relay.main_link import MainLink, RelayImports, RelayJournalState, RelayLoads
+from signer.relay.processes import WorkerProcesses
+from signer.relay.relay import Relay
+from signer.relay.worker_link import MainServices
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.log_lines import subscribe_log
-from signer.telemetry.logs import Logs, file_handler, stream_handler
+from signer.telemetry.logs import LineHandler, Logs, file_handler, stream_handler, write_line
 from signer.telemetry.metrics import Metrics
+from signer.telemetry.summing import absorb_retired, summed, take_tallies
+from signer.units import Root
 
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a thread may keep the interpreter from the event loop; the default of 5 ms shows in p99 (DESIGN.md)."""
@@ -78,7 +83,11 @@ class Core:
     record: Record
     ring: KeyRing
     reloader: Reloader
+    after_load: list[Listener]
+    """Told of each load of keys, in order, before it counts as complete."""
+
     keys: KeyManagement
+    imports: WriterImports
     protection: Protection
     verify_audit: AuditVerification
     clock: Clock
@@ -93,17 +102,29 @@ class App:
         return importlib.metadata.version("holdfast")
 
     def serve(self, config: Config) -> int:
-        """Serve until told to stop; 0 after an order to stop, 1 when the journal gave up."""
+        """Serve until told to stop; 0 after an order to stop, 1 when the journal or a worker gave up."""
         check_start(config)
-        _check_clock(config)
+        check_clock(config)
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        logs = _build_logs(config)
+        logs = _logs(config)
         logs.start()
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 return runner.run(_Service(config, version=self.version()).run())
         finally:
             logs.stop()
+
+    def work(self, link: int, listening: Sequence[int]) -> int:
+        """Be a worker of the main process at the other end of the socket `link`, and serve the network on `listening`.
+
+        Raises:
+            NotWelcomeError: there is no main process of this program at the other end.
+        """
+        end = socket.socket(fileno=link)
+        welcome = birth.receive_welcome(end, program=self.version())
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_Worker(welcome, listening).run(end))
 
     @asynccontextmanager
     async def open_offline(self, config: Config, *, load_keys: bool) -> AsyncIterator["OfflineOperations"]:
@@ -113,46 +134,10 @@ class App:
                 await asyncio.to_thread(core.reloader.load_now)
             yield OfflineOperations(core.keys, core.protection, core.verify_audit)
 
-    def inspect_journal(self, config: Config) -> Mapping[str, str | int | None]:
-        """See `Host.inspect_journal`."""
-        places = _places(config)
-        if not places.database.exists() and not places.head_file.exists():
-            return {}
-        lock = DirectoryLock(places.data_directory)
-        try:
-            database, head = open_database(places)
-            try:
-                for (answer,) in database.rows("PRAGMA integrity_check(1)"):
-                    integrity = str(answer)
-                return {
-                    "integrity": integrity,
-                    "journal_mode": str(database.connection.pragma("journal_mode")),
-                    "synchronous": int(database.connection.pragma("synchronous")),
-                    "schema": int(database.connection.pragma("user_version")),
-                    "database_bytes": places.database.stat().st_size,
-                    "audit_entries": head.size,
-                    "audit_head": head.head.hex(),
-                }
-            finally:
-                database.close()
-        finally:
-            lock.close()
-
     def plan_restore(self, config: Config) -> RestorePlan | None:
         """See `Host.plan_restore`."""
-        network = _network(config)
-        epoch = network.epoch_at(SystemClock().now())
-        if epoch is None:
-            raise StartupError(
-                "the network's genesis_time is unknown, so no safe watermark can be computed",
-                remedy="set network.genesis_time",
-            )
-        floor = safe_floor(
-            current_epoch=epoch,
-            far_future_epochs=max(config.clock.far_future_epochs or 0, 1),
-            slots_per_epoch=network.preset.slots_per_epoch,
-        )
-        return plan_restore(_places(config), floor)
+        network, far_future_epochs = read_network(config.network), config.clock.far_future_epochs
+        return plan_restore(_places(config), floor_now(network, SystemClock(), far_future_epochs=far_future_epochs))
 
     def accept_restore(self, config: Config, plan: RestorePlan) -> None:
         """See `Host.accept_restore`."""
@@ -174,7 +159,7 @@ class OfflineOperations:
 
 
 class _Service:
-    """One run of the server."""
+    """One run of the main process."""
 
     def __init__(self, config: Config, *, version: str) -> None:
         self._config = config
@@ -188,84 +173,94 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         events = Events()
-        metrics = Metrics(
-            version=self._version, buckets_seconds=self._config.metrics.buckets_seconds, now=time.monotonic
-        )
-        metrics.subscribe(events)
-        subscribe_log(events)
-        turned_away = TurnedAway()
-        events.subscribe(RequestRefused, lambda event: turned_away.count(event.code))
+        metrics, turned_away = _watch(events, self._config, version=self._version)
         with _core(self._config, events=events, on_death=partial(self._on_death, loop)) as core:
+            core.after_load.append(LoadStory(core.record.writer, core.clock, events))
             await self._serve(core, metrics, turned_away)
         return self._exit_code
 
     async def _serve(self, core: Core, metrics: Metrics, turned_away: TurnedAway) -> None:
-        config, loop = self._config, asyncio.get_running_loop()
-        backend = SoftwareBackend(
-            bls.load(), threads=config.server.signing_threads, hashed_messages=config.keys.message_cache_entries
-        )
-        gate = _gate(core)
-        signing = Signing(
-            gate=gate,
-            journal=core.record.writer,
-            backend=backend,
-            clock=core.clock,
-            events=core.events,
-            deadline_seconds=config.server.request_deadline_seconds,
-        )
-        services = _services(core, signing, metrics, version=self._version)
+        config, writer, directory = self._config, core.record.writer, core.record.places.data_directory
+        gate = _gate(config, core.network, core.ring, pinned=core.record.pinned, clock=core.clock)
+        backend = _backend(config)
+        signing = _signing(config, gate, backend, journal=writer, clock=core.clock, events=core.events)
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
-        summaries = Summaries(turned_away=turned_away, journal=core.record.writer, clock=core.clock)
-        archiver = AuditArchiver(
-            changes=core.record.writer,
-            database=core.record.places.database,
-            directory=config.audit.archive_directory,
-            clock=core.clock,
-            keep_days=config.audit.keep_days,
-        )
-        upkeep = [loop.create_task(summaries.run()), loop.create_task(archiver.run())]
+        workers = self._workers(core, gate, metrics, listeners) if config.server.workers > 1 else None
+        services = self._services(core, signing, metrics, workers)
+        summaries = Summaries(turned_away=turned_away, journal=writer, clock=core.clock)
+        upkeep = [asyncio.create_task(one.run()) for one in (summaries, _archiver(core))]
         try:
-            await core.record.writer.commit(self._started(core))
-            await self._listen(listeners, services, metrics)
-            listeners.publish(core.record.places.data_directory)
-            loop.add_signal_handler(signal.SIGHUP, self._reload, core.reloader)
-            core.reloader.start(_progress())
+            await writer.commit(self._started(core))
+            core.reloader.start()
+            await open_private(listeners, services, config)
+            if workers is not None:
+                await workers.processes.start()
+            else:
+                server = network_server(services, config)
+                metrics.in_flight = lambda: server.in_flight
+                await open_network(listeners, server, config)
+            listeners.publish(directory)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, core.reloader)
             self._log.info("serving", extra={"addresses": listeners.addresses})
             await self._stop.wait()
             self._log.info("stopping")
         finally:
             for task in upkeep:
                 task.cancel()
-            listeners.withdraw(core.record.places.data_directory)
+            listeners.withdraw(directory)
+            if workers is not None:
+                listeners.release()
+                await workers.processes.stop(grace_seconds=config.server.shutdown_grace_seconds)
             await listeners.close()
             with contextlib.suppress(SignerError):
                 await summaries.write()
             await backend.close()
 
-    async def _listen(self, listeners: Listeners, services: Services, metrics: Metrics) -> None:
-        config = self._config
-        settings = _api_settings(config)
-        await listeners.listen_unix("admin", build_admin(services, settings=settings), path=config.server.admin_socket)
-        if config.metrics.enabled:
-            await listeners.listen(
-                "metrics",
-                build_metrics(services, settings=replace(settings, allowed_hosts=_hosts(config.metrics.allowed_hosts))),
-                host=config.metrics.host,
-                port=config.metrics.port,
-                backlog=64,
-            )
-        authenticator = Authenticator(
-            read_credentials(config.security, entropy=secrets.token_bytes), anonymous=find_anonymous(config.security)
+    def _workers(self, core: Core, gate: Gate, metrics: Metrics, listeners: Listeners) -> "_Workers":
+        """What serves the network in the place of this process."""
+        config, record = self._config, core.record
+        # Files with credentials are read now and once: their faults are told here, and all workers know the same.
+        passed_on = replace(config, security=without_files(config.security, entropy=secrets.token_bytes))
+        settings, network = encode_config(passed_on), encode_network(core.network)
+
+        def pin(root: Root) -> None:
+            if gate.pinned is None:
+                gate.pin(root)
+                relay.pin(root)
+
+        relay = Relay(
+            MainServices(
+                commands=record.writer,
+                loads=LocalLoads(core.reloader),
+                imports=core.imports,
+                data_directory=record.places.data_directory,
+                journal_state=record.state,
+                journal_healthy=record.healthy,
+                write_line=write_line,
+                pin=pin,
+            ),
+            core.ring,
+            welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned),
+            retired=partial(absorb_retired, metrics),
         )
-        server = build_api(services, authenticator=authenticator, settings=settings)
-        metrics.in_flight = lambda: server.in_flight
-        await listeners.listen(
-            "http",
-            server,
-            host=config.server.host,
-            port=config.server.port,
-            backlog=config.server.backlog,
-            tls=HotContext.load(config.server.tls) if config.server.tls.enabled else None,
+        core.after_load.append(lambda _: relay.spread_keys())
+        sockets = reserve_network(listeners, config)
+        return _Workers(relay, WorkerProcesses(relay, sockets, count=config.server.workers, give_up=self._fail))
+
+    def _services(self, core: Core, signing: Signing, metrics: Metrics, workers: "_Workers | None") -> Services:
+        alone = partial(asyncio.to_thread, MetricsPage(metrics).render)
+        return Services(
+            signing=signing,
+            keys=core.keys,
+            protection=core.protection,
+            wire=wire_of(core.network),
+            clock=core.clock,
+            events=core.events,
+            identity=Identity(self._version, core.network.name, str(core.record.places.data_directory)),
+            journal_state=core.record.state,
+            journal_healthy=core.record.healthy,
+            verify_audit=core.verify_audit,
+            metrics_page=alone if workers is None else partial(workers.page, metrics),
         )
 
     def _started(self, core: Core) -> Command:
@@ -278,25 +273,112 @@ class _Service:
 
     def _on_death(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
         _log_death(error)
+        loop.call_soon_threadsafe(self._fail)
+
+    def _fail(self) -> None:
         self._exit_code = 1
-        loop.call_soon_threadsafe(self._stop.set)
+        self._stop.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """The worker processes, as the main process has them."""
+
+    relay: Relay
+    processes: WorkerProcesses
+
+    async def page(self, metrics: Metrics) -> bytes:
+        """The metrics of all processes."""
+        others, process_ids = await self.relay.tallies(), self.processes.process_ids
+        return await asyncio.to_thread(
+            lambda: MetricsPage(summed(metrics, others), worker_process_ids=process_ids).render()
+        )
+
+
+class _Worker:
+    """The life of one worker process."""
+
+    def __init__(self, welcome: frames.Welcome, listening: Sequence[int]) -> None:
+        self._config = decode_config(welcome.config)
+        self._network = decode_network(welcome.network)
+        self._pinned = None if welcome.pinned is None else Root(welcome.pinned)
+        self._version = welcome.program
+        self._listening = listening
+
+    async def run(self, end: socket.socket) -> int:
+        config, events, ring, clock = self._config, Events(), KeyRing(), SystemClock()
+        metrics, turned_away = _watch(events, config, version=self._version)
+        gate = _gate(config, self._network, ring, pinned=self._pinned, clock=clock)
+        tallies = partial(take_tallies, metrics)
+        link = MainLink(ring, pin=gate.pin, tallies=tallies, orphaned=birth.leave_at_once)
+        backend = _backend(config)
+        signing = _signing(config, gate, backend, journal=link.journal, clock=clock, events=events)
+        summaries = Summaries(turned_away=turned_away, journal=link.journal, clock=clock)
+        logs = _logs(config, LineHandler(link.write_line))
+        await link.open(end)
+        logs.start()
+        try:
+            await self._serve(link, self._services(signing, ring, link, events, metrics), metrics, summaries)
+        except SignerError as error:
+            logging.getLogger("holdfast").critical("this worker cannot serve: %s", error.sentence)
+            return 1
+        finally:
+            await backend.close()
+            await asyncio.to_thread(logs.stop)
+            await link.hang_up()
+        return 0
+
+    async def _serve(self, link: MainLink, services: Services, metrics: Metrics, summaries: Summaries) -> None:
+        config = self._config
+        listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
+        server = network_server(services, config)
+        metrics.in_flight = lambda: server.in_flight
+        upkeep = asyncio.create_task(summaries.run())
+        link.tell_ready()
+        try:
+            await link.may_serve.wait()
+            await open_inherited(listeners, server, config, self._listening)
+            link.tell_serving()
+            await link.must_stop.wait()
+        finally:
+            upkeep.cancel()
+            await listeners.close()
+            with contextlib.suppress(SignerError):
+                await summaries.write()
+
+    def _services(self, signing: Signing, ring: KeyRing, link: MainLink, events: Events, metrics: Metrics) -> Services:
+        places, journal = _places(self._config), RelayJournalState(link)
+        return Services(
+            signing=signing,
+            keys=KeyManagement(ring, RelayLoads(link)),
+            protection=Protection(imports=RelayImports(link), database=places.database),
+            wire=wire_of(self._network),
+            clock=SystemClock(),
+            events=events,
+            identity=Identity(self._version, self._network.name, str(places.data_directory)),
+            journal_state=journal.state,
+            journal_healthy=journal.healthy,
+            verify_audit=_verification(self._config),
+            metrics_page=partial(asyncio.to_thread, MetricsPage(metrics).render),
+        )
 
 
 @contextmanager
 def _core(config: Config, *, events: Events, on_death: Callable[[Exception], None]) -> Iterator[Core]:
     """Everything below the edges, opened in order and closed in reverse."""
-    network, places, clock = _network(config), _places(config), SystemClock()
+    network, places, clock = read_network(config.network), _places(config), SystemClock()
     ensure_private_directory(places.data_directory)
     record = open_record(
         places,
         genesis_validators_root=network.genesis_validators_root,
         on_death=on_death,
-        observer=_CommitEvents(events),
+        observer=CommitEvents(events),
         max_batch=config.journal.max_batch,
     )
     try:
-        ring = KeyRing()
-        reloader = Reloader(_loader(config), ring, clock, listener=_LoadStory(record, clock, events))
+        ring, after_load = KeyRing(), list[Listener]()
+        reloader = Reloader(_loader(config), ring, clock, listener=partial(_tell_each, after_load))
+        imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
         try:
             yield Core(
                 config,
@@ -304,16 +386,11 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
                 record,
                 ring,
                 reloader,
+                after_load,
                 KeyManagement(ring, LocalLoads(reloader)),
-                Protection(
-                    imports=WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned),
-                    database=places.database,
-                ),
-                AuditVerification(
-                    database=places.database,
-                    archive_directory=config.audit.archive_directory,
-                    head_file=places.head_file,
-                ),
+                imports,
+                Protection(imports=imports, database=places.database),
+                _verification(config),
                 clock,
                 events,
             )
@@ -323,84 +400,63 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
         record.close()
 
 
-def _gate(core: Core) -> Gate:
+def _tell_each(listeners: Sequence[Listener], result: LoadResult) -> None:
+    for listener in listeners:
+        listener(result)
+
+
+def _watch(events: Events, config: Config, *, version: str) -> tuple[Metrics, TurnedAway]:
+    """Metrics, log and summaries, subscribed before the first event."""
+    metrics = Metrics(version=version, buckets_seconds=config.metrics.buckets_seconds, now=time.monotonic)
+    metrics.subscribe(events)
+    subscribe_log(events)
+    turned_away = TurnedAway()
+    events.subscribe(RequestRefused, lambda event: turned_away.count(event.code))
+    return metrics, turned_away
+
+
+def _gate(config: Config, network: Network, ring: KeyRing, *, pinned: Root | None, clock: Clock) -> Gate:
     return Gate(
-        ring=core.ring,
-        network=replace(core.network, genesis_validators_root=core.record.pinned),
-        pinned=core.record.pinned,
-        clock=core.clock,
+        ring=ring,
+        network=replace(network, genesis_validators_root=pinned),
+        pinned=pinned,
+        clock=clock,
         # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
-        far_future_epochs=None if core.network.genesis_time is None else core.config.clock.far_future_epochs,
+        far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
     )
 
 
-def _services(core: Core, signing: Signing, metrics: Metrics, *, version: str) -> Services:
-    network, page = core.network, MetricsPage(metrics)
+def _backend(config: Config) -> SoftwareBackend:
+    threads = config.server.signing_threads or max(1, (os.cpu_count() or 1) // config.server.workers)
+    return SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
 
-    async def journal_state() -> Mapping[str, str | int | float | None]:
-        return {
-            "state": "taking commands" if core.record.writer.alive else "stopped",
-            "database_bytes": core.record.places.database.stat().st_size,
-            "audit_entries": core.record.log.head.size,
-        }
 
-    async def journal_healthy() -> bool:
-        return core.record.writer.alive
+def _signing(
+    config: Config, gate: Gate, backend: SoftwareBackend, *, journal: Journal, clock: Clock, events: Events
+) -> Signing:
+    return Signing(
+        gate=gate,
+        journal=journal,
+        backend=backend,
+        clock=clock,
+        events=events,
+        deadline_seconds=config.server.request_deadline_seconds,
+    )
 
-    return Services(
-        signing=signing,
-        keys=core.keys,
-        protection=core.protection,
-        wire=wire_of(network),
+
+def _archiver(core: Core) -> AuditArchiver:
+    return AuditArchiver(
+        changes=core.record.writer,
+        database=core.record.places.database,
+        directory=core.config.audit.archive_directory,
         clock=core.clock,
-        events=core.events,
-        identity=Identity(version, network.name, str(core.record.places.data_directory)),
-        journal_state=journal_state,
-        journal_healthy=journal_healthy,
-        verify_audit=core.verify_audit,
-        metrics_page=lambda: asyncio.to_thread(page.render),
+        keep_days=core.config.audit.keep_days,
     )
 
 
-def _api_settings(config: Config) -> ApiSettings:
-    server = config.server
-    return ApiSettings(
-        allowed_hosts=_hosts(server.allowed_hosts),
-        cors_origins=server.cors_origins,
-        policy_refusal_status=config.policy.refusal_status,
-        sign_body_limit_bytes=server.max_sign_body_bytes,
-        body_limit_bytes=server.max_body_bytes,
-        import_limit_bytes=server.max_import_body_bytes,
-        body_timeout_seconds=server.body_timeout_seconds,
-        keep_alive_seconds=server.keep_alive_seconds,
-        max_connections=server.max_connections,
-        extension_enabled=config.security.extension_signing,
-        admin_over_network=server.admin_over_network,
-        access_log=server.access_log,
-    )
-
-
-def _hosts(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(ANY_HOST if name.lower() in ("*", "all") else name.lower() for name in names)
-
-
-def _network(config: Config) -> Network:
-    settings = config.network
-    if settings.config_file is not None:
-        return network_from_config(
-            settings.config_file.read_text(),
-            genesis_validators_root=settings.genesis_validators_root,
-            genesis_time=settings.genesis_time,
-            file=str(settings.config_file),
-        )
-    network = find_network(settings.name)
-    if network is None:
-        raise StartupError(f"network {settings.name} is not built in", remedy="set network.config_file")
-    return replace(
-        network,
-        genesis_validators_root=settings.genesis_validators_root or network.genesis_validators_root,
-        genesis_time=network.genesis_time if settings.genesis_time is None else settings.genesis_time,
-    )
+def _verification(config: Config) -> AuditVerification:
+    places, archive_directory = _places(config), config.audit.archive_directory
+    return AuditVerification(database=places.database, archive_directory=archive_directory, head_file=places.head_file)
 
 
 def _places(config: Config) -> Places:
@@ -408,42 +464,16 @@ def _places(config: Config) -> Places:
 
 
 def _loader(config: Config) -> LoadsKeys:
+    vault = open_vault(config.storage.data_directory / "vault", master_key(config.storage))
     keys = config.keys
-    bulk: tuple[BulkDirectory, ...] = ()
-    passwords = keys.passwords_directory or keys.password_file
-    if keys.keystores_directory is not None and passwords is not None:
-        bulk = (BulkDirectory(keys.keystores_directory, passwords),)
-    loader = Loader(
-        KeyLocations(keys.config_directory, bulk),
-        bls.load(),
-        open_vault(config.storage.data_directory / "vault", _unlock(config)),
-        strict=keys.strict,
-        threads=keys.load_workers,
-    )
+    loader = Loader(key_locations(keys), bls.load(), vault, strict=keys.strict, threads=keys.load_workers)
     return GuardedLoader(loader) if config.refuse_public_test_keys else loader
 
 
-def _unlock(config: Config) -> Unlock:
-    master = config.storage.master_key
-    if master.password_file is None:
-        return KeyFileUnlock(master.key_file)
-    return PasswordUnlock(first_line(whole_file(master.password_file), str(master.password_file)))
-
-
-def _check_clock(config: Config) -> None:
-    if not config.check_clock:
-        return
-    state = parse_clock_source(config.clock.source, limit_seconds=config.clock.max_offset_seconds).measure()
-    if not state.synchronised:
-        raise StartupError(
-            f"the clock cannot be relied on: {state.sentence}",
-            remedy="run chrony or systemd-timesyncd, or set clock.source to a time server you trust",
-        )
-
-
-def _build_logs(config: Config) -> Logs:
+def _logs(config: Config, *instead: logging.Handler) -> Logs:
+    """The log of this process: to the configured outputs, or to what is given instead of them."""
     settings = config.logging
-    handlers = [
+    handlers = instead or [
         file_handler(settings.file, max_bytes=settings.file_max_bytes, count=settings.file_count)
         if output == "file" and settings.file is not None
         else stream_handler("stdout" if output == "stdout" else "stderr")
@@ -462,49 +492,3 @@ def _log_death(error: Exception) -> None:
     logging.getLogger("holdfast").critical(
         "the journal has stopped, so nothing is signed any more: %s", error, extra={"code": "JOURNAL_DOWN"}
     )
-
-
-def _progress() -> Progress:
-    """A bar on a terminal; nothing where nobody watches."""
-    return no_progress
-
-
-class _CommitEvents:
-    """The writer's batches as events."""
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-
-    def batch_committed(self, *, commands: int, seconds: float, commit_seconds: float) -> None:
-        """See `CommitObserver`."""
-        self._events.publish(BatchCommitted(commands, seconds, commit_seconds))
-
-
-class _LoadStory:
-    """Tells of each load of keys: in the audit log, to the metrics, and each broken file in the log."""
-
-    def __init__(self, record: Record, clock: Clock, events: Events) -> None:
-        self._record = record
-        self._clock = clock
-        self._events = events
-        self._loop: asyncio.AbstractEventLoop | None = None
-        with contextlib.suppress(RuntimeError):
-            self._loop = asyncio.get_running_loop()
-
-    def __call__(self, result: LoadResult) -> None:
-        """Called from the loading thread."""
-        log = logging.getLogger("holdfast.keys")
-        if result.report is None:
-            log.error("the keys could not be loaded: %s", result.error)
-            note = f"failed: {type(result.error).__name__}"
-        else:
-            for fault in result.report.errors:
-                log.error("%s: %s", fault.file, fault.sentence, extra={"code": fault.code})
-            for warning in result.report.warnings:
-                log.warning(warning)
-            note = f"loaded={len(result.report.keys)} kept={result.kept} errors={len(result.report.errors)}"
-            loaded = len(result.report.keys) + result.kept
-            self._events.publish(KeysLoaded(loaded, len(result.report.errors), 0.0))
-        story = NoteStory(Kind.KEYS_LOADED, int(self._clock.now() * 1000), note)
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._record.writer.commit, Command((), story))

@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -25,6 +26,7 @@ class Listeners:
         self._grace_seconds = grace_seconds
         self._runners: list[web.ServerRunner] = []
         self._servers: list[ApiServer] = []
+        self._reserved: list[socket.socket] = []
         self.addresses: dict[str, str] = {}
         """By listener's name: `http`, `metrics`, `admin`."""
 
@@ -49,7 +51,7 @@ class Listeners:
 
         runner = await self._start(server, site, f"{host}:{port}")
         bound = runner.addresses[0]
-        self.addresses[name] = f"{'https' if tls else 'http'}://{_shown(host)}:{bound[1]}"
+        self.addresses[name] = _address(host, bound[1], encrypted=tls is not None)
 
     async def listen_unix(self, name: str, server: ApiServer, *, path: Path) -> None:
         """Serve on a unix socket that only its owner can open. The caller holds the data directory's lock.
@@ -65,12 +67,35 @@ class Listeners:
             os.umask(old)
         self.addresses[name] = f"unix:{path}"
 
-    async def listen_socket(self, name: str, server: ApiServer, *, descriptor: int, tls: ssl.SSLContext | None) -> None:
-        """Serve on a listening socket that somebody else has bound."""
-        bound = socket.socket(fileno=descriptor)
-        bound.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        await self._start(server, lambda runner: web.SockSite(runner, bound, ssl_context=tls), f"socket {descriptor}")
-        self.addresses[name] = f"socket:{descriptor}"
+    async def listen_inherited(
+        self, server: ApiServer, *, descriptors: Sequence[int], backlog: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Serve on sockets that the main process has bound; they are this process's own from now on.
+
+        Raises:
+            StartupError: one cannot be listened to.
+        """
+        for descriptor in descriptors:
+            bound = socket.socket(fileno=descriptor)
+            await self._start(
+                server,
+                partial(web.SockSite, sock=bound, ssl_context=tls, backlog=backlog),
+                f"socket {descriptor}",
+            )
+
+    def reserve(self, name: str, *, host: str, port: int, encrypted: bool) -> list[socket.socket]:
+        """Bind an address for other processes to listen to, on every address that the host name has.
+
+        Raises:
+            StartupError: it cannot be bound.
+        """
+        try:
+            reserved = _bind_all(host, port)
+        except OSError as error:
+            raise _cannot_listen(f"{host}:{port}", error) from error
+        self._reserved += reserved
+        self.addresses[name] = _address(host, reserved[0].getsockname()[1], encrypted=encrypted)
+        return reserved
 
     def publish(self, directory: Path) -> None:
         """Write the addresses where scripts and tests find them."""
@@ -81,8 +106,15 @@ class Listeners:
         """Remove what `publish` wrote."""
         (directory / ADDRESSES_FILE).unlink(missing_ok=True)
 
+    def release(self) -> None:
+        """Let go of what was reserved: the address is free when no worker has it any more."""
+        for reserved in self._reserved:
+            reserved.close()
+        self._reserved.clear()
+
     async def close(self) -> None:
         """Accept nothing more, let requests under way finish within the grace, then close what is left."""
+        self.release()
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
@@ -112,11 +144,37 @@ async def _bound(starting: Awaitable[None], where: str) -> None:
     try:
         await starting
     except OSError as error:
-        raise StartupError(
-            f"cannot listen on {where}: {error.strerror or error}",
-            remedy="stop what listens there, or change server.port, server.host or metrics.port",
-        ) from error
+        raise _cannot_listen(where, error) from error
 
 
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _cannot_listen(where: str, error: OSError) -> StartupError:
+    return StartupError(
+        f"cannot listen on {where}: {error.strerror or error}",
+        remedy="stop what listens there, or change server.port, server.host or metrics.port",
+    )
+
+
+def _bind_all(host: str, port: int) -> list[socket.socket]:
+    """Bound, not yet listening: as asyncio binds them. Port 0 is the same free one for all. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            one = socket.socket(family, kind, protocol)
+            bound.append(one)
+            one.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = address[1] or bound[0].getsockname()[1]
+            one.bind((address[0], chosen, *address[2:]))
+    except OSError:
+        for one in bound:
+            one.close()
+        raise
+    return bound
+
+
+def _address(host: str, port: int, *, encrypted: bool) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if encrypted else 'http'}://{shown}:{port}"

@@ -1,7 +1,9 @@
 """The values the HTTP edge is built with."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+
+from signer.config.sections import Config
 
 ANY_HOST = "*"
 """In `ApiSettings.allowed_hosts`: whatever the Host header says (Web3Signer's `*` and `all`)."""
@@ -52,3 +54,27 @@ class ApiSettings:
 
     access_log: bool = False
     """One line for each request; it costs as much as the rest of the edge."""
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The network listener's values of a configuration. Connections are shared out among the workers."""
+        server = config.server
+        return cls(
+            allowed_hosts=host_names(server.allowed_hosts),
+            cors_origins=server.cors_origins,
+            policy_refusal_status=config.policy.refusal_status,
+            sign_body_limit_bytes=server.max_sign_body_bytes,
+            body_limit_bytes=server.max_body_bytes,
+            import_limit_bytes=server.max_import_body_bytes,
+            body_timeout_seconds=server.body_timeout_seconds,
+            keep_alive_seconds=server.keep_alive_seconds,
+            max_connections=-(-server.max_connections // server.workers),
+            extension_enabled=config.security.extension_signing,
+            admin_over_network=server.admin_over_network,
+            access_log=server.access_log,
+        )
+
+
+def host_names(names: tuple[str, ...]) -> frozenset[str]:
+    """An allow-list as the configuration spells it, as `ApiSettings.allowed_hosts` has it."""
+    return frozenset(ANY_HOST if name.lower() in ("*", "all") else name.lower() for name in names)

@@ -1,11 +1,15 @@
 """The sections `network`, `clock` and `namespaces`: which chain, what time, whose keys."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from signer.clock.sources import SPELLINGS
 from signer.config.setting import about
+from signer.errors import StartupError
+from signer.eth2.builtin_networks import find_network
+from signer.eth2.network_config import network_from_config
+from signer.eth2.networks import Network
 from signer.units import ROOT_BYTES, UINT64_MAX, Root
 
 NetworkName = Literal["mainnet", "hoodi", "sepolia", "holesky", "gnosis", "chiado", "ephemery", "minimal"]
@@ -103,4 +107,27 @@ class NamespacesSettings:
     names: tuple[Literal["default"], ...] = field(
         default=("default",),
         metadata=about("The namespaces served. Every key is in `default`, the only one there is so far."),
+    )
+
+
+def read_network(settings: NetworkSettings) -> Network:
+    """The network that the settings name; reads `config_file` where there is one.
+
+    Raises:
+        ConfigError: that file is not a consensus configuration. OSError: it cannot be read.
+    """
+    if settings.config_file is not None:
+        return network_from_config(
+            settings.config_file.read_text(),
+            genesis_validators_root=settings.genesis_validators_root,
+            genesis_time=settings.genesis_time,
+            file=str(settings.config_file),
+        )
+    network = find_network(settings.name)
+    if network is None:
+        raise StartupError(f"network {settings.name} is not built in", remedy="set network.config_file")
+    return replace(
+        network,
+        genesis_validators_root=settings.genesis_validators_root or network.genesis_validators_root,
+        genesis_time=network.genesis_time if settings.genesis_time is None else settings.genesis_time,
     )

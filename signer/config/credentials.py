@@ -1,6 +1,7 @@
 """From the principals of the configuration to what authentication compares: reads their token and password files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from signer.auth.credentials import (
     BasicCredential,
@@ -33,6 +34,30 @@ def read_credentials(security: SecuritySettings, *, entropy: Callable[[int], byt
     )
 
 
+def without_files(security: SecuritySettings, *, entropy: Callable[[int], bytes]) -> SecuritySettings:
+    """The same principals with digests in the place of their files: what a worker process is given.
+
+    The files are read once, by the main process. A worker that is started anew must know the same credentials as its
+    neighbours, and no worker derives a hash again.
+
+    Raises:
+        ConfigError: as `read_credentials`.
+    """
+    return replace(
+        security,
+        principals=tuple(
+            replace(
+                entry,
+                token_sha256=_token_digest(entry, f"security.principals[{index}]"),
+                token_file=None,
+                password_hash=_password_hash(entry, f"security.principals[{index}]", entropy),
+                password_file=None,
+            )
+            for index, entry in enumerate(security.principals)
+        ),
+    )
+
+
 def principal_of(entry: PrincipalSettings) -> Principal:
     """The principal that an entry describes."""
     return Principal(
@@ -51,11 +76,8 @@ def find_anonymous(security: SecuritySettings) -> Principal | None:
 
 def _credentials(entry: PrincipalSettings, key: str, entropy: Callable[[int], bytes]) -> list[Credential]:
     principal, found = principal_of(entry), list[Credential]()
-    if entry.token_sha256 is not None:
-        found.append(BearerCredential(principal, entry.token_sha256))
-    if entry.token_file is not None:
-        digest = token_digest_text(read_first_line(entry.token_file, key=f"{key}.token_file"))
-        found.append(BearerCredential(principal, parse_token_digest(digest, where=key, key=f"{key}.token_file")))
+    if (digest := _token_digest(entry, key)) is not None:
+        found.append(BearerCredential(principal, digest))
     if (hashed := _password_hash(entry, key, entropy)) is not None:
         found.append(BasicCredential(principal, entry.name, parse_password_hash(hashed, where=key, key=key)))
     if entry.certificate.given:
@@ -63,6 +85,13 @@ def _credentials(entry: PrincipalSettings, key: str, entropy: Callable[[int], by
             CertificateCredential(principal, common_name=entry.certificate.common_name, sha256=entry.certificate.sha256)
         )
     return found
+
+
+def _token_digest(entry: PrincipalSettings, key: str) -> bytes | None:
+    if entry.token_file is None:
+        return entry.token_sha256
+    text = token_digest_text(read_first_line(entry.token_file, key=f"{key}.token_file"))
+    return parse_token_digest(text, where=key, key=f"{key}.token_file")
 
 
 def _password_hash(entry: PrincipalSettings, key: str, entropy: Callable[[int], bytes]) -> str | None:

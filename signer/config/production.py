@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from signer.clock.sources import parse_clock_source
 from signer.config.secret_files import is_open_to_others, read_first_line
 from signer.config.sections import Config, Preset
 from signer.config.setting import values
@@ -39,6 +40,18 @@ def check_start(config: Config) -> None:
         remedy="; ".join(dict.fromkeys(fault.remedy for fault in faults)),
         evidence={f"{fault.key} ({fault.where})": fault.sentence for fault in faults},
     )
+
+
+def check_clock(config: Config) -> None:
+    """Raises StartupError where a good clock is demanded and the machine's is none, or nobody vouches for it."""
+    if not config.check_clock:
+        return
+    state = parse_clock_source(config.clock.source, limit_seconds=config.clock.max_offset_seconds).measure()
+    if not state.synchronised:
+        raise StartupError(
+            f"the clock cannot be relied on: {state.sentence}",
+            remedy="run chrony or systemd-timesyncd, or set clock.source to a time server you trust",
+        )
 
 
 def find_faults(config: Config) -> tuple[Fault, ...]:

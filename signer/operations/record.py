@@ -5,7 +5,7 @@ Everything that can be wrong with it is found here, before a socket is bound or 
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,18 @@ class Record:
     """The chain this record belongs to; None where nothing has pinned it yet."""
 
     _lock: DirectoryLock
+
+    async def state(self) -> Mapping[str, str | int | float | None]:
+        """What the journal tells of itself, for the status page."""
+        return {
+            "state": "taking commands" if self.writer.alive else "stopped",
+            "database_bytes": self.places.database.stat().st_size,
+            "audit_entries": self.log.head.size,
+        }
+
+    async def healthy(self) -> bool:
+        """True while the journal takes commands."""
+        return self.writer.alive
 
     def close(self) -> None:
         """Commit what waits, make the head durable, let go of the directory. Blocks."""

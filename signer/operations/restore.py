@@ -12,12 +12,14 @@ from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.entry import Kind
 from signer.audit.head import Head, create_head_file, read_head
 from signer.audit.ledger import append_entries, read_log_head
+from signer.clock import Clock
 from signer.errors import (
     CorruptDatabaseError,
     ForeignDatabaseError,
     RolledBackError,
     StartupError,
 )
+from signer.eth2.networks import Network
 from signer.journal.command import Verdict
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
@@ -64,6 +66,25 @@ def safe_floor(*, current_epoch: Epoch, far_future_epochs: int, slots_per_epoch:
     """The least floor above everything that can have been signed until now."""
     epoch = current_epoch + far_future_epochs
     return Floor(Epoch(epoch), Slot((epoch + 1) * slots_per_epoch - 1))
+
+
+def floor_now(network: Network, clock: Clock, *, far_future_epochs: int | None) -> Floor:
+    """The same at this moment.
+
+    Raises:
+        StartupError: nobody knows which epoch it is.
+    """
+    epoch = network.epoch_at(clock.now())
+    if epoch is None:
+        raise StartupError(
+            "the network's genesis_time is unknown, so no safe watermark can be computed",
+            remedy="set network.genesis_time",
+        )
+    return safe_floor(
+        current_epoch=epoch,
+        far_future_epochs=max(far_future_epochs or 0, 1),
+        slots_per_epoch=network.preset.slots_per_epoch,
+    )
 
 
 def plan_restore(places: Places, floor: Floor) -> RestorePlan | None:

@@ -5,7 +5,8 @@ newer releases print: those have both names here.
 """
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -18,17 +19,45 @@ _POOL = {"poolType": "worker", "poolName": "vert.x-worker-thread"}
 """The labels of Web3Signer's only worker pool."""
 
 
+_ADDED_UP = frozenset(
+    {"process_cpu_seconds", "process_resident_memory_bytes", "process_virtual_memory_bytes", "process_open_fds"}
+)
+"""Families of /proc of which the sum over all processes means something."""
+
+
 class MetricsPage:
     """Makes the page. One instance for the life of the process; `render` may be called from any thread."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, worker_process_ids: Sequence[int] = ()) -> None:
+        """`metrics` are those of all processes already."""
         self._registry = CollectorRegistry()
         self._registry.register(_Tallies(metrics))
-        ProcessCollector(registry=self._registry)
+        self._registry.register(_Processes(worker_process_ids))
 
     def render(self) -> bytes:
         """The page. Takes milliseconds; never raises."""
         return generate_latest(self._registry)
+
+
+class _Processes(Collector):
+    """What /proc tells of this process, and of its workers with it: their time, memory and files are added up."""
+
+    def __init__(self, worker_process_ids: Sequence[int]) -> None:
+        self._workers = worker_process_ids
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of prometheus-client's own collector."""
+        families = list(ProcessCollector(registry=None).collect())
+        added = {family.name: family.samples for family in families if family.name in _ADDED_UP}
+        for worker in self._workers:
+            for family in ProcessCollector(pid=partial(int, worker), registry=None).collect():
+                if family.name in added:
+                    samples = added[family.name]
+                    samples[:] = [
+                        own._replace(value=own.value + other.value)
+                        for own, other in zip(samples, family.samples, strict=True)
+                    ]
+        return families
 
 
 class _Tallies(Collector):

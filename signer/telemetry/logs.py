@@ -11,7 +11,7 @@ import logging.handlers
 import os
 import queue
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
@@ -101,6 +101,24 @@ class Logs:
             handler.close()
 
 
+class LineHandler(logging.Handler):
+    """Hands each finished line on: a worker's lines are written by the main process, which has the files open."""
+
+    def __init__(self, write: Callable[[int, str], None]) -> None:
+        """`write` takes level and line; it is called from the writing thread and does not block."""
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        self._write(record.levelno, self.format(record))
+
+
+def write_line(level: int, line: str) -> None:
+    """Write a line that a LineHandler has handed on, as it is."""
+    logging.getLogger("holdfast.workers").log(level, "%s", line, extra={_FINISHED: True})
+
+
 def stream_handler(name: Literal["stderr", "stdout"]) -> logging.Handler:
     """Lines to a standard stream: what systemd and container engines collect."""
     return logging.StreamHandler(sys.stderr if name == "stderr" else sys.stdout)
@@ -118,6 +136,15 @@ _SHARED_PROCESSORS: tuple[Any, ...] = (
 )
 
 
+_FINISHED = "finished"
+"""Marks a record whose message is a whole line already."""
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage() if getattr(record, _FINISHED, False) else super().format(record)
+
+
 def _formatter(form: Literal["json", "console"]) -> logging.Formatter:
     final: list[Any]
     if form == "json":
@@ -126,7 +153,7 @@ def _formatter(form: Literal["json", "console"]) -> logging.Formatter:
         final = [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
-    return structlog.stdlib.ProcessorFormatter(
+    return _Formatter(
         foreign_pre_chain=list(_SHARED_PROCESSORS),
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
     )

@@ -75,6 +75,19 @@ class Metrics:
         self.batch_seconds = Histogram(self._bounds)
         self.commit_seconds = Histogram(self._bounds)
 
+    def new_histogram(self) -> Histogram:
+        """An empty one with the bounds of the configuration, in seconds."""
+        return Histogram(self._bounds)
+
+    def without_traffic(self) -> "Metrics":
+        """The tallies of keys and journal, which one process alone has; everything that requests count is at zero."""
+        copy = Metrics(version=self.version, buckets_seconds=self._bounds, now=self._now)
+        copy.key_retrieval, copy.keys_loaded = self.key_retrieval, self.keys_loaded
+        copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
+        copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
+        copy.commit_seconds = self.commit_seconds
+        return copy
+
     def subscribe(self, events: Events) -> None:
         """Count everything that is published from now on."""
         self.lost_events = lambda: events.lost

@@ -7,7 +7,7 @@ them; these take 0.3.
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 QUANTILES = (0.2, 0.5, 0.8, 0.95, 0.99, 1.0)
 """Those of Web3Signer's timers; its dashboard draws a bar for each."""
@@ -48,6 +48,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def absorb(self, counts: Sequence[int], total: float) -> None:
+        """Count what another histogram with the same bounds has counted."""
+        self.counts = [own + other for own, other in zip(self.counts, counts, strict=True)]
+        self.total += total
+
     def cumulative(self) -> list[tuple[str, float]]:
         """Prometheus' buckets: bound as text, observations at or below it."""
         running = 0
@@ -61,13 +66,14 @@ class Histogram:
 class Summary:
     """Count, sum, and quantiles over the last observations."""
 
-    __slots__ = ("_next", "_now", "_ring", "count", "total")
+    __slots__ = ("_next", "_now", "_others", "_ring", "count", "total")
 
     def __init__(self, now: Callable[[], float]) -> None:
         """`now` is a steady clock in seconds."""
         self._now = now
         self._ring: list[tuple[float, float]] = []
         self._next = 0
+        self._others: list[Sequence[float]] = []
         self.count = 0
         self.total = 0.0
 
@@ -82,11 +88,27 @@ class Summary:
         self._ring[self._next] = moment
         self._next = (self._next + 1) % _SUMMARY_RING
 
-    def quantiles(self) -> list[tuple[str, float]]:
-        """Each quantile as text, and its value; NaN when nothing was observed within the window."""
+    def absorb(self, count: int, total: float, quantiles: Sequence[float]) -> None:
+        """Count what another summary has counted, and show the worse of both at each quantile."""
+        self.count += count
+        self.total += total
+        if quantiles:
+            self._others.append(quantiles)
+
+    def values(self) -> list[float]:
+        """The value at each of QUANTILES; NaN when nothing was observed within the window."""
         oldest = self._now() - SUMMARY_WINDOW_SECONDS
-        values = sorted(value for moment, value in self._ring[:] if moment >= oldest)
-        return [(str(quantile), _at(values, quantile)) for quantile in QUANTILES]
+        recent = sorted(value for moment, value in self._ring[:] if moment >= oldest)
+        own = [_at(recent, quantile) for quantile in QUANTILES]
+        return [_worst(column) for column in zip(own, *self._others, strict=True)] if self._others else own
+
+    def quantiles(self) -> list[tuple[str, float]]:
+        """Each quantile as text, and its value."""
+        return [(str(quantile), value) for quantile, value in zip(QUANTILES, self.values(), strict=True)]
+
+
+def _worst(values: Iterable[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 def _at(values: Sequence[float], quantile: float) -> float:

@@ -1,0 +1,58 @@
+"""What the writer and the loader of keys report, told on: as events, in the log and in the audit log."""
+
+import asyncio
+import contextlib
+import logging
+
+from signer.audit.entry import Kind
+from signer.clock import Clock
+from signer.errors import SignerError
+from signer.events import BatchCommitted, Events, KeysLoaded
+from signer.journal.command import Command, Journal
+from signer.keys.reload import LoadResult
+from signer.operations.story import NoteStory
+
+
+class CommitEvents:
+    """The writer's batches as events."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def batch_committed(self, *, commands: int, seconds: float, commit_seconds: float) -> None:
+        """See `CommitObserver`."""
+        self._events.publish(BatchCommitted(commands, seconds, commit_seconds))
+
+
+class LoadStory:
+    """Tells of each load of keys: in the audit log, to the metrics, and each broken file in the log.
+
+    Made on the event loop whose journal it writes to; without one, the audit log hears nothing.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, events: Events) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._events = events
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def __call__(self, result: LoadResult) -> None:
+        """Called from the loading thread."""
+        log = logging.getLogger("holdfast.keys")
+        if result.report is None:
+            reason = result.error.sentence if isinstance(result.error, SignerError) else repr(result.error)
+            log.error("the keys could not be loaded: %s", reason)
+            note = f"failed: {type(result.error).__name__}"
+        else:
+            for fault in result.report.errors:
+                log.error("%s: %s", fault.file, fault.sentence, extra={"code": fault.code})
+            for warning in result.report.warnings:
+                log.warning(warning)
+            note = f"loaded={len(result.report.keys)} kept={result.kept} errors={len(result.report.errors)}"
+            loaded = len(result.report.keys) + result.kept
+            self._events.publish(KeysLoaded(loaded, len(result.report.errors), 0.0))
+        story = NoteStory(Kind.KEYS_LOADED, int(self._clock.now() * 1000), note)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._journal.commit, Command((), story))

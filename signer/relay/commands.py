@@ -1,0 +1,145 @@
+"""Commands over the link: the claims and stories that the record knows, to their rows and back."""
+
+from functools import lru_cache
+from typing import Any
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Caller, Principal
+from signer.errors import SignerError
+from signer.journal.command import Chronicle, Command
+from signer.operations.story import DutyStory, ExtensionStory, NoteStory
+from signer.relay.frames import (
+    ChainRow,
+    CommandRow,
+    DutyRow,
+    ExtensionRow,
+    NoteRow,
+    ProblemRow,
+    ProposalRow,
+    VoteRow,
+)
+from signer.relay.refusals import error_of, problem_row
+from signer.slashing.ledger import AttestationClaim, BlockClaim
+from signer.slashing.network import NetworkClaim
+from signer.units import Epoch, PublicKey, Root, Slot
+
+_PRINCIPALS_KEPT = 1024
+"""Principals whose objects are not made anew for each command."""
+
+
+def command_row(number: int, command: Command) -> CommandRow:
+    """A command as it travels. Raises TypeError for a claim or story that has no row: it never enters a batch."""
+    return CommandRow(number, tuple([_claim_row(claim) for claim in command.claims]), _story_row(command.story))
+
+
+def command_of(row: CommandRow) -> Command:
+    """The command again. Raises ValueError: a number that names no kind of entry."""
+    return Command(tuple([_claim_of(claim) for claim in row.claims]), _story_of(row.story))
+
+
+def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow:
+    match claim:
+        case AttestationClaim():
+            return VoteRow(claim.public_key, claim.source_epoch, claim.target_epoch, claim.signing_root)
+        case BlockClaim():
+            return ProposalRow(claim.public_key, claim.slot, claim.signing_root)
+        case NetworkClaim():
+            return ChainRow(claim.genesis_validators_root)
+        case _:
+            raise TypeError(f"a {type(claim).__name__} cannot be sent to the main process")
+
+
+def _claim_of(row: VoteRow | ProposalRow | ChainRow) -> Any:
+    match row:
+        case VoteRow():
+            return AttestationClaim(
+                PublicKey(row.public_key), Epoch(row.source_epoch), Epoch(row.target_epoch), Root(row.signing_root)
+            )
+        case ProposalRow():
+            return BlockClaim(PublicKey(row.public_key), Slot(row.slot), Root(row.signing_root))
+        case ChainRow():
+            return NetworkClaim(Root(row.genesis_validators_root))
+
+
+def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:
+    match story:
+        case DutyStory():
+            return DutyRow(
+                story.caller.principal.name,
+                story.caller.request_id,
+                story.public_key,
+                story.duty,
+                story.lower,
+                story.upper,
+                story.signing_root,
+                story.time_ms,
+                _problem_row(story.refused_as),
+            )
+        case ExtensionStory():
+            return ExtensionRow(
+                story.caller.principal.name,
+                story.caller.request_id,
+                story.public_key,
+                story.duty,
+                story.timestamp,
+                story.platform,
+                story.digest,
+                story.time_ms,
+                _problem_row(story.refused_as),
+            )
+        case NoteStory():
+            return NoteRow(
+                story.kind,
+                story.time_ms,
+                story.note,
+                story.principal,
+                story.request_id,
+                story.public_key,
+                story.code,
+            )
+        case _:
+            raise TypeError(f"a {type(story).__name__} cannot be sent to the main process")
+
+
+def _story_of(row: DutyRow | ExtensionRow | NoteRow) -> Chronicle:
+    match row:
+        case DutyRow():
+            return DutyStory(
+                Caller(_principal(row.principal), "", row.request_id),
+                row.public_key,
+                row.duty,
+                row.lower,
+                row.upper,
+                row.signing_root,
+                row.time_ms,
+                _error_of(row.refused_as),
+            )
+        case ExtensionRow():
+            return ExtensionStory(
+                Caller(_principal(row.principal), "", row.request_id),
+                row.public_key,
+                row.duty,
+                row.timestamp,
+                row.platform,
+                row.digest,
+                row.time_ms,
+                _error_of(row.refused_as),
+            )
+        case NoteRow():
+            return NoteStory(
+                Kind(row.kind), row.time_ms, row.note, row.principal, row.request_id, row.public_key, row.code
+            )
+
+
+def _problem_row(error: SignerError | None) -> ProblemRow | None:
+    return None if error is None else problem_row(error)
+
+
+def _error_of(row: ProblemRow | None) -> SignerError | None:
+    return None if row is None else error_of(row)
+
+
+@lru_cache(_PRINCIPALS_KEPT)
+def _principal(name: str) -> Principal:
+    """A name for the audit log: what it may do was judged where it asked."""
+    return Principal(name, actions=frozenset(), keys=frozenset(), duties=frozenset())

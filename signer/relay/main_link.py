@@ -1,0 +1,232 @@
+"""A worker's end of its link: what it asks of the main process, and what it is told."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from signer.auth.principal import Caller
+from signer.errors import JournalDownError
+from signer.keys.reload import State
+from signer.keys.report import SourceName
+from signer.keys.ring import KeyRing
+from signer.operations.manage_keys import ReloadStatus, SourceHealth
+from signer.operations.protect import ImportedValidator
+from signer.relay.frames import (
+    AskImport,
+    AskReload,
+    AskState,
+    AskTallies,
+    Counted,
+    Done,
+    Failed,
+    FromMain,
+    Imported,
+    Keys,
+    KeysTaken,
+    Lines,
+    Pinned,
+    Ready,
+    Serve,
+    Serving,
+    StateIs,
+    Stop,
+    Verdicts,
+)
+from signer.relay.key_sets import keys_of
+from signer.relay.link import FROM_MAIN, MAIN_FRAME_BYTES, Link
+from signer.relay.questions import Questions
+from signer.relay.refusals import error_of
+from signer.relay.relay_journal import RelayJournal
+from signer.units import PublicKey, Root
+
+ANSWER_SECONDS = 2.0
+"""How long a question to the main process waits: it answers in microseconds, or something is badly wrong with it."""
+
+
+class MainLink:
+    """Owned by the worker for its whole life, on its event loop. Key sets that come go to the ring, whole."""
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        *,
+        pin: Callable[[Root], None],
+        tallies: Callable[[], bytes],
+        orphaned: Callable[[], None],
+    ) -> None:
+        """`pin` is told the record's chain; `tallies`, called on a thread, are what this worker has counted; `orphaned`
+        is called when the link ends before `hang_up`.
+        """
+        self._ring = ring
+        self._pin = pin
+        self._tallies = tallies
+        self._orphaned = orphaned
+        self._questions = Questions()
+        self._link: Link[FromMain] = Link(FROM_MAIN, limit_bytes=MAIN_FRAME_BYTES, heard=self._hear, lost=self._lose)
+        self._loading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._hanging_up = False
+        self._ended = asyncio.Event()
+        self.journal = RelayJournal(self._link.send)
+        self.may_serve = asyncio.Event()
+        """The main process wants this worker to listen (or to stop before it did)."""
+
+        self.must_stop = asyncio.Event()
+        """The main process wants this worker to finish what is under way, and to end."""
+
+    async def open(self, end: socket.socket) -> None:
+        """Begin to listen to the main process."""
+        await self._link.open(end)
+
+    def tell_ready(self) -> None:
+        """This worker is built."""
+        self._link.send(Ready())
+
+    def tell_serving(self) -> None:
+        """This worker listens."""
+        self._link.send(Serving())
+
+    def write_line(self, level: int, line: str) -> None:
+        """A finished log line for the main process to write. Safe from any thread."""
+        self._loop.call_soon_threadsafe(self._link.send, Lines([(level, line)]))
+
+    async def hang_up(self) -> None:
+        """End the link, when everything that was sent has left."""
+        self._hanging_up = True
+        self._link.close()
+        await self._ended.wait()
+
+    async def ask_state(self) -> StateIs:
+        """How the loads of keys and the journal are, at this moment. Raises JournalDownError: no answer."""
+        return cast("StateIs", await self._ask(AskState, within_seconds=ANSWER_SECONDS))
+
+    async def ask_reload(self) -> None:
+        """Begin to load. Raises BusyError, JournalDownError."""
+        await self._ask(AskReload, within_seconds=ANSWER_SECONDS)
+
+    async def ask_import(self, file_name: str, caller: Caller) -> list[ImportedValidator]:
+        """Merge a file of the data directory; takes as long as it takes. Raises as `Imports.merge`."""
+        answer: Imported = await self._ask(
+            lambda number: AskImport(number, file_name, caller.principal.name, caller.request_id), within_seconds=None
+        )
+        return [
+            ImportedValidator(PublicKey(row.public_key), row.blocks, row.attestations, row.error)
+            for row in answer.validators
+        ]
+
+    async def _ask(self, question: Callable[[int], Any], *, within_seconds: float | None) -> Any:
+        number, answer = self._questions.ask()
+        self._link.send(question(number))
+        try:
+            async with asyncio.timeout(within_seconds):
+                return await answer
+        except TimeoutError:
+            raise JournalDownError("the main process, which keeps the journal, does not answer") from None
+        finally:
+            self._questions.forget(number)
+
+    def _hear(self, message: FromMain) -> None:
+        match message:
+            case Verdicts():
+                self.journal.settle(message)
+            case StateIs() | Done() | Imported():
+                self._questions.answer(message.number, message)
+            case Failed():
+                self._questions.fail(message.number, error_of(message.problem))
+            case _:
+                self._obey(message)
+
+    def _obey(self, message: FromMain) -> None:
+        match message:
+            case AskTallies():
+                self._start(self._count(message.number))
+            case Keys():
+                self._start(self._take_keys(message))
+            case Pinned():
+                self._pin(Root(message.genesis_validators_root))
+            case Serve():
+                self.may_serve.set()
+            case Stop():
+                self.may_serve.set()
+                self.must_stop.set()
+            case _:
+                self._link.cut(f"an unexpected {type(message).__name__}")
+
+    async def _take_keys(self, message: Keys) -> None:
+        """On a thread, ten thousand keys take a tenth of a second; one set after the other, the newest last."""
+        async with self._loading:
+            try:
+                keys = await asyncio.to_thread(keys_of, message.keys)
+            except ValueError as error:
+                self._link.cut(f"a key set that cannot be read: {error}")
+                return
+            self._ring.replace(keys)
+            self._link.send(KeysTaken(message.number))
+
+    async def _count(self, number: int) -> None:
+        self._link.send(Counted(number, await asyncio.to_thread(self._tallies)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _lose(self, _reason: str) -> None:
+        self._ended.set()
+        if not self._hanging_up:
+            self._orphaned()
+
+
+class RelayLoads:
+    """The main process's loads of keys as `KeyLoads`."""
+
+    def __init__(self, link: MainLink) -> None:
+        self._link = link
+
+    async def status(self) -> ReloadStatus:
+        """See KeyLoads."""
+        state = await self._link.ask_state()
+        return ReloadStatus(cast("State", state.reload_status), state.last_operation_time, state.last_error)
+
+    async def health(self) -> tuple[SourceHealth, ...]:
+        """See KeyLoads."""
+        state = await self._link.ask_state()
+        return tuple(
+            SourceHealth(cast("SourceName", row.source), row.keys_loaded, row.error_count) for row in state.sources
+        )
+
+    async def start(self) -> None:
+        """See KeyLoads."""
+        await self._link.ask_reload()
+
+
+class RelayImports:
+    """The main process's imports as `Imports`."""
+
+    def __init__(self, link: MainLink) -> None:
+        self._link = link
+
+    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+        """See Imports."""
+        return tuple(await self._link.ask_import(file.name, caller))
+
+
+class RelayJournalState:
+    """What the main process's journal tells of itself, as the status page and the probes ask for it."""
+
+    def __init__(self, link: MainLink) -> None:
+        self._link = link
+
+    async def state(self) -> Mapping[str, str | int | float | None]:
+        """See `Services.journal_state`."""
+        return (await self._link.ask_state()).journal
+
+    async def healthy(self) -> bool:
+        """See `Services.journal_healthy`: a main process that does not answer is not healthy."""
+        try:
+            return (await self._link.ask_state()).journal_healthy
+        except JournalDownError:
+            return False

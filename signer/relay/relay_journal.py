@@ -1,0 +1,55 @@
+"""The journal of a worker: its commands go to the main process, all of one turn of the event loop in one frame."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from signer.journal.command import Command, Receipt
+from signer.relay.commands import command_row
+from signer.relay.frames import CommandRow, Commands, Verdicts
+from signer.relay.refusals import error_of
+
+
+class RelayJournal:
+    """See Journal. Holds nothing of the record: only who waits for which number.
+
+    A worker whose link is lost ends at once (`link.py`), so nobody waits here for a main process that is gone.
+    """
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Receipt]] = {}
+        self._gathered: list[CommandRow] = []
+
+    def commit(self, command: Command) -> "asyncio.Future[Receipt]":
+        """See Journal."""
+        loop = asyncio.get_running_loop()
+        number = next(self._numbers)
+        row = command_row(number, command)
+        if not self._gathered:
+            # Runs after every request that this turn of the loop has brought: one frame for all of them.
+            loop.call_soon(self._flush)
+        self._gathered.append(row)
+        future = self._waiting[number] = loop.create_future()
+        return future
+
+    def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":
+        """See Journal."""
+        return [self.commit(command) for command in commands]
+
+    def settle(self, verdicts: Verdicts) -> None:
+        """The main process has decided. Whoever waits no longer is passed over: its record stands."""
+        for number, repeat, audit_index in verdicts.receipts:
+            future = self._waiting.pop(number, None)
+            if future is not None and not future.done():
+                future.set_result(Receipt(repeat, audit_index))
+        for number, problem in verdicts.refusals:
+            future = self._waiting.pop(number, None)
+            if future is not None and not future.done():
+                future.set_exception(error_of(problem))
+
+    def _flush(self) -> None:
+        rows, self._gathered = self._gathered, []
+        self._send(Commands(rows))
