@@ -40,8 +40,15 @@ class DirectoryLock:
                 remedy="stop it first; two signers must never share a data directory",
                 evidence={"process": holder},
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._file)
+            raise StartupError(
+                f"the data directory {directory} cannot be written: {error.strerror}",
+                remedy="free space on its file system, or make it writable",
+            ) from error
 
     def close(self) -> None:
         """Let go. The file stays: removing it would let two processes hold two locks."""

@@ -279,4 +279,9 @@ def _refusal(path: Path, error: Exception) -> StartupError:
         return StartupError(f"{path} cannot be opened to write: {error}", remedy="check the directory's owner and mode")
     if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == 28):
         return StartupError(f"no space left for {path}", remedy="free space on the file system of the data directory")
+    if isinstance(error, apsw.IOError):
+        return StartupError(
+            f"{path} cannot be read and written: {error}",
+            remedy="look for free space on its file system and for faults of the disk, then run `holdfast doctor`",
+        )
     return StartupError(f"{path} cannot be used: {error}", remedy="run `holdfast doctor`")

@@ -56,10 +56,10 @@ class RestorePlan:
     """Validators on record; the floor holds for all others too."""
 
     floor_epoch: Epoch
-    """Nothing with a source or target at or below it is signed afterwards, but repeats of what is on record."""
+    """No vote with a source below it, or a target at or below it, is signed afterwards."""
 
     floor_slot: Slot
-    """No block at or below it."""
+    """No block at or below it, but repeats of what is on record."""
 
 
 def safe_floor(*, current_epoch: Epoch, far_future_epochs: int, slots_per_epoch: int) -> Floor:
