@@ -18,17 +18,17 @@ import secrets
 import signal
 import socket
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from signer.api.listeners import Listeners
 from signer.api.opening import network_server, open_inherited, open_network, open_private, reserve_network
 from signer.api.services import Identity, Services, wire_of
 from signer.audit.entry import Kind
-from signer.auth.principal import OPERATOR, Caller
+from signer.auth.principal import OPERATOR
 from signer.backends.software import SoftwareBackend
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
@@ -39,39 +39,41 @@ from signer.config.production import check_clock, check_start
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.durable import ensure_private_directory
-from signer.errors import SignerError
+from signer.errors import BusyError, SignerError
 from signer.eth2.networks import Network
-from signer.events import Events, RequestRefused
-from signer.journal.command import Command, Journal
+from signer.events import Events
+from signer.journal.command import Command
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
-from signer.keys.reload import Listener, LoadResult, Reloader
+from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import open_vault
 from signer.operations.gate import Gate
-from signer.operations.manage_keys import KeyManagement, LocalLoads
-from signer.operations.protect import Protection, WriterImports
+from signer.operations.mainstay import Mainstay, RecordOperations
+from signer.operations.manage_keys import LocalLoads
+from signer.operations.protect import WriterImports
 from signer.operations.record import Places, Record, open_record
 from signer.operations.restore import RestorePlan, accept_restore, floor_now, plan_restore
 from signer.operations.sign import Signing
 from signer.operations.story import NoteStory
 from signer.operations.telling import CommitEvents, LoadStory
-from signer.operations.upkeep import AuditArchiver, Summaries, TurnedAway
-from signer.operations.verify_audit import AuditReport, AuditVerification
+from signer.operations.upkeep import AuditArchiver, Summaries
 from signer.relay import birth, frames
-from signer.relay.main_link import MainLink, RelayImports, RelayJournalState, RelayLoads
+from signer.relay.main_link import MainLink
 from signer.relay.processes import WorkerProcesses
 from signer.relay.relay import Relay
 from signer.relay.worker_link import MainServices
-from signer.telemetry.exposition import MetricsPage
-from signer.telemetry.log_lines import subscribe_log
-from signer.telemetry.logs import LineHandler, Logs, file_handler, stream_handler, write_line
+from signer.telemetry.exposition import MetricsPage, page_of_all
+from signer.telemetry.logs import LineHandler, Logs, open_outputs, write_line
 from signer.telemetry.metrics import Metrics
-from signer.telemetry.summing import absorb_retired, summed, take_tallies
+from signer.telemetry.summing import absorb_retired, take_tallies
+from signer.telemetry.watch import Watch
 from signer.units import Root
 
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a thread may keep the interpreter from the event loop; the default of 5 ms shows in p99 (DESIGN.md)."""
+
+_log = logging.getLogger("holdfast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,8 @@ class Core:
     after_load: list[Listener]
     """Told of each load of keys, in order, before it counts as complete."""
 
-    keys: KeyManagement
-    imports: WriterImports
-    protection: Protection
-    verify_audit: AuditVerification
+    mainstay: Mainstay
     clock: Clock
-    events: Events
 
 
 class App:
@@ -105,12 +103,10 @@ class App:
         """Serve until told to stop; 0 after an order to stop, 1 when the journal or a worker gave up."""
         check_start(config)
         check_clock(config)
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         logs = _logs(config)
         logs.start()
         try:
-            with asyncio.Runner(loop_factory=_new_loop) as runner:
-                return runner.run(_Service(config, version=self.version()).run())
+            return _run(_Service(config, version=self.version()).run())
         finally:
             logs.stop()
 
@@ -122,17 +118,15 @@ class App:
         """
         end = socket.socket(fileno=link)
         welcome = birth.receive_welcome(end, program=self.version())
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
-            return runner.run(_Worker(welcome, listening).run(end))
+        return _run(_Worker(welcome, listening).run(end))
 
     @asynccontextmanager
-    async def open_offline(self, config: Config, *, load_keys: bool) -> AsyncIterator["OfflineOperations"]:
+    async def open_offline(self, config: Config, *, load_keys: bool) -> AsyncIterator[RecordOperations]:
         """See `Host.open_offline`."""
         with _core(config, events=Events(), on_death=_log_death) as core:
             if load_keys:
                 await asyncio.to_thread(core.reloader.load_now)
-            yield OfflineOperations(core.keys, core.protection, core.verify_audit)
+            yield _operations(config, core.ring, core.mainstay)
 
     def plan_restore(self, config: Config) -> RestorePlan | None:
         """See `Host.plan_restore`."""
@@ -141,21 +135,7 @@ class App:
 
     def accept_restore(self, config: Config, plan: RestorePlan) -> None:
         """See `Host.accept_restore`."""
-        now_ms = int(SystemClock().now() * 1000)
-        accept_restore(_places(config), plan, now_ms=now_ms, principal=OPERATOR.name)
-
-
-@dataclass(frozen=True, slots=True)
-class OfflineOperations:
-    """The operations of a data directory that no server holds."""
-
-    keys: KeyManagement
-    protection: Protection
-    _verification: AuditVerification
-
-    async def verify_audit(self, caller: Caller) -> AuditReport:
-        """See `AuditVerification`."""
-        return await self._verification(caller)
+        accept_restore(_places(config), plan, now_ms=int(SystemClock().now() * 1000), principal=OPERATOR.name)
 
 
 class _Service:
@@ -164,7 +144,6 @@ class _Service:
     def __init__(self, config: Config, *, version: str) -> None:
         self._config = config
         self._version = version
-        self._log = logging.getLogger("holdfast")
         self._stop = asyncio.Event()
         self._exit_code = 0
 
@@ -172,53 +151,48 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        events = Events()
-        metrics, turned_away = _watch(events, self._config, version=self._version)
-        with _core(self._config, events=events, on_death=partial(self._on_death, loop)) as core:
-            core.after_load.append(LoadStory(core.record.writer, core.clock, events))
-            await self._serve(core, metrics, turned_away)
+        watch = _watch(self._config, self._version)
+        with _core(self._config, events=watch.events, on_death=partial(self._on_death, loop)) as core:
+            core.after_load.append(LoadStory(core.record.writer, core.clock, watch.events))
+            await self._serve(core, watch)
         return self._exit_code
 
-    async def _serve(self, core: Core, metrics: Metrics, turned_away: TurnedAway) -> None:
+    async def _serve(self, core: Core, watch: Watch) -> None:
         config, writer, directory = self._config, core.record.writer, core.record.places.data_directory
-        gate = _gate(config, core.network, core.ring, pinned=core.record.pinned, clock=core.clock)
-        backend = _backend(config)
-        signing = _signing(config, gate, backend, journal=writer, clock=core.clock, events=core.events)
+        desk = _Desk(config, core.network, core.ring, core.mainstay, watch, pinned=core.record.pinned)
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
-        workers = self._workers(core, gate, metrics, listeners) if config.server.workers > 1 else None
-        services = self._services(core, signing, metrics, workers)
-        summaries = Summaries(turned_away=turned_away, journal=writer, clock=core.clock)
-        upkeep = [asyncio.create_task(one.run()) for one in (summaries, _archiver(core))]
+        workers = self._workers(core, desk.gate, watch.metrics, listeners) if config.server.workers > 1 else None
+        services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
+        upkeep = [asyncio.create_task(one.run()) for one in (desk.summaries, _archiver(core))]
         try:
-            await writer.commit(self._started(core))
+            note = f"version={self._version} network={core.network.name} preset={config.preset}"
+            await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))
             core.reloader.start()
             await open_private(listeners, services, config)
             if workers is not None:
-                await workers.processes.start()
+                await workers.start()
             else:
                 server = network_server(services, config)
-                metrics.in_flight = lambda: server.in_flight
+                watch.metrics.in_flight = lambda: server.in_flight
                 await open_network(listeners, server, config)
             listeners.publish(directory)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, core.reloader)
-            self._log.info("serving", extra={"addresses": listeners.addresses})
+            _log.info("serving", extra={"addresses": listeners.addresses})
             await self._stop.wait()
-            self._log.info("stopping")
+            _log.info("stopping")
         finally:
             for task in upkeep:
                 task.cancel()
             listeners.withdraw(directory)
             if workers is not None:
                 listeners.release()
-                await workers.processes.stop(grace_seconds=config.server.shutdown_grace_seconds)
+                await workers.stop(grace_seconds=config.server.shutdown_grace_seconds)
             await listeners.close()
-            with contextlib.suppress(SignerError):
-                await summaries.write()
-            await backend.close()
+            await desk.close()
 
-    def _workers(self, core: Core, gate: Gate, metrics: Metrics, listeners: Listeners) -> "_Workers":
+    def _workers(self, core: Core, gate: Gate, metrics: Metrics, listeners: Listeners) -> WorkerProcesses:
         """What serves the network in the place of this process."""
-        config, record = self._config, core.record
+        config, directory = self._config, core.record.places.data_directory
         # Files with credentials are read now and once: their faults are told here, and all workers know the same.
         passed_on = replace(config, security=without_files(config.security, entropy=secrets.token_bytes))
         settings, network = encode_config(passed_on), encode_network(core.network)
@@ -229,46 +203,17 @@ class _Service:
                 relay.pin(root)
 
         relay = Relay(
-            MainServices(
-                commands=record.writer,
-                loads=LocalLoads(core.reloader),
-                imports=core.imports,
-                data_directory=record.places.data_directory,
-                journal_state=record.state,
-                journal_healthy=record.healthy,
-                write_line=write_line,
-                pin=pin,
-            ),
+            MainServices(core.mainstay, core.record.writer, directory, write_line, pin),
             core.ring,
             welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned),
             retired=partial(absorb_retired, metrics),
         )
         core.after_load.append(lambda _: relay.spread_keys())
         sockets = reserve_network(listeners, config)
-        return _Workers(relay, WorkerProcesses(relay, sockets, count=config.server.workers, give_up=self._fail))
-
-    def _services(self, core: Core, signing: Signing, metrics: Metrics, workers: "_Workers | None") -> Services:
-        alone = partial(asyncio.to_thread, MetricsPage(metrics).render)
-        return Services(
-            signing=signing,
-            keys=core.keys,
-            protection=core.protection,
-            wire=wire_of(core.network),
-            clock=core.clock,
-            events=core.events,
-            identity=Identity(self._version, core.network.name, str(core.record.places.data_directory)),
-            journal_state=core.record.state,
-            journal_healthy=core.record.healthy,
-            verify_audit=core.verify_audit,
-            metrics_page=alone if workers is None else partial(workers.page, metrics),
-        )
-
-    def _started(self, core: Core) -> Command:
-        note = f"version={self._version} network={core.network.name} preset={self._config.preset}"
-        return Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note))
+        return WorkerProcesses(relay, sockets, count=config.server.workers, give_up=self._fail)
 
     def _reload(self, reloader: Reloader) -> None:
-        with contextlib.suppress(SignerError):
+        with contextlib.suppress(BusyError):
             reloader.start()
 
     def _on_death(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
@@ -280,60 +225,39 @@ class _Service:
         self._stop.set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Workers:
-    """The worker processes, as the main process has them."""
-
-    relay: Relay
-    processes: WorkerProcesses
-
-    async def page(self, metrics: Metrics) -> bytes:
-        """The metrics of all processes."""
-        others, process_ids = await self.relay.tallies(), self.processes.process_ids
-        return await asyncio.to_thread(
-            lambda: MetricsPage(summed(metrics, others), worker_process_ids=process_ids).render()
-        )
-
-
 class _Worker:
     """The life of one worker process."""
 
     def __init__(self, welcome: frames.Welcome, listening: Sequence[int]) -> None:
+        self._welcome = welcome
         self._config = decode_config(welcome.config)
-        self._network = decode_network(welcome.network)
-        self._pinned = None if welcome.pinned is None else Root(welcome.pinned)
-        self._version = welcome.program
         self._listening = listening
 
     async def run(self, end: socket.socket) -> int:
-        config, events, ring, clock = self._config, Events(), KeyRing(), SystemClock()
-        metrics, turned_away = _watch(events, config, version=self._version)
-        gate = _gate(config, self._network, ring, pinned=self._pinned, clock=clock)
-        tallies = partial(take_tallies, metrics)
-        link = MainLink(ring, pin=gate.pin, tallies=tallies, orphaned=birth.leave_at_once)
-        backend = _backend(config)
-        signing = _signing(config, gate, backend, journal=link.journal, clock=clock, events=events)
-        summaries = Summaries(turned_away=turned_away, journal=link.journal, clock=clock)
+        config, ring, watch = self._config, KeyRing(), _watch(self._config, self._welcome.program)
+        link = MainLink(ring, tallies=partial(take_tallies, watch.metrics), orphaned=birth.leave_at_once)
+        network, pinned = decode_network(self._welcome.network), self._welcome.pinned
+        desk = _Desk(config, network, ring, link.mainstay(), watch, pinned=pinned)
         logs = _logs(config, LineHandler(link.write_line))
-        await link.open(end)
+        await link.open(end, pin=desk.gate.pin)
         logs.start()
         try:
-            await self._serve(link, self._services(signing, ring, link, events, metrics), metrics, summaries)
+            await self._serve(link, desk, watch.metrics)
         except SignerError as error:
-            logging.getLogger("holdfast").critical("this worker cannot serve: %s", error.sentence)
+            _log.critical("this worker cannot serve: %s", error.sentence)
             return 1
         finally:
-            await backend.close()
+            await desk.close()
             await asyncio.to_thread(logs.stop)
             await link.hang_up()
         return 0
 
-    async def _serve(self, link: MainLink, services: Services, metrics: Metrics, summaries: Summaries) -> None:
+    async def _serve(self, link: MainLink, desk: "_Desk", metrics: Metrics) -> None:
         config = self._config
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
-        server = network_server(services, config)
+        server = network_server(desk.services(), config)
         metrics.in_flight = lambda: server.in_flight
-        upkeep = asyncio.create_task(summaries.run())
+        upkeep = asyncio.create_task(desk.summaries.run())
         link.tell_ready()
         try:
             await link.may_serve.wait()
@@ -343,24 +267,57 @@ class _Worker:
         finally:
             upkeep.cancel()
             await listeners.close()
-            with contextlib.suppress(SignerError):
-                await summaries.write()
 
-    def _services(self, signing: Signing, ring: KeyRing, link: MainLink, events: Events, metrics: Metrics) -> Services:
-        places, journal = _places(self._config), RelayJournalState(link)
-        return Services(
-            signing=signing,
-            keys=KeyManagement(ring, RelayLoads(link)),
-            protection=Protection(imports=RelayImports(link), database=places.database),
-            wire=wire_of(self._network),
-            clock=SystemClock(),
-            events=events,
-            identity=Identity(self._version, self._network.name, str(places.data_directory)),
-            journal_state=journal.state,
-            journal_healthy=journal.healthy,
-            verify_audit=_verification(self._config),
-            metrics_page=partial(asyncio.to_thread, MetricsPage(metrics).render),
+
+class _Desk:
+    """What answers requests, in the one process or in each worker: the gate and the operations over a mainstay."""
+
+    def __init__(
+        self, config: Config, network: Network, ring: KeyRing, mainstay: Mainstay, watch: Watch, *, pinned: Root | None
+    ) -> None:
+        self._config, self._network, self._ring = config, network, ring
+        self._mainstay, self._watch, self._clock = mainstay, watch, SystemClock()
+        self.summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
+        self.gate = Gate(
+            ring=ring,
+            network=replace(network, genesis_validators_root=pinned),
+            pinned=pinned,
+            clock=self._clock,
+            # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
+            far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
         )
+        threads = config.server.signing_threads or max(1, (os.cpu_count() or 1) // config.server.workers)
+        self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
+
+    def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
+        """What the listeners' handlers call; the page is this process's own unless another is given."""
+        mainstay, watch = self._mainstay, self._watch
+        record = _operations(self._config, self._ring, mainstay)
+        return Services(
+            signing=Signing(
+                gate=self.gate,
+                journal=mainstay.journal,
+                backend=self._backend,
+                clock=self._clock,
+                events=watch.events,
+                deadline_seconds=self._config.server.request_deadline_seconds,
+            ),
+            keys=record.keys,
+            protection=record.protection,
+            wire=wire_of(self._network),
+            clock=self._clock,
+            events=watch.events,
+            identity=Identity(watch.version, self._network.name, str(self._config.storage.data_directory)),
+            journal_state=mainstay.journal_state,
+            journal_healthy=mainstay.journal_healthy,
+            verify_audit=record.verify_audit,
+            metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
+        )
+
+    async def close(self) -> None:
+        with contextlib.suppress(SignerError):
+            await self.summaries.write()
+        await self._backend.close()
 
 
 @contextmanager
@@ -377,71 +334,28 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
     )
     try:
         ring, after_load = KeyRing(), list[Listener]()
-        reloader = Reloader(_loader(config), ring, clock, listener=partial(_tell_each, after_load))
+        reloader = Reloader(_loader(config), ring, clock, listener=partial(tell_each, after_load))
         imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
+        mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy)
         try:
-            yield Core(
-                config,
-                network,
-                record,
-                ring,
-                reloader,
-                after_load,
-                KeyManagement(ring, LocalLoads(reloader)),
-                imports,
-                Protection(imports=imports, database=places.database),
-                _verification(config),
-                clock,
-                events,
-            )
+            yield Core(config, network, record, ring, reloader, after_load, mainstay, clock)
         finally:
             reloader.close()
     finally:
         record.close()
 
 
-def _tell_each(listeners: Sequence[Listener], result: LoadResult) -> None:
-    for listener in listeners:
-        listener(result)
+def _operations(config: Config, ring: KeyRing, mainstay: Mainstay) -> RecordOperations:
+    return RecordOperations.over(mainstay, ring, _places(config), archive_directory=config.audit.archive_directory)
 
 
-def _watch(events: Events, config: Config, *, version: str) -> tuple[Metrics, TurnedAway]:
-    """Metrics, log and summaries, subscribed before the first event."""
-    metrics = Metrics(version=version, buckets_seconds=config.metrics.buckets_seconds, now=time.monotonic)
-    metrics.subscribe(events)
-    subscribe_log(events)
-    turned_away = TurnedAway()
-    events.subscribe(RequestRefused, lambda event: turned_away.count(event.code))
-    return metrics, turned_away
+def _watch(config: Config, version: str) -> Watch:
+    return Watch(version=version, buckets_seconds=config.metrics.buckets_seconds)
 
 
-def _gate(config: Config, network: Network, ring: KeyRing, *, pinned: Root | None, clock: Clock) -> Gate:
-    return Gate(
-        ring=ring,
-        network=replace(network, genesis_validators_root=pinned),
-        pinned=pinned,
-        clock=clock,
-        # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
-        far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
-    )
-
-
-def _backend(config: Config) -> SoftwareBackend:
-    threads = config.server.signing_threads or max(1, (os.cpu_count() or 1) // config.server.workers)
-    return SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
-
-
-def _signing(
-    config: Config, gate: Gate, backend: SoftwareBackend, *, journal: Journal, clock: Clock, events: Events
-) -> Signing:
-    return Signing(
-        gate=gate,
-        journal=journal,
-        backend=backend,
-        clock=clock,
-        events=events,
-        deadline_seconds=config.server.request_deadline_seconds,
-    )
+async def _page_of_all(workers: WorkerProcesses, watch: Watch) -> bytes:
+    others = await workers.tallies()
+    return await asyncio.to_thread(page_of_all, watch.metrics, others, worker_process_ids=workers.process_ids)
 
 
 def _archiver(core: Core) -> AuditArchiver:
@@ -452,11 +366,6 @@ def _archiver(core: Core) -> AuditArchiver:
         clock=core.clock,
         keep_days=core.config.audit.keep_days,
     )
-
-
-def _verification(config: Config) -> AuditVerification:
-    places, archive_directory = _places(config), config.audit.archive_directory
-    return AuditVerification(database=places.database, archive_directory=archive_directory, head_file=places.head_file)
 
 
 def _places(config: Config) -> Places:
@@ -473,22 +382,19 @@ def _loader(config: Config) -> LoadsKeys:
 def _logs(config: Config, *instead: logging.Handler) -> Logs:
     """The log of this process: to the configured outputs, or to what is given instead of them."""
     settings = config.logging
-    handlers = instead or [
-        file_handler(settings.file, max_bytes=settings.file_max_bytes, count=settings.file_count)
-        if output == "file" and settings.file is not None
-        else stream_handler("stdout" if output == "stdout" else "stderr")
-        for output in settings.outputs
-    ]
+    handlers = instead or open_outputs(
+        settings.outputs, file=settings.file, max_bytes=settings.file_max_bytes, count=settings.file_count
+    )
     return Logs(level=settings.level, form=settings.format, handlers=handlers)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def _run(service: Coroutine[Any, Any, int]) -> int:
     import uvloop
 
-    return uvloop.new_event_loop()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(service)
 
 
 def _log_death(error: Exception) -> None:
-    logging.getLogger("holdfast").critical(
-        "the journal has stopped, so nothing is signed any more: %s", error, extra={"code": "JOURNAL_DOWN"}
-    )
+    _log.critical("the journal has stopped, so nothing is signed any more: %s", error, extra={"code": "JOURNAL_DOWN"})

@@ -1,7 +1,7 @@
 """Load the keys in the background, one load at a time, and put them on the ring."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,6 +41,12 @@ class LoadResult:
 
 Listener = Callable[[LoadResult], None]
 """Called from the loading thread after the ring was replaced, or was not."""
+
+
+def tell_each(listeners: Sequence[Listener], result: LoadResult) -> None:
+    """Tell several, in order."""
+    for listener in listeners:
+        listener(result)
 
 
 def nobody_listens(_result: LoadResult) -> None:

@@ -21,7 +21,7 @@ from signer.relay.frames import (
 from signer.relay.refusals import error_of, problem_row
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
-from signer.units import Epoch, PublicKey, Root, Slot
+from signer.units import Epoch, Slot
 
 _PRINCIPALS_KEPT = 1024
 """Principals whose objects are not made anew for each command."""
@@ -52,13 +52,11 @@ def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow:
 def _claim_of(row: VoteRow | ProposalRow | ChainRow) -> Any:
     match row:
         case VoteRow():
-            return AttestationClaim(
-                PublicKey(row.public_key), Epoch(row.source_epoch), Epoch(row.target_epoch), Root(row.signing_root)
-            )
+            return AttestationClaim(row.public_key, Epoch(row.source_epoch), Epoch(row.target_epoch), row.signing_root)
         case ProposalRow():
-            return BlockClaim(PublicKey(row.public_key), Slot(row.slot), Root(row.signing_root))
+            return BlockClaim(row.public_key, Slot(row.slot), row.signing_root)
         case ChainRow():
-            return NetworkClaim(Root(row.genesis_validators_root))
+            return NetworkClaim(row.genesis_validators_root)
 
 
 def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:

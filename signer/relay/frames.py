@@ -10,12 +10,15 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from signer.crypto.secret import STARS
+from signer.units import PublicKey, Root
 
 VERSION = 1
 """Of this file; the worker refuses a welcome of another one."""
 
-_PublicKey = Annotated[bytes, Meta(min_length=48, max_length=48)]
-_Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
+_Bytes48 = Annotated[bytes, Meta(min_length=48, max_length=48)]
+_Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+_PublicKey = Annotated[PublicKey, Meta(min_length=48, max_length=48)]
+_Root = Annotated[Root, Meta(min_length=32, max_length=32)]
 _RequestId = Annotated[bytes, Meta(min_length=8, max_length=8)]
 _Uint64 = Annotated[int, Meta(ge=0)]  # MessagePack has no larger integers
 _Name = Annotated[str, Meta(max_length=64)]
@@ -60,11 +63,11 @@ class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
 
     principal: _Name
     request_id: _RequestId
-    public_key: _PublicKey
+    public_key: _Bytes48
     duty: _Name
     lower: _Uint64
     upper: _Uint64
-    signing_root: _Root
+    signing_root: _Bytes32
     time_ms: _Uint64
     refused_as: ProblemRow | None
 
@@ -74,11 +77,11 @@ class ExtensionRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 
     principal: _Name
     request_id: _RequestId
-    public_key: _PublicKey
+    public_key: _Bytes48
     duty: _Name
     timestamp: _Uint64
     platform: str
-    digest: _Root
+    digest: _Bytes32
     time_ms: _Uint64
     refused_as: ProblemRow | None
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from signer.crypto.bls import SecretKey
 from signer.keys.key import Key, Origin
 from signer.relay.frames import KeyRow
-from signer.units import PublicKey
 
 
 def key_rows(keys: Iterable[Key]) -> list[KeyRow]:
@@ -37,7 +36,7 @@ def keys_of(rows: Iterable[KeyRow]) -> list[Key]:
     for row in rows:
         keys.append(
             Key(
-                PublicKey(row.public_key),
+                row.public_key,
                 SecretKey.from_bytes(row.secret),
                 Origin(row.origin),
                 Path(row.source_file),

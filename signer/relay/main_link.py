@@ -11,6 +11,7 @@ from signer.errors import JournalDownError
 from signer.keys.reload import State
 from signer.keys.report import SourceName
 from signer.keys.ring import KeyRing
+from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.protect import ImportedValidator
 from signer.relay.frames import (
@@ -39,7 +40,7 @@ from signer.relay.link import FROM_MAIN, MAIN_FRAME_BYTES, Link
 from signer.relay.questions import Questions
 from signer.relay.refusals import error_of
 from signer.relay.relay_journal import RelayJournal
-from signer.units import PublicKey, Root
+from signer.units import Root
 
 ANSWER_SECONDS = 2.0
 """How long a question to the main process waits: it answers in microseconds, or something is badly wrong with it."""
@@ -52,15 +53,12 @@ class MainLink:
         self,
         ring: KeyRing,
         *,
-        pin: Callable[[Root], None],
         tallies: Callable[[], bytes],
         orphaned: Callable[[], None],
     ) -> None:
-        """`pin` is told the record's chain; `tallies`, called on a thread, are what this worker has counted; `orphaned`
-        is called when the link ends before `hang_up`.
-        """
+        """`tallies`, called on a thread, are what this worker has counted; `orphaned` hears of a lost link."""
         self._ring = ring
-        self._pin = pin
+        self._pin: Callable[[Root], None] = lambda _: None
         self._tallies = tallies
         self._orphaned = orphaned
         self._questions = Questions()
@@ -77,8 +75,9 @@ class MainLink:
         self.must_stop = asyncio.Event()
         """The main process wants this worker to finish what is under way, and to end."""
 
-    async def open(self, end: socket.socket) -> None:
-        """Begin to listen to the main process."""
+    async def open(self, end: socket.socket, *, pin: Callable[[Root], None]) -> None:
+        """Begin to listen to the main process; `pin` is told which chain the record belongs to."""
+        self._pin = pin
         await self._link.open(end)
 
     def tell_ready(self) -> None:
@@ -92,6 +91,16 @@ class MainLink:
     def write_line(self, level: int, line: str) -> None:
         """A finished log line for the main process to write. Safe from any thread."""
         self._loop.call_soon_threadsafe(self._link.send, Lines([(level, line)]))
+
+    def mainstay(self) -> Mainstay:
+        """The main process's record and loads of keys, as operations use them."""
+        return Mainstay(
+            journal=self.journal,
+            loads=RelayLoads(self),
+            imports=RelayImports(self),
+            journal_state=self._journal_state,
+            journal_healthy=self._journal_healthy,
+        )
 
     async def hang_up(self) -> None:
         """End the link, when everything that was sent has left."""
@@ -112,10 +121,17 @@ class MainLink:
         answer: Imported = await self._ask(
             lambda number: AskImport(number, file_name, caller.principal.name, caller.request_id), within_seconds=None
         )
-        return [
-            ImportedValidator(PublicKey(row.public_key), row.blocks, row.attestations, row.error)
-            for row in answer.validators
-        ]
+        return [ImportedValidator(row.public_key, row.blocks, row.attestations, row.error) for row in answer.validators]
+
+    async def _journal_state(self) -> Mapping[str, str | int | float | None]:
+        return (await self.ask_state()).journal
+
+    async def _journal_healthy(self) -> bool:
+        """A main process that does not answer is not healthy."""
+        try:
+            return (await self.ask_state()).journal_healthy
+        except JournalDownError:
+            return False
 
     async def _ask(self, question: Callable[[int], Any], *, within_seconds: float | None) -> Any:
         number, answer = self._questions.ask()
@@ -146,7 +162,7 @@ class MainLink:
             case Keys():
                 self._start(self._take_keys(message))
             case Pinned():
-                self._pin(Root(message.genesis_validators_root))
+                self._pin(message.genesis_validators_root)
             case Serve():
                 self.may_serve.set()
             case Stop():
@@ -212,21 +228,3 @@ class RelayImports:
     async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
         """See Imports."""
         return tuple(await self._link.ask_import(file.name, caller))
-
-
-class RelayJournalState:
-    """What the main process's journal tells of itself, as the status page and the probes ask for it."""
-
-    def __init__(self, link: MainLink) -> None:
-        self._link = link
-
-    async def state(self) -> Mapping[str, str | int | float | None]:
-        """See `Services.journal_state`."""
-        return (await self._link.ask_state()).journal
-
-    async def healthy(self) -> bool:
-        """See `Services.journal_healthy`: a main process that does not answer is not healthy."""
-        try:
-            return (await self._link.ask_state()).journal_healthy
-        except JournalDownError:
-            return False

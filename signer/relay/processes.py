@@ -105,6 +105,10 @@ class WorkerProcesses:
         """Those of the workers that live."""
         return tuple(worker.process.pid for worker in self._workers if worker.process is not None)
 
+    async def tallies(self) -> list[bytes]:
+        """See `Relay.tallies`."""
+        return await self._relay.tallies()
+
     async def start(self) -> None:
         """Start all; returns when all of them listen.
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,7 @@ from typing import Any, Protocol
 from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
 from signer.journal.command import Command, Receipt, Waiter
-from signer.operations.manage_keys import KeyLoads
-from signer.operations.protect import Imports
+from signer.operations.mainstay import Mainstay
 from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
@@ -55,14 +54,13 @@ class TakesCommands(Protocol):
 class MainServices:
     """What a worker may use of the main process."""
 
+    mainstay: Mainstay
     commands: TakesCommands
-    loads: KeyLoads
-    imports: Imports
+    """The journal of `mainstay`, for those who wait elsewhere."""
+
     data_directory: Path
     """Where a worker leaves the documents that it wants imported."""
 
-    journal_state: Callable[[], Awaitable[Mapping[str, str | int | float | None]]]
-    journal_healthy: Callable[[], Awaitable[bool]]
     write_line: Callable[[int, str], None]
     """Writes a finished log line of this level."""
 
@@ -190,7 +188,7 @@ class WorkerLink:
                 case AskState():
                     answer: Any = await self._state(question.number)
                 case AskReload():
-                    await self._services.loads.start()
+                    await self._services.mainstay.loads.start()
                     answer = Done(question.number)
                 case AskImport():
                     answer = await self._import(question)
@@ -199,23 +197,23 @@ class WorkerLink:
         self._link.send(answer)
 
     async def _state(self, number: int) -> StateIs:
-        services = self._services
-        status = await services.loads.status()
+        main = self._services.mainstay
+        status = await main.loads.status()
         return StateIs(
             number,
             status.status,
             status.last_operation_time,
             status.last_error,
-            [SourceRow(one.source, one.keys_loaded, one.error_count) for one in await services.loads.health()],
-            await services.journal_healthy(),
-            dict(await services.journal_state()),
+            [SourceRow(one.source, one.keys_loaded, one.error_count) for one in await main.loads.health()],
+            await main.journal_healthy(),
+            dict(await main.journal_state()),
         )
 
     async def _import(self, question: AskImport) -> Imported:
         # The name alone: whatever a worker says, nothing outside the data directory is read.
         file = self._services.data_directory / Path(question.file_name).name
         principal = Principal(question.principal, actions=frozenset(), keys=frozenset(), duties=frozenset())
-        done = await self._services.imports.merge(file, Caller(principal, "", question.request_id))
+        done = await self._services.mainstay.imports.merge(file, Caller(principal, "", question.request_id))
         rows = [ValidatorRow(one.public_key, one.blocks, one.attestations, one.error) for one in done]
         return Imported(question.number, rows)
 

@@ -13,10 +13,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from signer.telemetry.metrics import STAGES, Metrics
+from signer.telemetry.summing import summed
 from signer.telemetry.tally import Counter, Histogram, Summary
 
 _POOL = {"poolType": "worker", "poolName": "vert.x-worker-thread"}
 """The labels of Web3Signer's only worker pool."""
+
+
+def page_of_all(metrics: Metrics, others: Sequence[bytes], *, worker_process_ids: Sequence[int]) -> bytes:
+    """The page of the main process and its workers; `others` is what these have counted. Takes milliseconds."""
+    return MetricsPage(summed(metrics, others), worker_process_ids=worker_process_ids).render()
 
 
 _ADDED_UP = frozenset(

@@ -119,6 +119,18 @@ def write_line(level: int, line: str) -> None:
     logging.getLogger("holdfast.workers").log(level, "%s", line, extra={_FINISHED: True})
 
 
+def open_outputs(
+    names: Sequence[Literal["stderr", "stdout", "file"]], *, file: Path | None, max_bytes: int, count: int
+) -> list[logging.Handler]:
+    """The handlers of these outputs; `file` belongs to the output of its name. Raises OSError."""
+    return [
+        file_handler(file, max_bytes=max_bytes, count=count)
+        if name == "file" and file is not None
+        else stream_handler("stdout" if name == "stdout" else "stderr")
+        for name in names
+    ]
+
+
 def stream_handler(name: Literal["stderr", "stdout"]) -> logging.Handler:
     """Lines to a standard stream: what systemd and container engines collect."""
     return logging.StreamHandler(sys.stderr if name == "stderr" else sys.stdout)

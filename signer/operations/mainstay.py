@@ -1,0 +1,48 @@
+"""What operations rest on: the record and the loads of keys, in this process or at the other end of a link."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from signer.journal.command import Journal
+from signer.keys.ring import KeyRing
+from signer.operations.manage_keys import KeyLoads, KeyManagement
+from signer.operations.protect import Imports, Protection
+from signer.operations.record import Places
+from signer.operations.verify_audit import AuditVerification
+
+
+@dataclass(frozen=True, slots=True)
+class Mainstay:
+    """In the main process the writer and the reloader themselves; in a worker what relays to them."""
+
+    journal: Journal
+    loads: KeyLoads
+    imports: Imports
+
+    journal_state: Callable[[], Awaitable[Mapping[str, str | int | float | None]]]
+    """What the journal tells of itself. Raises JournalDownError in a worker whose main process does not answer."""
+
+    journal_healthy: Callable[[], Awaitable[bool]]
+    """True while the journal takes commands. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOperations:
+    """What is done with keys and record besides signing."""
+
+    keys: KeyManagement
+    protection: Protection
+    verify_audit: AuditVerification
+
+    @classmethod
+    def over(cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path) -> Self:
+        """The operations over a mainstay; they read the record through connections of their own."""
+        return cls(
+            KeyManagement(ring, mainstay.loads),
+            Protection(imports=mainstay.imports, database=places.database),
+            AuditVerification(
+                database=places.database, archive_directory=archive_directory, head_file=places.head_file
+            ),
+        )
