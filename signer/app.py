@@ -47,13 +47,13 @@ from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
-from signer.keys.vault import open_vault
+from signer.keys.vault import DATA_KEY_FILE, open_vault
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
 from signer.operations.protect import WriterImports
 from signer.operations.record import Places, Record, open_record
-from signer.operations.restore import RestorePlan, accept_restore, floor_now, plan_restore
+from signer.operations.restore import Moment, RestorePlan, accept_restore, plan_restore
 from signer.operations.sign import Signing
 from signer.operations.story import NoteStory
 from signer.operations.telling import CommitEvents, LoadStory
@@ -128,10 +128,11 @@ class App:
                 await asyncio.to_thread(core.reloader.load_now)
             yield _operations(config, core.ring, core.mainstay)
 
-    def plan_restore(self, config: Config) -> RestorePlan | None:
+    def plan_restore(self, config: Config, *, anyway: bool) -> RestorePlan | None:
         """See `Host.plan_restore`."""
-        network, far_future_epochs = read_network(config.network), config.clock.far_future_epochs
-        return plan_restore(_places(config), floor_now(network, SystemClock(), far_future_epochs=far_future_epochs))
+        check_clock(config)  # the floors are computed from it
+        moment = Moment(read_network(config.network), SystemClock().now(), config.clock.far_future_epochs)
+        return plan_restore(_places(config), moment, anyway=anyway)
 
     def accept_restore(self, config: Config, plan: RestorePlan) -> None:
         """See `Host.accept_restore`."""
@@ -331,6 +332,9 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
         on_death=on_death,
         observer=CommitEvents(events),
         max_batch=config.journal.max_batch,
+        may_create=config.may_begin_record and not (config.storage.vault_directory / DATA_KEY_FILE).exists(),
+        far_future_epochs=config.clock.far_future_epochs or 0,
+        now=clock.now,
     )
     try:
         ring, after_load = KeyRing(), list[Listener]()
@@ -373,7 +377,7 @@ def _places(config: Config) -> Places:
 
 
 def _loader(config: Config) -> LoadsKeys:
-    vault = open_vault(config.storage.data_directory / "vault", master_key(config.storage))
+    vault = open_vault(config.storage.vault_directory, master_key(config.storage))
     keys = config.keys
     loader = Loader(key_locations(keys), bls.load(), vault, strict=keys.strict, threads=keys.load_workers)
     return GuardedLoader(loader) if config.refuse_public_test_keys else loader

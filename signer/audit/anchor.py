@@ -10,7 +10,8 @@ from pathlib import Path
 from signer.audit.head import Head
 from signer.audit.ledger import head_at
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, RolledBackError
-from signer.journal.ledger import Transaction
+from signer.journal.checkpoint import check_file_mark, read_file_mark
+from signer.journal.sqlite import SqliteDatabase
 
 _ACCEPT = (
     "if this restore is meant, stop every other signer of these keys, then run `holdfast slashing accept-restore`:"
@@ -32,8 +33,8 @@ def check_missing_database(anchor: Head | None, *, database: Path) -> None:
         )
 
 
-def check_anchor(anchor: Head | None, stored: Head, transaction: Transaction) -> None:
-    """The database must hold everything that the head file tells of.
+def check_anchor(anchor: Head | None, stored: Head, database: SqliteDatabase) -> None:
+    """The database must hold everything that the head file tells of, and be the file that it tells of.
 
     Raises:
         RolledBackError: it is older than its head file, or the head file is gone.
@@ -63,9 +64,10 @@ def check_anchor(anchor: Head | None, stored: Head, transaction: Transaction) ->
             remedy=f"put the newest database back; {_ACCEPT}",
             evidence={"database_size": stored.size, "head_file_size": anchor.size},
         )
-    if head_at(transaction, anchor.size) != anchor.head:
+    if head_at(database, anchor.size) != anchor.head:
         raise CorruptDatabaseError(
             f"at {anchor.size} entries the audit log differs from the head file: this is another history",
             remedy=f"put back the database that belongs to this head file; {_ACCEPT}",
             evidence={"head_file_size": anchor.size},
         )
+    check_file_mark(read_file_mark(database), anchor.marks)

@@ -2,7 +2,7 @@
 
 It holds two records of fixed size, written in turn, so that a torn write leaves the other. Each is one line of text:
 
-    holdfast-head v1 <database id> <log id> <size> <head> <check>
+    holdfast-head v1 <database id> <log id> <size> <head> <mark> <next mark> <time> <reach> <sequence> <check>
 
 The writer puts the new head after each commit and before any signature of it is released (one small write, no fsync);
 a thread of its own makes it durable each second. So a crash of the process loses nothing, a power cut at most a second
@@ -11,12 +11,13 @@ of it, and the file is never ahead of the database it stands for.
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from signer.durable import write_durably
 from signer.errors import CorruptDatabaseError, StartupError
+from signer.journal.ledger import Marks
 
 SYNC_SECONDS = 1.0
 """How often the head is made durable, seconds."""
@@ -43,6 +44,18 @@ class Head:
     head: bytes
     """32 bytes, the chain's head after them."""
 
+    marks: Marks | None = None
+    """What the database file itself may carry (`journal/checkpoint.py`); None before the first checkpoint."""
+
+    time_ms: int = 0
+    """The latest time at which a head was put, in milliseconds since the Unix epoch: no signature is younger."""
+
+    reach_epochs: int = 0
+    """The furthest ahead of the clock that the guard of any run allowed."""
+
+    sequence: int = field(default=0, compare=False)
+    """Grows with every put: tells two records of one size apart."""
+
 
 class HeadFile:
     """Owned by the audit log for the life of the process; `put` is called by the writer's thread alone."""
@@ -50,7 +63,9 @@ class HeadFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._turn = _older_record(os.pread(self._file, 2 * RECORD_BYTES, 0))
+        records = _records(os.pread(self._file, 2 * RECORD_BYTES, 0))
+        self._turn = 1 if _age(records[1]) < _age(records[0]) else 0
+        self._sequence = max(0, *(-1 if record is None else record.sequence for record in records))
         self._dirty = threading.Event()
         self._stopped = threading.Event()
         self._failure: OSError | None = None
@@ -65,7 +80,9 @@ class HeadFile:
         """
         if self._failure is not None:
             raise self._failure
-        os.pwrite(self._file, encode_head(head), self._turn * RECORD_BYTES)
+        self._sequence += 1
+        record = encode_head(replace(head, sequence=self._sequence))
+        os.pwrite(self._file, record, self._turn * RECORD_BYTES)
         self._turn ^= 1
         self._dirty.set()
 
@@ -127,21 +144,24 @@ def read_head(path: Path) -> Head | None:
             f"the head file {path} holds no whole record",
             remedy="restore it from the same moment as the database, or run `holdfast slashing accept-restore`",
         )
-    return max(whole, key=lambda head: head.size)
+    return max(whole, key=_age)
 
 
 def _records(data: bytes) -> list[Head | None]:
     return [decode_head(data[at : at + RECORD_BYTES]) for at in (0, RECORD_BYTES)]
 
 
-def _older_record(data: bytes) -> int:
-    first, second = (-1 if head is None else head.size for head in _records(data))
-    return 1 if second < first else 0
+def _age(head: Head | None) -> tuple[int, int]:
+    return (-1, -1) if head is None else (head.size, head.sequence)
 
 
 def encode_head(head: Head) -> bytes:
     """One record, padded to its size."""
-    text = f"{_MARK} {head.database_id.hex()} {head.log_id.hex()} {head.size} {head.head.hex()}"
+    mark, following = ("-", "-") if head.marks is None else (mark.hex() for mark in head.marks)
+    text = (
+        f"{_MARK} {head.database_id.hex()} {head.log_id.hex()} {head.size} {head.head.hex()}"
+        f" {mark} {following} {head.time_ms} {head.reach_epochs} {head.sequence}"
+    )
     line = f"{text} {_check(text)}"
     return line.encode().ljust(RECORD_BYTES - 1) + b"\n"
 
@@ -151,8 +171,19 @@ def decode_head(record: bytes) -> Head | None:
     text, _, check = record.decode(errors="replace").rstrip().rpartition(" ")
     if not text.startswith(_MARK + " ") or check != _check(text):
         return None
-    database_id, log_id, size, head = text.removeprefix(_MARK + " ").split(" ")
-    return Head(bytes.fromhex(database_id), bytes.fromhex(log_id), int(size), bytes.fromhex(head))
+    words = text.removeprefix(_MARK + " ").split(" ")
+    database_id, log_id, size, head, mark, following, time_ms, reach, sequence = words
+    marks = None if mark == "-" else (bytes.fromhex(mark), bytes.fromhex(following))
+    return Head(
+        bytes.fromhex(database_id),
+        bytes.fromhex(log_id),
+        int(size),
+        bytes.fromhex(head),
+        marks,
+        int(time_ms),
+        int(reach),
+        int(sequence),
+    )
 
 
 def _check(text: str) -> str:

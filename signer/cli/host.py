@@ -70,8 +70,8 @@ class Host(Protocol):
         """
         ...
 
-    def plan_restore(self, config: Config) -> RestorePlan | None:
-        """What accepting a restored database would do; None when the database has lost nothing.
+    def plan_restore(self, config: Config, *, anyway: bool) -> RestorePlan | None:
+        """What accepting a restored database would do; None when it has lost nothing and nobody asks for it `anyway`.
 
         Raises:
             DataDirectoryInUseError: a server holds the data directory.

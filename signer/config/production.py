@@ -6,29 +6,16 @@ Each check fails closed: a fault stops the start. Public test keys and the clock
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from signer.clock.sources import parse_clock_source
-from signer.config.secret_files import is_open_to_others, read_first_line
+from signer.config.credentials import check_shared_secrets
+from signer.config.fault import Fault, fault_of
+from signer.config.open_files import mounted_secrets, open_data_directory, open_key_files, open_secret_files
+from signer.config.secret_files import read_first_line
 from signer.config.sections import Config, Preset
-from signer.config.setting import values
 from signer.errors import StartupError
 from signer.eth2.builtin_networks import find_network
-
-_NAMED_FILES = 3
-"""How many files of one directory a fault names; the rest is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that must change before the signer starts, or a warning that it may start with."""
-
-    key: str
-    where: str
-    sentence: str
-    remedy: str
-
 
 def check_start(config: Config) -> None:
     """Raises StartupError with every fault that `find_faults` finds, and every remedy."""
@@ -58,8 +45,9 @@ def find_faults(config: Config) -> tuple[Fault, ...]:
     """Everything that stops the start: an unknown genesis in any preset, the rest in `production`.
 
     Raises:
-        ConfigError: a file with a secret cannot be read.
+        ConfigError: a file with a secret cannot be read, or two principals have the same one.
     """
+    check_shared_secrets(config.security)
     found = find_faults_on_paper(config)
     if config.check_exposure:
         found += tuple(fault for check in _OF_FILES for fault in check(config))
@@ -68,7 +56,7 @@ def find_faults(config: Config) -> tuple[Fault, ...]:
 
 def find_faults_on_paper(config: Config) -> tuple[Fault, ...]:
     """Those of the faults that show without a look at any file."""
-    checks = (_genesis, _open_listener) if config.check_exposure else (_genesis,)
+    checks = (_genesis, *_ON_PAPER) if config.check_exposure else (_genesis,)
     return tuple(fault for check in checks for fault in check(config))
 
 
@@ -87,10 +75,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _fault(config: Config, key: str, sentence: str, remedy: str) -> Fault:
-    return Fault(key, config.where(key), sentence, remedy)
-
-
 def _genesis(config: Config) -> Iterator[Fault]:
     """Without a root another chain's duties would be signed; without a time nothing can be told to be far ahead.
 
@@ -101,7 +85,7 @@ def _genesis(config: Config) -> Iterator[Fault]:
     name = network.config_file or network.name
     known_root = network.genesis_validators_root or (builtin and builtin.genesis_validators_root)
     if known_root is None and not network.pin_first_seen:
-        yield _fault(
+        yield fault_of(
             config,
             "network.genesis_validators_root",
             f"network {name} has no genesis_validators_root of its own, and none is set",
@@ -111,7 +95,7 @@ def _genesis(config: Config) -> Iterator[Fault]:
     known_time = network.genesis_time if network.genesis_time is not None else builtin and builtin.genesis_time
     guarded = config.clock.far_future_epochs is not None and config.preset is not Preset.TEST
     if known_time is None and guarded:
-        yield _fault(
+        yield fault_of(
             config,
             "network.genesis_time",
             f"network {name} has no genesis_time of its own, and none is set",
@@ -123,7 +107,7 @@ def _open_listener(config: Config) -> Iterator[Fault]:
     authenticated = config.security.require_authentication or config.server.tls.demands_client_certificate
     if is_loopback(config.server.host) or authenticated:
         return
-    yield _fault(
+    yield fault_of(
         config,
         "server.host",
         f"server.host {config.server.host} lets other machines in, and nobody is asked who they are",
@@ -132,56 +116,18 @@ def _open_listener(config: Config) -> Iterator[Fault]:
     )
 
 
-def _open_data_directory(config: Config) -> Iterator[Fault]:
-    directory = config.storage.data_directory
-    if is_open_to_others(directory):
-        yield _fault(
-            config,
-            "storage.data_directory",
-            f"the data directory {directory} is open to others",
-            f"chmod 700 {directory}",
-        )
-
-
-def _open_secret_files(config: Config) -> Iterator[Fault]:
-    for each in values(config):
-        path = each.value
-        if each.member.setting.private_file and path is not None and is_open_to_others(path):
-            yield _fault(config, each.key, f"{path} ({each.key}) is open to others", f"chmod 600 {path}")
-
-
-def _open_key_files(config: Config) -> Iterator[Fault]:
-    keys = config.keys
-    yield from _open_files(config, "keys.config_directory", keys.config_directory, (".yaml", ".yml"))
-    if keys.keystores_directory is not None:
-        yield from _open_files(config, "keys.keystores_directory", keys.keystores_directory, (".json",))
-    if keys.passwords_directory is not None:
-        yield from _open_files(config, "keys.passwords_directory", keys.passwords_directory, (".txt",))
-
-
-def _open_files(config: Config, key: str, directory: Path, endings: tuple[str, ...]) -> Iterator[Fault]:
-    """One fault for a whole directory; a directory that cannot be listed is the key loader's to report."""
-    try:
-        files = sorted(file for file in directory.iterdir() if file.suffix in endings)
-    except OSError:
+def _unasked_principals(config: Config) -> Iterator[Fault]:
+    """Who shows nothing may do everything: naming others, and what they may do, binds nobody then."""
+    security = config.security
+    if not security.principals or security.require_authentication:
         return
-    encrypted = endings == (".json",)
-    found = [file for file in files if is_open_to_others(file, encrypted=encrypted)]
-    if not found:
-        return
-    named = ", ".join(file.name for file in found[:_NAMED_FILES])
-    more = f" and {len(found) - _NAMED_FILES} more" if len(found) > _NAMED_FILES else ""
-    mode = "o-rwx" if encrypted else "go-rwx"
-    yield _fault(
+    yield fault_of(
         config,
-        key,
-        f"in {directory} ({key}) these files are open to others: {named}{more}",
-        " && ".join(f"chmod {mode} {directory}/*{ending}" for ending in endings if _any(found, ending)),
+        "security.require_authentication",
+        "security.principals names callers, and security.require_authentication is off: whoever shows no credential "
+        "may do everything, so the principals' limits bind nobody",
+        "set security.require_authentication: true, or take the principals out",
     )
-
-
-def _any(files: list[Path], ending: str) -> bool:
-    return any(file.suffix == ending for file in files)
 
 
 def _short_secrets(config: Config) -> Iterator[Fault]:
@@ -189,7 +135,7 @@ def _short_secrets(config: Config) -> Iterator[Fault]:
     for key, file in _chosen_secrets(config):
         if not file.is_file() or len(read_first_line(file, key=key)) >= shortest:
             continue
-        yield _fault(
+        yield fault_of(
             config,
             key,
             f"the secret in {file} ({key}) has fewer than {shortest} characters",
@@ -210,7 +156,7 @@ def _chosen_secrets(config: Config) -> Iterator[tuple[str, Path]]:
 
 def _plain_credentials(config: Config) -> Iterator[Fault]:
     if config.security.principals and not config.server.tls.enabled and not is_loopback(config.server.host):
-        yield _fault(
+        yield fault_of(
             config,
             "server.tls.certificate_file",
             "tokens and passwords cross the network unencrypted",
@@ -220,7 +166,7 @@ def _plain_credentials(config: Config) -> Iterator[Fault]:
 
 def _open_metrics(config: Config) -> Iterator[Fault]:
     if config.metrics.enabled and not is_loopback(config.metrics.host):
-        yield _fault(
+        yield fault_of(
             config,
             "metrics.host",
             f"metrics.host {config.metrics.host} shows the metrics to other machines, unencrypted",
@@ -230,7 +176,7 @@ def _open_metrics(config: Config) -> Iterator[Fault]:
 
 def _any_host(config: Config) -> Iterator[Fault]:
     if {"*", "all"} & set(config.server.allowed_hosts):
-        yield _fault(
+        yield fault_of(
             config,
             "server.allowed_hosts",
             "server.allowed_hosts takes any name: a web page opened on this network could reach the signer",
@@ -240,7 +186,7 @@ def _any_host(config: Config) -> Iterator[Fault]:
 
 def _unasked_clock(config: Config) -> Iterator[Fault]:
     if config.check_clock and config.clock.source == "trusted":
-        yield _fault(
+        yield fault_of(
             config,
             "clock.source",
             "clock.source is trusted: nobody is asked whether the clock is right",
@@ -248,12 +194,30 @@ def _unasked_clock(config: Config) -> Iterator[Fault]:
         )
 
 
+def _unasked_principals_elsewhere(config: Config) -> Iterator[Fault]:
+    if not config.check_exposure:
+        yield from _unasked_principals(config)
+
+
+def _mounted_secrets(config: Config) -> Iterator[Fault]:
+    if config.check_exposure:
+        yield from mounted_secrets(config)
+
+
 _Check = Callable[[Config], Iterator[Fault]]
 
+_ON_PAPER: tuple[_Check, ...] = (_open_listener, _unasked_principals)
 _OF_FILES: tuple[_Check, ...] = (
-    _open_data_directory,
-    _open_secret_files,
-    _open_key_files,
+    open_data_directory,
+    open_secret_files,
+    open_key_files,
     _short_secrets,
 )
-_WARNINGS: tuple[_Check, ...] = (_plain_credentials, _open_metrics, _any_host, _unasked_clock)
+_WARNINGS: tuple[_Check, ...] = (
+    _plain_credentials,
+    _open_metrics,
+    _any_host,
+    _unasked_clock,
+    _unasked_principals_elsewhere,
+    _mounted_secrets,
+)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from enum import Enum
 from pathlib import Path
 
 from signer.errors import ConfigError
@@ -15,6 +16,20 @@ The rule is PostgreSQL's for its `ssl_key_file`."""
 
 ENCRYPTED = stat.S_IWGRP | stat.S_IRWXO
 """A keystore is sealed by its password, and the deposit tools write it with mode 0440."""
+
+
+MOUNTED_RIGHTS = stat.S_IRGRP | stat.S_IROTH
+"""What Docker gives everybody on the secrets it mounts (0444), and Kubernetes if it is not told otherwise (0644)."""
+
+
+class Exposure(Enum):
+    """How open a file is to others than us."""
+
+    CLOSED = "closed"
+    MOUNTED = "mounted"
+    """Root's, readable by all, on a read-only mount: the container engine's way. Others are those in the container."""
+
+    OPEN = "open"
 
 
 def read_first_line(file: Path, *, key: str) -> str:
@@ -45,11 +60,28 @@ def read_first_line(file: Path, *, key: str) -> str:
 
 def is_open_to_others(path: Path, *, encrypted: bool = False) -> bool:
     """True when somebody else may read or change it; False when it is not there or its state cannot be had."""
+    return find_exposure(path, encrypted=encrypted) is Exposure.OPEN
+
+
+def find_exposure(path: Path, *, encrypted: bool = False) -> Exposure:
+    """How open a file or directory is; one that is not there, or whose state cannot be had, is closed."""
     try:
         state = path.stat()
+        read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
-        return False
-    return bool(state.st_mode & forbidden_rights(state, our_uid=os.geteuid(), encrypted=encrypted))
+        return Exposure.CLOSED
+    return judge_exposure(state, our_uid=os.geteuid(), read_only_mount=read_only, encrypted=encrypted)
+
+
+def judge_exposure(
+    state: os.stat_result, *, our_uid: int, read_only_mount: bool = False, encrypted: bool = False
+) -> Exposure:
+    """How open a file or directory in this state is."""
+    rights = state.st_mode & forbidden_rights(state, our_uid=our_uid, encrypted=encrypted)
+    if not rights:
+        return Exposure.CLOSED
+    mounted = read_only_mount and state.st_uid == 0 and our_uid != 0 and stat.S_ISREG(state.st_mode)
+    return Exposure.MOUNTED if mounted and not rights & ~MOUNTED_RIGHTS else Exposure.OPEN
 
 
 def forbidden_rights(state: os.stat_result, *, our_uid: int, encrypted: bool = False) -> int:

@@ -71,6 +71,11 @@ class Config:
         """True when open listeners and readable secrets must stop the start."""
         return self.preset is Preset.PRODUCTION
 
+    @property
+    def may_begin_record(self) -> bool:
+        """True when the first start may make an empty slashing record; in `production` only `holdfast init` does."""
+        return self.preset is not Preset.PRODUCTION
+
     def where(self, key: str) -> str:
         """Where a key's value came from; `default` when nobody set it."""
         return self.sources.get(key, "default")

@@ -54,6 +54,11 @@ class StorageSettings:
         default_factory=MasterKeySettings, metadata=about("What opens the sealed private keys.")
     )
 
+    @property
+    def vault_directory(self) -> Path:
+        """Where the sealed keys are."""
+        return self.data_directory / "vault"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysSettings:

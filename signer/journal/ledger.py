@@ -57,7 +57,24 @@ class Ledger(Protocol[Claim, Facts]):
         ...
 
 
-class AppendLog(Protocol):
+Marks = tuple[bytes, bytes]
+"""What the file may carry: before, or after, the checkpoint that was begun last."""
+
+
+class MarkKeeper(Protocol):
+    """Remembers the marks outside the database."""
+
+    @property
+    def marks(self) -> Marks | None:
+        """The marks noted last; None where nothing was noted yet."""
+        ...
+
+    def note_marks(self, marks: Marks) -> None:
+        """Remember these; durable when it returns. Raises OSError."""
+        ...
+
+
+class AppendLog(MarkKeeper, Protocol):
     """The log to which every command's entry goes, last in its transaction. Used by the writer's thread alone."""
 
     def append(self, transaction: Transaction, entries: Sequence[bytes]) -> int:

@@ -6,6 +6,8 @@ mode, which would lock out our readers too.
 
 import fcntl
 import os
+import socket
+import sys
 from pathlib import Path
 
 from signer.errors import DataDirectoryInUseError, StartupError
@@ -53,3 +55,32 @@ class DirectoryLock:
     def close(self) -> None:
         """Let go. The file stays: removing it would let two processes hold two locks."""
         os.close(self._file)
+
+
+class DatabaseLock:
+    """Held by whoever has a database open on this machine, under whatever path or copy: named by its identity.
+
+    An abstract Unix socket: it dies with the process and leaves nothing on disk. It does not reach across machines or
+    network namespaces.
+
+    Raises:
+        DataDirectoryInUseError: another process has this database, or a copy of it, open.
+    """
+
+    def __init__(self, database_id: bytes) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        if sys.platform != "linux":
+            return
+        try:
+            self._socket.bind(f"\0holdfast-database-{database_id.hex()}")
+        except OSError as error:
+            self._socket.close()
+            raise DataDirectoryInUseError(
+                "another Holdfast on this machine uses this database, or a copy of it",
+                remedy="stop it first; two signers must never work on copies of one record",
+                evidence={"database_id": database_id.hex()},
+            ) from error
+
+    def close(self) -> None:
+        """Let go."""
+        self._socket.close()

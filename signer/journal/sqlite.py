@@ -5,6 +5,7 @@ Rule 2: an unsafe library, setting, schema or identity refuses to start; it is n
 """
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -37,11 +38,16 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.wal_pages = 0
+        """Pages in the write-ahead log after our last commit."""
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         try:
             self.connection = apsw.Connection(str(path), flags=flags)
             self.connection.set_busy_timeout(5000)
             self.connection.execute("PRAGMA foreign_keys=ON")
+            # Only `journal/checkpoint.py` checkpoints: neither a closing connection nor a commit does.
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self.connection.set_wal_hook(self._after_commit)
         except apsw.Error as error:
             raise _refusal(path, error) from error
 
@@ -84,8 +90,12 @@ class SqliteDatabase:
             self.connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection; the last one folds the write-ahead log into the file."""
+        """Close the connection; the write-ahead log stays as it is."""
         self.connection.close()
+
+    def _after_commit(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self.wal_pages = pages
+        return apsw.SQLITE_OK
 
 
 def create_database(path: Path, *, database_id: bytes) -> None:
@@ -169,18 +179,20 @@ def _fill(path: Path, database_id: bytes) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        # Filled with a rollback journal: the file itself holds its first mark before there is a write-ahead log.
         connection.execute("PRAGMA synchronous=FULL")
         with connection:
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             _migrate(connection, 0)
-            connection.execute("INSERT INTO identity (id, database_id) VALUES (1, ?)", (database_id,))
+            values = (database_id, secrets.token_bytes(16))
+            connection.execute("INSERT INTO identity (id, database_id, file_mark) VALUES (1, ?, ?)", values)
+        connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
 
 
 def _remove(unfinished: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
+    for ending in ("", "-wal", "-shm", "-journal"):
         unfinished.with_name(unfinished.name + ending).unlink(missing_ok=True)
 
 

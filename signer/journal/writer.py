@@ -24,12 +24,17 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from signer.errors import JournalDownError, OutcomeUnknownError, RefusalError, SignerError
+from signer.journal.checkpoint import Checkpointer
 from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
+from signer.journal.files import FilesInUse
 from signer.journal.ledger import AppendLog, Ledger, Transaction
 from signer.journal.sqlite import SqliteDatabase
 
 MAX_BATCH = 512
 """Most commands in one commit: bounds the wait of the first for the last (peers.md 13)."""
+
+PROBE_SECONDS = 5.0
+"""How often a full disk is tried again while nobody asks for anything."""
 
 T = TypeVar("T")
 Outcome = Receipt | SignerError
@@ -111,8 +116,9 @@ class Writer:
         self._max_batch = max_batch
         self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._death: SignerError | None = None
-        self._path = str(database.path)
-        self._file = _identity_of(database)
+        self._files = FilesInUse(database.path)
+        self._checkpointer = Checkpointer(database, log)
+        self._full = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
 
     def start(self) -> None:
@@ -125,6 +131,11 @@ class Writer:
         if self._thread.is_alive():
             self._thread.join()
         self._database.close()
+
+    @property
+    def healthy(self) -> bool:
+        """True while commands are recorded: False on a full disk too, until there is space again."""
+        return self.alive and not self._full
 
     @property
     def alive(self) -> bool:
@@ -176,7 +187,7 @@ class Writer:
         while item is not None:
             match item:
                 case _Empty():
-                    item = self._waiting.get()
+                    item = self._await()
                 case _Waiting() | _Work() if self._death is not None:
                     self._refuse(item)
                     item = _EMPTY
@@ -186,6 +197,30 @@ class Writer:
                 case _Waiting():
                     batch, item = self._gather(item)
                     self._settle(batch)
+            if self._checkpointer.due and self._death is None:
+                self._checkpoint()
+        self._checkpoint(empty_the_log=True)
+
+    def _await(self) -> "_Item | _Empty":
+        """The next item; on a full disk, a look every few seconds whether there is space again."""
+        try:
+            return self._waiting.get(timeout=PROBE_SECONDS if self._full else None)
+        except queue.Empty:
+            self._checkpoint()
+            return _EMPTY
+
+    def _checkpoint(self, *, empty_the_log: bool = False) -> None:
+        if self._death is not None:
+            return
+        try:
+            self._files.check()
+            self._checkpointer.run(empty_the_log=empty_the_log)
+            self._files.note(wal_may_shrink=empty_the_log)
+            self._full = False
+        except (apsw.FullError, apsw.BusyError):
+            self._full = True  # nothing is lost: the log stays as it is, and is folded in later
+        except Exception as error:  # noqa: BLE001 - as in _decide
+            self._die(error)
 
     def _gather(self, first: _Waiting) -> "tuple[_Batch, _Item | _Empty]":
         batch = _Batch()
@@ -220,22 +255,25 @@ class Writer:
         try:
             outcomes, commit_seconds = self._transact(commands)
         except apsw.ConstraintError as error:
+            if _of_the_log(error):
+                return [self._die(error)] * len(commands)
             if len(commands) == 1:
                 return [JournalDownError(f"the database refused this record: {error}")]
             return [self._decide([command])[0] for command in commands]
         except apsw.FullError:
-            return [JournalDownError("no space left in the data directory; nothing was recorded or signed")] * len(
-                commands
-            )
+            self._full = True
+            full = JournalDownError("no space left in the data directory; nothing was recorded or signed")
+            return [full] * len(commands)
         except Exception as error:  # noqa: BLE001 - whatever it was, the truth is unknown: stop for good
             return [self._die(error)] * len(commands)
+        self._full = False
         if self._observer is not None:
             seconds = time.perf_counter() - started
             self._observer.batch_committed(commands=len(commands), seconds=seconds, commit_seconds=commit_seconds)
         return outcomes
 
     def _transact(self, commands: list[Command]) -> tuple[list[Outcome], float]:
-        self._check_file()
+        self._files.check()
         try:
             with self._database.transaction() as transaction:
                 verdicts = self._judge(transaction, commands)
@@ -302,7 +340,11 @@ class Writer:
         except _ChangeFailedError as failed:
             outcome = failed.reason
         except apsw.ConstraintError as error:
-            outcome = JournalDownError(f"the database refused this change; nothing was changed: {error}")
+            outcome = (
+                self._die(error)
+                if _of_the_log(error)
+                else JournalDownError(f"the database refused this change; nothing was changed: {error}")
+            )
         except apsw.FullError:
             outcome = JournalDownError("no space left in the data directory; nothing was changed")
         except Exception as error:  # noqa: BLE001 - as in _decide
@@ -310,7 +352,7 @@ class Writer:
         _wake(work.loop, _deliver, [(work.future, outcome)])
 
     def _change(self, work: _Work) -> Any:
-        self._check_file()
+        self._files.check()
         try:
             with self._database.transaction() as transaction:
                 result, entry = _run_change(work, transaction)
@@ -320,11 +362,6 @@ class Writer:
             raise
         self._log.committed()
         return result
-
-    def _check_file(self) -> None:
-        """The file we write must still be the one under its name: a deleted one would take the record along."""
-        if _identity_of(self._database) != self._file:
-            raise FileNotFoundError(f"{self._path} was removed or replaced while in use")
 
     def _die(self, error: Exception) -> SignerError:
         self._death = JournalDownError(f"the journal has stopped: {error}")
@@ -381,9 +418,6 @@ def _wake(loop: asyncio.AbstractEventLoop, deliver: Callable[..., None], pairs: 
         return  # the loop has closed: nobody waits any more
 
 
-def _identity_of(database: SqliteDatabase) -> tuple[int, int] | None:
-    try:
-        status = database.path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
+def _of_the_log(error: apsw.ConstraintError) -> bool:
+    """Another writer has appended to our log: the database is not ours alone, and nothing we know of it holds."""
+    return "audit_batches" in str(error)

@@ -5,18 +5,23 @@ Everything that can be wrong with it is found here, before a socket is bound or 
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
 from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep
-from signer.errors import CorruptDatabaseError, StartupError
-from signer.journal.lock import DirectoryLock
+from signer.errors import CorruptDatabaseError, RolledBackError, StartupError
+from signer.journal.checkpoint import read_file_mark
+from signer.journal.files import check_only_name
+from signer.journal.lock import DatabaseLock, DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
+from signer.keys.vault import DATA_KEY_FILE
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
 from signer.units import Root
@@ -48,7 +53,7 @@ class Record:
     pinned: Root | None
     """The chain this record belongs to; None where nothing has pinned it yet."""
 
-    _lock: DirectoryLock
+    _locks: tuple[DirectoryLock | DatabaseLock, ...]
 
     async def state(self) -> Mapping[str, str | int | float | None]:
         """What the journal tells of itself, for the status page."""
@@ -59,14 +64,15 @@ class Record:
         }
 
     async def healthy(self) -> bool:
-        """True while the journal takes commands."""
-        return self.writer.alive
+        """True while commands are recorded."""
+        return self.writer.healthy
 
     def close(self) -> None:
         """Commit what waits, make the head durable, let go of the directory. Blocks."""
         self.writer.close()
         self.log.close()
-        self._lock.close()
+        for lock in reversed(self._locks):
+            lock.close()
 
 
 def open_record(
@@ -76,30 +82,34 @@ def open_record(
     on_death: Callable[[Exception], None],
     observer: CommitObserver | None = None,
     max_batch: int = MAX_BATCH,
+    may_create: bool = True,
+    far_future_epochs: int = 0,
+    now: Callable[[], float] = time.time,
 ) -> Record:
-    """Open, or on the very first start create, the record; the writer runs when this returns.
+    """Open the record, or where `may_create` says so begin one; the writer runs when this returns.
+
+    `far_future_epochs` is this run's guard: the head file remembers the furthest, for the floors of a restore.
 
     Raises:
-        DataDirectoryInUseError: another process has it.
+        DataDirectoryInUseError: another process has it, or a copy of it.
         StartupError: missing, foreign, damaged, rolled back, of another network, or not writable.
     """
-    lock = DirectoryLock(places.data_directory)
-    try:
-        sweep(places.data_directory)
-        database, head = open_database(places)
+    with ExitStack() as undo:
+        directory_lock = DirectoryLock(places.data_directory)
+        undo.callback(directory_lock.close)
         try:
+            sweep(places.data_directory)
+            database, head = open_database(places, may_create=may_create)
+            undo.callback(database.close)
+            database_lock = DatabaseLock(head.database_id)
+            undo.callback(database_lock.close)
             with database.transaction():
                 pinned = bind_network(database, genesis_validators_root)
-            log = AuditLog(head, HeadFile(places.head_file))
-        except BaseException:
-            database.close()
-            raise
-    except OSError as error:
-        lock.close()
-        raise StartupError(f"the record cannot be opened: {error}", remedy="run `holdfast doctor`") from error
-    except BaseException:
-        lock.close()
-        raise
+            head = replace(head, reach_epochs=max(head.reach_epochs, far_future_epochs))
+            log = AuditLog(head, HeadFile(places.head_file), now=now)
+        except OSError as error:
+            raise StartupError(f"the record cannot be opened: {error}", remedy="run `holdfast doctor`") from error
+        undo.pop_all()
     writer = Writer(
         database,
         ledgers=[AttestationLedger(), BlockLedger(), NetworkLedger()],
@@ -109,7 +119,40 @@ def open_record(
         max_batch=max_batch,
     )
     writer.start()
-    return Record(places, writer, log, pinned, lock)
+    return Record(places, writer, log, pinned, (directory_lock, database_lock))
+
+
+def begin_record(places: Places, *, vault_directory: Path) -> bool:
+    """Make the empty record of a new signer; False where there is one already. `holdfast init` alone calls this.
+
+    Raises:
+        DataDirectoryInUseError: a signer runs on it.
+        StartupError: there was a record here before (its head file, its write-ahead log or its sealed keys are left).
+    """
+    lock = DirectoryLock(places.data_directory)
+    try:
+        if places.database.exists():
+            return False
+        refuse_known_keys(vault_directory)
+        database, _ = open_database(places, may_create=True)
+        database.close()
+        return True
+    finally:
+        lock.close()
+
+
+def refuse_known_keys(vault_directory: Path) -> None:
+    """A vault is made by the first start: keys without a record may have signed, and what is not known here.
+
+    Raises:
+        RolledBackError: there are some.
+    """
+    if (vault_directory / DATA_KEY_FILE).exists():
+        raise RolledBackError(
+            f"{vault_directory} holds keys that have served, but their slashing record is missing",
+            remedy="put database and head file back (is their disk mounted?); if they are lost, stop every other"
+            " signer of these keys and run `holdfast slashing accept-restore --anyway`",
+        )
 
 
 def new_database_id() -> bytes:
@@ -117,26 +160,38 @@ def new_database_id() -> bytes:
     return secrets.token_bytes(16)
 
 
-def open_database(places: Places) -> tuple[SqliteDatabase, Head]:
-    """The database, compared with its head file. The caller holds the directory's lock.
+def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, Head]:
+    """The database, compared with its head file, and where its log stands. The caller holds the directory's lock.
 
     Raises:
         StartupError: see `open_record`.
     """
+    check_only_name(places.head_file)
+    check_only_name(places.database)
     anchor = read_head(places.head_file)
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
         refuse_leftovers(places)
+        if not may_create:
+            raise StartupError(
+                f"there is no slashing record at {places.database}",
+                remedy="for a new signer run `holdfast init`; if this one has signed before, its record is lost or its"
+                " disk is not mounted: put it back, or see `holdfast slashing accept-restore --help`",
+            )
         create_database(places.database, database_id=new_database_id())
         anchor = None
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
         if anchor is None and head.size == 0:
+            mark = read_file_mark(database)
+            head = replace(head, marks=(mark, mark))
             # Crash before this: an empty database without a head file, which the next start takes for a first one.
             create_head_file(places.head_file, head)
-        else:
-            check_anchor(anchor, head, database)
+            return database, head
+        check_anchor(anchor, head, database)
+        if anchor is not None:
+            head = replace(head, marks=anchor.marks, time_ms=anchor.time_ms, reach_epochs=anchor.reach_epochs)
     except BaseException:
         database.close()
         raise

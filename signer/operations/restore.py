@@ -6,13 +6,16 @@ epoch is signed again, by any validator, known to the restored database or not: 
 being slashed.
 """
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import apsw
 
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.entry import Kind
 from signer.audit.head import Head, create_head_file, read_head
-from signer.audit.ledger import append_entries, read_log_head
-from signer.clock import Clock
+from signer.audit.ledger import append_entries, newest_entry_ms, read_log_head
 from signer.errors import (
     CorruptDatabaseError,
     ForeignDatabaseError,
@@ -20,6 +23,7 @@ from signer.errors import (
     StartupError,
 )
 from signer.eth2.networks import Network
+from signer.journal.checkpoint import write_file_mark
 from signer.journal.command import Verdict
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
@@ -29,6 +33,9 @@ from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
 
 _COUNT = "SELECT count(*) FROM validators"
+
+CLOCK_TOLERANCE_MS = 1000
+"""How far behind the newest signature the clock may be: two clocks of one machine differ by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,21 @@ class RestorePlan:
     floor_slot: Slot
     """No block at or below it, but repeats of what is on record."""
 
+    reach_epochs: int = 1
+    """The longest far-future guard that any run is known to have had; the floors stand so far ahead of the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When and under which guard a restore is planned."""
+
+    network: Network
+    now: float
+    """Seconds since the Unix epoch, by a clock that was checked."""
+
+    far_future_epochs: int | None
+    """The guard as it is configured now; an earlier run may have had a longer one."""
+
 
 def safe_floor(*, current_epoch: Epoch, far_future_epochs: int, slots_per_epoch: int) -> Floor:
     """The least floor above everything that can have been signed until now."""
@@ -68,35 +90,19 @@ def safe_floor(*, current_epoch: Epoch, far_future_epochs: int, slots_per_epoch:
     return Floor(Epoch(epoch), Slot((epoch + 1) * slots_per_epoch - 1))
 
 
-def floor_now(network: Network, clock: Clock, *, far_future_epochs: int | None) -> Floor:
-    """The same at this moment.
-
-    Raises:
-        StartupError: nobody knows which epoch it is.
-    """
-    epoch = network.epoch_at(clock.now())
-    if epoch is None:
-        raise StartupError(
-            "the network's genesis_time is unknown, so no safe watermark can be computed",
-            remedy="set network.genesis_time",
-        )
-    return safe_floor(
-        current_epoch=epoch,
-        far_future_epochs=max(far_future_epochs or 0, 1),
-        slots_per_epoch=network.preset.slots_per_epoch,
-    )
-
-
-def plan_restore(places: Places, floor: Floor) -> RestorePlan | None:
-    """What accepting would do, or None when the database has lost nothing. Changes nothing.
+def plan_restore(places: Places, moment: Moment, *, anyway: bool = False) -> RestorePlan | None:
+    """What accepting would do, or None when the database has lost nothing (then only with `anyway`). Changes nothing.
 
     Raises:
         DataDirectoryInUseError: a signer runs on it.
-        StartupError: a fault that accepting does not heal (a foreign or damaged database).
+        StartupError: a fault that accepting does not heal (a foreign or damaged database), or a clock that is behind
+            what was signed here.
     """
     lock = DirectoryLock(places.data_directory)
     try:
-        return _plan(places, floor)
+        anchor, damage = _read_anchor(places)
+        loss = _find_loss(places, anchor, damage, anyway=anyway)
+        return None if loss is None else _plan(loss, anchor, moment)
     finally:
         lock.close()
 
@@ -109,8 +115,9 @@ def accept_restore(places: Places, plan: RestorePlan, *, now_ms: int, principal:
     """
     lock = DirectoryLock(places.data_directory)
     try:
-        found = _plan(places, Floor(plan.floor_epoch, plan.floor_slot))
-        if found is None or found.database_entries != plan.database_entries:
+        anchor, damage = _read_anchor(places)
+        found = _find_loss(places, anchor, damage, anyway=True)
+        if found is None or found.entries != plan.database_entries:
             raise StartupError(
                 "the database is not the one this restore was planned for", remedy="look at the plan again"
             )
@@ -125,43 +132,93 @@ def accept_restore(places: Places, plan: RestorePlan, *, now_ms: int, principal:
         lock.close()
 
 
-def _plan(places: Places, floor: Floor) -> RestorePlan | None:
-    anchor: Head | None = None
-    damage: str | None = None
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """What is wrong between database and head file."""
+
+    reason: str
+    entries: int
+    lost: int | None
+    validators: int
+    newest_ms: int
+    """When the newest entry on record was written."""
+
+
+def _read_anchor(places: Places) -> tuple[Head | None, str | None]:
+    """The head file's newest record, and what is wrong with the file."""
     try:
-        anchor = read_head(places.head_file)
+        return read_head(places.head_file), None
     except CorruptDatabaseError as error:
-        damage = error.sentence
-    expected = None if anchor is None else anchor.size
+        return None, error.sentence
+
+
+def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anyway: bool) -> _Loss | None:
+    asked_for = "nothing seems lost; the floors are raised because you ask for it (--anyway)"
     if not places.database.exists():
         refuse_leftovers(places)
         try:
             check_missing_database(anchor, database=places.database)
         except RolledBackError as error:
-            return RestorePlan(error.sentence, 0, expected, 0, floor.epoch, floor.slot)
-        return None if damage is None else RestorePlan(damage, 0, None, 0, floor.epoch, floor.slot)
+            return _Loss(error.sentence, 0, None if anchor is None else anchor.size, 0, 0)
+        reason = damage or (f"there is no database; {asked_for}" if anyway else None)
+        return None if reason is None else _Loss(reason, 0, None, 0, 0)
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
+        reason = asked_for if anyway else None
+        lost: int | None = 0
         try:
             check_anchor(anchor, head, database)
         except (RolledBackError, ForeignDatabaseError, CorruptDatabaseError) as error:
-            ((validators,),) = database.rows(_COUNT)
+            reason = damage or error.sentence
             same = anchor is not None and anchor.database_id == head.database_id and anchor.size > head.size
             lost = anchor.size - head.size if same and anchor is not None else None
-            return RestorePlan(damage or error.sentence, head.size, lost, validators, floor.epoch, floor.slot)
-        return None
+        if reason is None:
+            return None
+        ((validators,),) = database.rows(_COUNT)
+        return _Loss(reason, head.size, lost, validators, newest_entry_ms(database))
     finally:
         database.close()
+
+
+def _plan(loss: _Loss, anchor: Head | None, moment: Moment) -> RestorePlan:
+    newest_ms = max(loss.newest_ms, 0 if anchor is None else anchor.time_ms)
+    if moment.now * 1000 + CLOCK_TOLERANCE_MS < newest_ms:
+        raise StartupError(
+            f"the clock is behind: it says {_utc(moment.now)}, but this signer has signed at {_utc(newest_ms / 1000)}",
+            remedy="set the clock right first: the floors are computed from it",
+        )
+    epoch = moment.network.epoch_at(moment.now)
+    if epoch is None:
+        raise StartupError(
+            "the network's genesis_time is unknown, so no safe watermark can be computed",
+            remedy="set network.genesis_time",
+        )
+    reach = max(moment.far_future_epochs or 0, 0 if anchor is None else anchor.reach_epochs, 1)
+    floor = safe_floor(
+        current_epoch=epoch, far_future_epochs=reach, slots_per_epoch=moment.network.preset.slots_per_epoch
+    )
+    return RestorePlan(
+        loss.reason, loss.entries, loss.lost, loss.validators, floor.epoch, floor.slot, reach_epochs=reach
+    )
 
 
 def _accept(database: SqliteDatabase, places: Places, plan: RestorePlan, *, now_ms: int, principal: str) -> None:
     head = read_log_head(database, database_id=database_id(database))
     note = f"floor_epoch={plan.floor_epoch} floor_slot={plan.floor_slot} lost_entries={plan.lost_entries}"
     story = NoteStory(Kind.RESTORE_ACCEPTED, now_ms, note, principal)
+    mark = secrets.token_bytes(16)
     with database.transaction():
         raise_low_watermark(database, epoch=plan.floor_epoch, slot=plan.floor_slot)
+        write_file_mark(database, mark)
         accepted = append_entries(database, head, [story.entry(Verdict(None))])
+    database.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     # Crash before this line: the floors are raised, the old head file still refuses the start, and accepting again is
     # harmless. Crash after it: accepted.
-    create_head_file(places.head_file, accepted)
+    create_head_file(
+        places.head_file, replace(accepted, marks=(mark, mark), time_ms=now_ms, reach_epochs=plan.reach_epochs)
+    )
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -15,6 +15,7 @@ from signer.errors import KeyFormatError, StartupError
 from signer.keys.data_key import create_key_file
 from signer.keys.keystore_format import parse_keystore
 from signer.keys.keystore_writer import encode_keystore
+from signer.operations.record import Places, begin_record
 from signer.units import PublicKey
 
 TOKEN_BYTES = 32
@@ -59,6 +60,16 @@ def ensure_master_key(path: Path) -> Step:
     except FileExistsError:
         return Step(what, path, made=False)
     return Step(what, path, made=True)
+
+
+def ensure_record(places: Places, *, vault_directory: Path) -> Step:
+    """The empty slashing record of a new signer.
+
+    Raises:
+        DataDirectoryInUseError: a signer runs on it.
+        StartupError: there was a record here before, and it is missing.
+    """
+    return Step("slashing record", places.database, begin_record(places, vault_directory=vault_directory))
 
 
 def ensure_token(path: Path, *, what: str = "API token") -> Step:

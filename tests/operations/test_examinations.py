@@ -263,7 +263,7 @@ def test_before_the_first_start_there_is_no_database_and_none_is_made(places: Pl
 
 
 def test_a_whole_database_is_examined_and_not_changed(places: Places) -> None:
-    database, _ = open_database(places)
+    database, _ = open_database(places, may_create=True)
     database.close()
     before = places.database.read_bytes()
     finding = examine_record(places)
@@ -282,7 +282,7 @@ def test_a_held_directory_is_left_to_its_holder(places: Places) -> None:
 
 
 def test_a_database_that_lost_history_is_a_fault_with_its_remedy(places: Places) -> None:
-    database, head = open_database(places)
+    database, head = open_database(places, may_create=True)
     database.close()
     from dataclasses import replace
 
@@ -306,7 +306,7 @@ def test_something_else_in_its_place_is_a_fault(places: Places, content: bytes) 
 
 
 def test_a_corrupted_page_is_found(places: Places) -> None:
-    database, _ = open_database(places)
+    database, _ = open_database(places, may_create=True)
     database.close()
     content = bytearray(places.database.read_bytes())
     content[4096 * 2 : 4096 * 3] = b"\xff" * 4096

@@ -11,7 +11,8 @@ from signer.cli.problem import EXIT_REFUSED, UsageFault, find_remedy
 from signer.cli.service import RemoteService
 from signer.cli.session import Session
 from signer.clock.sources import parse_clock_source
-from signer.config.production import Fault, find_faults, find_warnings
+from signer.config.fault import Fault
+from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
 from signer.errors import DataDirectoryInUseError, SignerError
 from signer.operations.examine.disk import examine_file_system, examine_free_space, examine_fsync

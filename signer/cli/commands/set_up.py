@@ -1,6 +1,7 @@
 """`holdfast init`: everything a new signer needs, made once and never overwritten."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,9 @@ from signer.config.load import load_config
 from signer.config.sections import Config, Preset
 from signer.config.show import show
 from signer.crypto.bls import load
-from signer.errors import StartupError
+from signer.errors import DataDirectoryInUseError, StartupError
 from signer.eth2.builtin_networks import find_network
+from signer.operations.record import Places
 from signer.operations.set_up import (
     Step,
     ensure_demo_key,
@@ -24,6 +26,7 @@ from signer.operations.set_up import (
     ensure_file,
     ensure_key_directory,
     ensure_master_key,
+    ensure_record,
     ensure_token,
 )
 from signer.units import PublicKey
@@ -114,6 +117,10 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     master = config.storage.master_key
     if master.password_file is None:
         steps.append(ensure_master_key(master.key_file))
+    places = Places(config.storage.data_directory, config.storage.head_file)
+    # A record that is in use is there: nothing has to be made.
+    with suppress(DataDirectoryInUseError):
+        steps.append(ensure_record(places, vault_directory=config.storage.vault_directory))
     return steps, config
 
 

@@ -89,6 +89,13 @@ def accept_restore(
     context: typer.Context,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Accept without being asked.")] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway",
+            help="Raise the floors though nothing seems lost: after a whole data directory or machine was restored.",
+        ),
+    ] = False,
 ) -> int:
     """Accept a database that went back in time, so that the signer starts with it again.
 
@@ -99,7 +106,7 @@ def accept_restore(
     if session.options.endpoint is not None:
         raise UsageFault("a restore is accepted where the data directory is", remedy="leave --endpoint out")
     config = session.load_config()
-    plan = session.host.plan_restore(config)
+    plan = session.host.plan_restore(config, anyway=anyway)
     if plan is None:
         session.output.document({"accepted": False, "reason": "nothing is lost"})
         session.output.line("The database agrees with its head file: there is nothing to accept.")

@@ -2,7 +2,8 @@
 
 CREATE TABLE identity (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    database_id BLOB NOT NULL CHECK (length(database_id) = 16)
+    database_id BLOB NOT NULL CHECK (length(database_id) = 16),
+    file_mark BLOB NOT NULL CHECK (length(file_mark) = 16) -- changes with every checkpoint: tells the file from older copies
 ) STRICT;
 
 CREATE TABLE network (
