@@ -13,7 +13,7 @@ from signer.api.answer import Answer, json_answer
 from signer.api.exchange import Exchange, signature_text
 from signer.api.routing import Route
 from signer.api.settings import MAX_BATCH
-from signer.api.wire_json import decode_json_object
+from signer.api.wire_json import check_nesting, decode_json_object
 from signer.errors import MalformedRequestError, SignerError
 from signer.intent import SignDuty
 from signer.units import Signature
@@ -28,7 +28,7 @@ async def post_batch(exchange: Exchange) -> Answer:
     """A signature or a problem for each entry, in order."""
     body = await exchange.read_body(exchange.settings.sign_body_limit_bytes)
     intents: list[SignDuty | SignerError] = []
-    for number, entry in enumerate(_entries(body), start=1):
+    for number, entry in enumerate(entries_of(body), start=1):
         intents.append(_decode(exchange, bytes(entry)))
         if number % _ENTRIES_AT_A_TIME == 0:
             await asyncio.sleep(0)
@@ -36,8 +36,9 @@ async def post_batch(exchange: Exchange) -> Answer:
     return json_answer(200, b"[%b]" % b",".join(_encode(exchange, answer) for answer in answers))
 
 
-def _entries(body: bytes) -> list[msgspec.Raw]:
+def entries_of(body: bytes) -> list[msgspec.Raw]:
     """The undecoded entries. Raises MalformedRequestError: no list, or too long a one."""
+    check_nesting(body)
     try:
         entries = _RAW_LIST.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError):

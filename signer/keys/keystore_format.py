@@ -11,6 +11,7 @@ from signer.crypto.bls import SECRET_KEY_BYTES
 from signer.crypto.kdf import ScryptCost
 from signer.errors import KeyFormatError
 from signer.keys.keystore import AES_BLOCK_BYTES, Keystore, Pbkdf2Cost
+from signer.nesting import is_nested_deeper
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
 VERSION = 4
@@ -25,6 +26,9 @@ MAX_PBKDF2_ITERATIONS = 1 << 26
 """256 times EIP-2335's example, some fifteen seconds."""
 _MAX_FIELD_BYTES = 1024
 """Longest salt or derived key we take; EIP-2335's have 32 bytes."""
+
+_MAX_NESTING = 64
+"""Levels of a keystore that are read; it has four. Unknown members may add some."""
 
 _SMALLEST_IV_BYTES = 8
 """What Web3Signer's cipher takes; a shorter one is followed by zeros."""
@@ -88,6 +92,8 @@ def parse_keystore(data: bytes) -> Keystore:
     Raises:
         KeyFormatError: not a version 4 keystore, or one that costs more than we spend.
     """
+    if is_nested_deeper(data, levels=_MAX_NESTING):
+        raise KeyFormatError("this is not an EIP-2335 keystore: it is nested too deeply")
     try:
         version = msgspec.json.decode(data, type=_Version).version
         if version != VERSION:

@@ -2,17 +2,22 @@
 
 import json
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from py_ecc.bls import G2ProofOfPossession as Oracle
 
 from signer.crypto.bls import CURVE_ORDER, Bls, SecretKey
 from signer.crypto.bls.scheme import COMPRESSED_INFINITY_G1
 from signer.crypto.bls.through_ckzg import CkzgBls
 from signer.crypto.bls.through_pyblst import PyblstBls
+
+RECURSION_LIMIT = sys.getrecursionlimit()
+from py_ecc.bls import G2ProofOfPossession as Oracle  # noqa: E402 - it raises the limit for the whole process
+
+sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 @pytest.fixture(params=[CkzgBls, PyblstBls], scope="module")
