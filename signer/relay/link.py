@@ -74,7 +74,8 @@ class Link(asyncio.BufferedProtocol, Generic[Message]):
         self._filled = 0
         self._secrets: list[bytearray] = []
         self._transport: asyncio.Transport | None = None
-        self._reason = "the other end has gone"
+        self._cut_for: str | None = None
+        """Why we cut the link: from then on nothing is believed."""
 
     async def open(self, end: socket.socket) -> None:
         """Begin to listen to this end; the socket is the link's from now on. Raises PermissionError: a stranger's."""
@@ -97,8 +98,8 @@ class Link(asyncio.BufferedProtocol, Generic[Message]):
 
     def cut(self, reason: str) -> None:
         """End the link at once; `lost` is called with this reason."""
-        if self._transport is not None:
-            self._reason = reason
+        if self._transport is not None and self._cut_for is None:
+            self._cut_for = reason
             self._transport.abort()
 
     def close(self) -> None:
@@ -117,7 +118,7 @@ class Link(asyncio.BufferedProtocol, Generic[Message]):
         """See asyncio."""
         self._transport = None
         self.resume_writing()
-        self._lost(str(exc) if exc is not None else self._reason)
+        self._lost(self._cut_for or str(exc or "the other end has gone"))
 
     def resume_writing(self) -> None:
         """Everything has left."""
@@ -133,7 +134,7 @@ class Link(asyncio.BufferedProtocol, Generic[Message]):
         """So many more bytes are in the buffer."""
         self._filled += nbytes
         start = 0
-        while self._transport is not None and self._filled - start >= LENGTH.size:
+        while self._cut_for is None and self._filled - start >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer, start)
             if length > self._limit_bytes:
                 self.cut(f"a frame of {length} bytes")

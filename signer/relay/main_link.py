@@ -55,12 +55,14 @@ class MainLink:
         *,
         tallies: Callable[[], bytes],
         orphaned: Callable[[], None],
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`tallies`, called on a thread, are what this worker has counted; `orphaned` hears of a lost link."""
         self._ring = ring
         self._pin: Callable[[Root], None] = lambda _: None
         self._tallies = tallies
         self._orphaned = orphaned
+        self._answer_seconds = answer_seconds
         self._questions = Questions()
         self._link: Link[FromMain] = Link(FROM_MAIN, limit_bytes=MAIN_FRAME_BYTES, heard=self._hear, lost=self._lose)
         self._loading = asyncio.Lock()
@@ -110,11 +112,11 @@ class MainLink:
 
     async def ask_state(self) -> StateIs:
         """How the loads of keys and the journal are, at this moment. Raises JournalDownError: no answer."""
-        return cast("StateIs", await self._ask(AskState, within_seconds=ANSWER_SECONDS))
+        return cast("StateIs", await self._ask(AskState, within_seconds=self._answer_seconds))
 
     async def ask_reload(self) -> None:
         """Begin to load. Raises BusyError, JournalDownError."""
-        await self._ask(AskReload, within_seconds=ANSWER_SECONDS)
+        await self._ask(AskReload, within_seconds=self._answer_seconds)
 
     async def ask_import(self, file_name: str, caller: Caller) -> list[ImportedValidator]:
         """Merge a file of the data directory; takes as long as it takes. Raises as `Imports.merge`."""

@@ -1,0 +1,166 @@
+"""Both ends of a worker's link in one process, over a real socket pair and a real journal."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from journal.record import Record, open_record
+
+from signer.auth.principal import Caller
+from signer.errors import SignerError
+from signer.keys.ring import KeyRing
+from signer.operations.mainstay import Mainstay
+from signer.operations.manage_keys import ReloadStatus, SourceHealth
+from signer.operations.protect import ImportedValidator
+from signer.relay import frames
+from signer.relay.main_link import MainLink
+from signer.relay.relay import Relay
+from signer.relay.worker_link import MainServices, WorkerLink
+from signer.units import Root
+
+
+@dataclass
+class Loads:
+    """Loads of keys that never end, or fail as they are told."""
+
+    reload_status: ReloadStatus = field(default_factory=lambda: ReloadStatus("completed", 1_700_000_000.25, "one file"))
+    sources: tuple[SourceHealth, ...] = (SourceHealth("config-files-loading", 3, 1),)
+    error: SignerError | None = None
+    started: int = 0
+    silent: bool = False
+
+    async def status(self) -> ReloadStatus:
+        if self.silent:
+            await asyncio.Event().wait()
+        return self.reload_status
+
+    async def health(self) -> tuple[SourceHealth, ...]:
+        return self.sources
+
+    async def start(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.started += 1
+
+
+@dataclass
+class Imports:
+    """Remembers what it should merge."""
+
+    error: SignerError | None = None
+    asked: list[tuple[Path, Caller]] = field(default_factory=list)
+
+    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+        self.asked.append((file, caller))
+        if self.error is not None:
+            raise self.error
+        return (ImportedValidator(b"k" * 48, 3, 7, None), ImportedValidator(b"l" * 48, 0, 0, "conflicts"))
+
+
+@dataclass
+class Ends:
+    """A main process with one worker, in one event loop."""
+
+    record: Record
+    ring: KeyRing
+    loads: Loads
+    imports: Imports
+    relay: Relay
+    lines: list[tuple[int, str]]
+    pinned: list[Root]
+    retired: list[bytes]
+    lost: list[str]
+    worker: "WorkerEnd"
+    link: WorkerLink
+
+
+class WorkerEnd:
+    """A worker's end, and everything that it was told."""
+
+    def __init__(self, *, answer_seconds: float) -> None:
+        self.ring = KeyRing()
+        self.pinned: list[Root] = []
+        self.tallies = b"counted"
+        self.orphaned = asyncio.Event()
+        self.link = MainLink(
+            self.ring, tallies=lambda: self.tallies, orphaned=self.orphaned.set, answer_seconds=answer_seconds
+        )
+
+    async def open(self, end: socket.socket) -> None:
+        await self.link.open(end, pin=self.pinned.append)
+
+
+async def journal_state() -> dict[str, Any]:
+    return {"state": "taking commands", "audit_entries": 12, "ratio": 0.5, "nothing": None}
+
+
+async def journal_healthy() -> bool:
+    return True
+
+
+@asynccontextmanager
+async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
+    """A main process without workers; `Ends` lacks a worker until `attach` gives it one."""
+    record = open_record(directory)
+    loads, imports, ring = Loads(), Imports(), KeyRing()
+    lines: list[tuple[int, str]] = []
+    pinned: list[Root] = []
+    retired: list[bytes] = []
+    mainstay = Mainstay(record.writer, loads, imports, journal_state, journal_healthy)
+    services = MainServices(
+        mainstay, record.writer, directory, lambda level, line: lines.append((level, line)), pinned.append
+    )
+    relay = Relay(
+        services,
+        ring,
+        welcome=lambda: frames.Welcome(frames.VERSION, "1.2.3", b"config", b"network", None),
+        retired=retired.append,
+    )
+    ends: Any = Ends(record, ring, loads, imports, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
+    try:
+        yield relay, ends
+    finally:
+        await asyncio.to_thread(record.close)
+
+
+async def attach(ends: Ends, *, answer_seconds: float = 10) -> tuple[WorkerEnd, WorkerLink]:
+    """Another worker; its welcome is read as a worker reads it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    link = await ends.relay.attend(ours, ends.lost.append)
+    worker = WorkerEnd(answer_seconds=answer_seconds)
+    await skip_welcome(theirs)
+    await worker.open(theirs)
+    return worker, link
+
+
+async def skip_welcome(end: socket.socket) -> frames.FromMain:
+    """Read one frame from a plain socket."""
+    loop = asyncio.get_running_loop()
+    end.setblocking(False)
+    length = int.from_bytes(await _exactly(loop, end, 4))
+    from signer.relay.link import FROM_MAIN
+
+    return FROM_MAIN.decode(await _exactly(loop, end, length))
+
+
+async def _exactly(loop: asyncio.AbstractEventLoop, end: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += await loop.sock_recv(end, count - len(data))
+    return data
+
+
+@asynccontextmanager
+async def both_ends(directory: Path) -> AsyncIterator[Ends]:
+    """A main process and one worker that serves."""
+    async with main_process(directory) as (_, ends):
+        ends.worker, ends.link = await attach(ends)
+        try:
+            yield ends
+        finally:
+            await ends.worker.link.hang_up()
+            await ends.link.ended(within_seconds=5)
