@@ -39,13 +39,13 @@ from signer.config.production import check_clock, check_start
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.durable import ensure_private_directory
-from signer.errors import BusyError, SignerError
+from signer.errors import BusyError, ShutDownError, SignerError
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.journal.command import Command
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
-from signer.keys.reload import Listener, Reloader, tell_each
+from signer.keys.reload import Listener, LoadResult, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
 from signer.operations.gate import Gate
@@ -147,15 +147,20 @@ class _Service:
         self._version = version
         self._stop = asyncio.Event()
         self._exit_code = 0
+        self._refusal: SignerError | None = None
 
     async def run(self) -> int:
+        """Serve until told to stop. Raises the SignerError for which the first load brought no keys at all."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         watch = _watch(self._config, self._version)
         with _core(self._config, events=watch.events, on_death=partial(self._on_death, loop)) as core:
             core.after_load.append(LoadStory(core.record.writer, core.clock, watch.events))
+            core.after_load.append(partial(self._after_load, loop, core.ring))
             await self._serve(core, watch)
+        if self._refusal is not None:
+            raise self._refusal
         return self._exit_code
 
     async def _serve(self, core: Core, watch: Watch) -> None:
@@ -216,6 +221,13 @@ class _Service:
     def _reload(self, reloader: Reloader) -> None:
         with contextlib.suppress(BusyError):
             reloader.start()
+
+    def _after_load(self, loop: asyncio.AbstractEventLoop, ring: KeyRing, result: LoadResult) -> None:
+        """A first load that failed leaves nothing to serve: the start is refused. A later one changes nothing."""
+        if ring.ready or result.error is None or isinstance(result.error, ShutDownError):
+            return
+        self._refusal = result.error if isinstance(result.error, SignerError) else None
+        loop.call_soon_threadsafe(self._fail)
 
     def _on_death(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
         _log_death(error)

@@ -81,10 +81,13 @@ def set_up(config_file: Path) -> None:
     subprocess.run([*HOLDFAST, "init", "--config", config_file], check=True, capture_output=True, cwd=REPOSITORY)
 
 
-def holdfast(config_file: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the console and return what it said; its exit code is the caller's to judge."""
+def holdfast(config_file: Path, *words: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command of the console and return what it said; its exit code is the caller's to judge.
+
+    Raises subprocess.TimeoutExpired when it does not end, and then ends it.
+    """
     line = [*HOLDFAST, *words, "--config", config_file]
-    return subprocess.run(line, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+    return subprocess.run(line, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=seconds)
 
 
 class RunningSigner:
