@@ -1,6 +1,7 @@
 """From the principals of the configuration to what authentication compares: reads their token and password files."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from signer.auth.credentials import (
@@ -14,8 +15,9 @@ from signer.auth.credentials import (
     token_digest_text,
 )
 from signer.auth.principal import ANONYMOUS, Principal
-from signer.config.access import PrincipalSettings, SecuritySettings
+from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
 from signer.config.secret_files import read_first_line
+from signer.errors import ConfigError
 
 SALT_BYTES = 16
 """What `hash_password` asks for."""
@@ -25,8 +27,9 @@ def read_credentials(security: SecuritySettings, *, entropy: Callable[[int], byt
     """Every credential of every principal; `entropy` gives random bytes for salts. Takes 0.1 s for each password file.
 
     Raises:
-        ConfigError: a token or password file that cannot be read or is empty.
+        ConfigError: a token or password file that cannot be read or is empty; one secret for two principals.
     """
+    check_shared_secrets(security)
     return tuple(
         credential
         for index, entry in enumerate(security.principals)
@@ -43,6 +46,7 @@ def without_files(security: SecuritySettings, *, entropy: Callable[[int], bytes]
     Raises:
         ConfigError: as `read_credentials`.
     """
+    check_shared_secrets(security)
     return replace(
         security,
         principals=tuple(
@@ -56,6 +60,24 @@ def without_files(security: SecuritySettings, *, entropy: Callable[[int], bytes]
             for index, entry in enumerate(security.principals)
         ),
     )
+
+
+def check_shared_secrets(security: SecuritySettings) -> None:
+    """One secret for two principals would make somebody either of them, and lift the limits of one. Reads their files.
+
+    Raises:
+        ConfigError: two principals have the same secret, or a file cannot be read; it names both, never the secret.
+    """
+    seen: dict[tuple[str, object], str] = {}
+    for index, entry in enumerate(security.principals):
+        key = f"security.principals[{index}]"
+        for proof in _proofs(entry, key):
+            other = seen.setdefault(proof, entry.name)
+            if other != entry.name:
+                raise _shared(other, entry.name, kind=proof[0], key=key)
+        for earlier in security.principals[:index]:
+            if _is_covered(entry.certificate, earlier.certificate):
+                raise _shared(earlier.name, entry.name, kind="certificate", key=key)
 
 
 def principal_of(entry: PrincipalSettings) -> Principal:
@@ -72,6 +94,35 @@ def principal_of(entry: PrincipalSettings) -> Principal:
 def find_anonymous(security: SecuritySettings) -> Principal | None:
     """Who somebody without credentials is; None where credentials are demanded."""
     return None if security.require_authentication else ANONYMOUS
+
+
+def _proofs(entry: PrincipalSettings, key: str) -> Iterator[tuple[str, object]]:
+    """What would be equal if the secrets were: digests, and passwords only while they are compared."""
+    if (digest := _token_digest(entry, key)) is not None:
+        yield "token", digest
+    if entry.password_hash is not None:
+        yield "password_hash", entry.password_hash
+    if entry.password_file is not None:
+        password = read_first_line(entry.password_file, key=f"{key}.password_file")
+        yield "password", hashlib.sha256(password.encode()).digest()
+
+
+def _is_covered(one: ClientCertificateSettings, other: ClientCertificateSettings) -> bool:
+    """True when whoever proves one of them proves the other: nothing that both describe differs."""
+    if not one.given or not other.given:
+        return False
+    pairs = ((one.common_name, other.common_name), (one.sha256, other.sha256))
+    both = [mine == theirs for mine, theirs in pairs if mine is not None and theirs is not None]
+    return bool(both) and all(both)
+
+
+def _shared(one: str, other: str, *, kind: str, key: str) -> ConfigError:
+    return ConfigError(
+        f"the principals {one} and {other} have the same {kind}: nobody could tell them apart",
+        where=key,
+        key=key,
+        remedy="give each principal a secret of its own",
+    )
 
 
 def _credentials(entry: PrincipalSettings, key: str, entropy: Callable[[int], bytes]) -> list[Credential]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from signer.config.building import build_config
 from signer.config.contradictions import check_contradictions
+from signer.config.credentials import check_shared_secrets
 from signer.config.presets import PRESET_VALUES
 from signer.config.reading import read_value
 from signer.config.sections import Config, Preset
@@ -45,7 +46,8 @@ def load_config(
         files_must_exist: False for commands that make the files (`init`).
 
     Raises:
-        ConfigError: an unknown key, a wrong type, a missing file, a key written twice, a contradictory pair.
+        ConfigError: an unknown key, a wrong type, a missing file, a key written twice, a contradictory pair,
+            one secret for two principals.
     """
     here = (working_directory or Path.cwd()).absolute()
     written = _read_file(file, here)
@@ -63,6 +65,7 @@ def load_config(
     check_contradictions(config)
     if files_must_exist:
         check_files(config)
+        check_shared_secrets(config.security)
     return config
 
 

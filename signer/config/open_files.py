@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from signer.config.fault import Fault, fault_of
@@ -28,7 +28,9 @@ def open_secret_files(config: Config) -> Iterator[Fault]:
     """Files that the configuration itself names."""
     for key, path in _named(config):
         if is_open_to_others(path):
-            yield fault_of(config, key, f"{path} ({key}) is open to others", _remedy([path], mode="600"))
+            yield fault_of(
+                config, key, f"{path} ({key}) is open to others", closing_line([path], mode="600", our_uid=os.geteuid())
+            )
 
 
 def open_key_files(config: Config) -> Iterator[Fault]:
@@ -54,6 +56,20 @@ def mounted_secrets(config: Config) -> Iterator[Fault]:
         )
 
 
+def closing_line(files: Sequence[Path], *, mode: str, our_uid: int) -> str:
+    """The line for a shell that closes these files of one directory. Raises OSError.
+
+    Where they are somebody else's they must become ours as well, or closing them would lock us out.
+    """
+    if len(files) <= _NAMED_FILES:
+        words = " ".join(map(str, files))
+    else:
+        words = " ".join(f"{files[0].parent}/*{suffix}" for suffix in sorted({file.suffix for file in files}))
+    if our_uid == 0 or all(file.stat().st_uid == our_uid for file in files):
+        return f"chmod {mode} {words}"
+    return f"as root: chown {_user_name(our_uid)} {words} && chmod {mode} {words}"
+
+
 def _named(config: Config) -> Iterator[tuple[str, Path]]:
     for each in values(config):
         if each.member.setting.private_file and each.value is not None:
@@ -69,7 +85,8 @@ def _by_directory(config: Config, files: Iterable[Path], *, encrypted: bool) -> 
     for directory, found in groups.items():
         key = _key_of(config, found[0])
         sentence = f"in {directory} ({key}) these files are open to others: {_names(found)}"
-        yield fault_of(config, key, sentence, _remedy(found, mode="o-rwx" if encrypted else "go-rwx"))
+        mode = "o-rwx" if encrypted else "go-rwx"
+        yield fault_of(config, key, sentence, closing_line(found, mode=mode, our_uid=os.geteuid()))
 
 
 def _key_of(config: Config, path: Path) -> str:
@@ -83,18 +100,6 @@ def _key_of(config: Config, path: Path) -> str:
 def _names(files: list[Path]) -> str:
     more = f" and {len(files) - _NAMED_FILES} more" if len(files) > _NAMED_FILES else ""
     return ", ".join(file.name for file in files[:_NAMED_FILES]) + more
-
-
-def _remedy(files: list[Path], *, mode: str) -> str:
-    """Lines for a shell; who is not the files' owner must become it, or closing them would lock us out."""
-    if len(files) <= _NAMED_FILES:
-        words = " ".join(map(str, files))
-    else:
-        words = " ".join(f"{files[0].parent}/*{suffix}" for suffix in sorted({file.suffix for file in files}))
-    ours = os.geteuid()
-    if ours == 0 or all(file.stat().st_uid == ours for file in files):
-        return f"chmod {mode} {words}"
-    return f"as root: chown {_user_name(ours)} {words} && chmod {mode} {words}"
 
 
 def _user_name(uid: int) -> str:

@@ -17,6 +17,7 @@ from signer.config.sections import Config, Preset
 from signer.errors import StartupError
 from signer.eth2.builtin_networks import find_network
 
+
 def check_start(config: Config) -> None:
     """Raises StartupError with every fault that `find_faults` finds, and every remedy."""
     faults = find_faults(config)
@@ -117,17 +118,31 @@ def _open_listener(config: Config) -> Iterator[Fault]:
 
 
 def _unasked_principals(config: Config) -> Iterator[Fault]:
-    """Who shows nothing may do everything: naming others, and what they may do, binds nobody then."""
+    """Said in so many words (`require_authentication: false`) it is a warning; forgotten it stops the start."""
+    if not _is_written(config, "security.require_authentication"):
+        yield from _principals_that_bind_nobody(config)
+
+
+def _unasked_principals_elsewhere(config: Config) -> Iterator[Fault]:
+    if config.check_exposure is _is_written(config, "security.require_authentication"):
+        yield from _principals_that_bind_nobody(config)
+
+
+def _principals_that_bind_nobody(config: Config) -> Iterator[Fault]:
+    """Who shows nothing may do everything: naming others, and what they may do, is no protection then."""
     security = config.security
-    if not security.principals or security.require_authentication:
-        return
-    yield fault_of(
-        config,
-        "security.require_authentication",
-        "security.principals names callers, and security.require_authentication is off: whoever shows no credential "
-        "may do everything, so the principals' limits bind nobody",
-        "set security.require_authentication: true, or take the principals out",
-    )
+    if security.principals and not security.require_authentication:
+        yield fault_of(
+            config,
+            "security.require_authentication",
+            "security.principals names callers, and security.require_authentication is not on: whoever shows no "
+            "credential may do everything, so the principals' limits bind nobody",
+            "set security.require_authentication: true, or take the principals out",
+        )
+
+
+def _is_written(config: Config, key: str) -> bool:
+    return key in config.sources
 
 
 def _short_secrets(config: Config) -> Iterator[Fault]:
@@ -192,11 +207,6 @@ def _unasked_clock(config: Config) -> Iterator[Fault]:
             "clock.source is trusted: nobody is asked whether the clock is right",
             "use clock.source: kernel or ntp:HOST where one can be asked",
         )
-
-
-def _unasked_principals_elsewhere(config: Config) -> Iterator[Fault]:
-    if not config.check_exposure:
-        yield from _unasked_principals(config)
 
 
 def _mounted_secrets(config: Config) -> Iterator[Fault]:

@@ -1,31 +1,38 @@
-"""Find the files with secrets in the clear that others than us may read."""
+"""Which files the keys' secrets are in, wherever a key file names them: nobody else should read these."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from signer.durable import is_private
+from signer.errors import KeyFileError
 from signer.keys.bulk import read_bulk_directory
+from signer.keys.directory import files_ending
 from signer.keys.key_files import read_key_files
-from signer.keys.sources import Findings, KeyLocations, RawKeyEntry
+from signer.keys.sources import KeyLocations, KeystoreEntry
 
 
-def exposed_files(locations: KeyLocations) -> tuple[Path, ...]:
-    """YAML files with raw keys, and password files, that are not ours alone; sorted. A production signer refuses them.
+@dataclass(frozen=True, slots=True)
+class SecretFiles:
+    """Sorted; a file that is missing may be among them."""
 
-    Keystores may be read by others: they are encrypted. A file that is missing is no exposure; loading reports it.
-    """
+    clear: tuple[Path, ...]
+    """YAML key files, of which any may hold a raw key, also one that cannot be understood; and password files."""
+
+    encrypted: tuple[Path, ...]
+    """Keystores."""
+
+
+def find_secret_files(locations: KeyLocations) -> SecretFiles:
+    """Every file with a secret of these locations. A directory that cannot be listed is the loader's to report."""
     directory = locations.config_directory
-    found = [read_key_files(directory)] if directory is not None else []
+    found = [] if directory is None else [read_key_files(directory)]
     found += [read_bulk_directory(bulk) for bulk in locations.bulk_directories]
-    return tuple(sorted(path for path in _files_with_secrets(found) if _is_exposed(path)))
+    keystores = [entry for each in found for entry in each.entries if isinstance(entry, KeystoreEntry)]
+    clear = {entry.password_file for entry in keystores} | _listings(directory)
+    return SecretFiles(tuple(sorted(clear)), tuple(sorted({entry.keystore_file for entry in keystores})))
 
 
-def _files_with_secrets(found: list[Findings]) -> set[Path]:
-    entries = [entry for findings in found for entry in findings.entries]
-    return {entry.source_file if isinstance(entry, RawKeyEntry) else entry.password_file for entry in entries}
-
-
-def _is_exposed(path: Path) -> bool:
+def _listings(directory: Path | None) -> set[Path]:
     try:
-        return not is_private(path)
-    except OSError:
-        return False
+        return set() if directory is None else set(files_ending(directory, (".yaml", ".yml")))
+    except KeyFileError:
+        return set()

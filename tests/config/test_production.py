@@ -1,17 +1,28 @@
 """`production` does not start with an open listener or a readable secret, and says what to do about each."""
 
 import os
+import pwd
+import stat
 from pathlib import Path
 
 import pytest
 
 from signer.config.load import load_config
+from signer.config.open_files import closing_line
 from signer.config.production import check_start, find_faults, find_warnings, is_loopback
-from signer.config.secret_files import ENCRYPTED, OTHERS, OTHERS_OF_ROOTS_FILE, forbidden_rights
+from signer.config.secret_files import (
+    ENCRYPTED,
+    OTHERS,
+    OTHERS_OF_ROOTS_FILE,
+    Exposure,
+    forbidden_rights,
+    judge_exposure,
+)
 from signer.config.sections import Config
 from signer.errors import ConfigError, StartupError
 
 PASSWORD = "correct horse battery staple"
+ASKED = "security: {require_authentication: true, principals: ["
 
 
 def load(tmp_path: Path, text: str, *, preset: str | None = None) -> Config:
@@ -29,7 +40,7 @@ def load(tmp_path: Path, text: str, *, preset: str | None = None) -> Config:
 
 
 def private(path: Path, text: str = PASSWORD, *, mode: int = 0o600) -> Path:
-    path.parent.mkdir(exist_ok=True, mode=0o700)
+    path.parent.mkdir(exist_ok=True, mode=0o700, parents=True)
     path.write_text(text)
     path.chmod(mode)
     return path
@@ -73,7 +84,7 @@ def test_listening_to_other_machines_needs_to_know_who_asks(tmp_path: Path) -> N
     steps = [
         ("server: {host: 0.0.0.0}", True),
         ("server: {host: 0.0.0.0, tls: {certificate_file: c, key_file: k, allow_any_client: true}}", True),
-        ("server: {host: 0.0.0.0}\nsecurity: {" + principal + "}", True),
+        ("server: {host: 0.0.0.0}\nsecurity: {require_authentication: false, " + principal + "}", True),
         ("server: {host: 0.0.0.0}\nsecurity: {require_authentication: true, " + principal + "}", False),
         ("server: {host: 0.0.0.0, tls: {certificate_file: c, key_file: k, client_ca_file: a}}", False),
         ("server: {host: 0.0.0.0, tls: {certificate_file: c, key_file: k, known_clients_file: a}}", False),
@@ -104,8 +115,14 @@ def test_a_data_directory_open_to_others_is_refused(tmp_path: Path) -> None:
         ("server: {tls: {pkcs12_file: c, password_file: s, client_ca_file: c}}", "server.tls.password_file"),
         ("storage: {master_key: {key_file: s}}", "storage.master_key.key_file"),
         ("storage: {master_key: {password_file: s}}", "storage.master_key.password_file"),
-        ("security: {principals: [{name: a, token_file: s}]}", "security.principals[0].token_file"),
-        ("security: {principals: [{name: a, password_file: s}]}", "security.principals[0].password_file"),
+        (
+            ASKED + "{name: a, token_file: s}]}",
+            "security.principals[0].token_file",
+        ),
+        (
+            ASKED + "{name: a, password_file: s}]}",
+            "security.principals[0].password_file",
+        ),
         ("keys: {keystores_directory: ks, password_file: s}", "keys.password_file"),
     ],
 )
@@ -141,6 +158,71 @@ def test_key_files_open_to_others_are_refused_in_one_sentence(tmp_path: Path) ->
     assert "keys.keystores_directory" in faulty_keys(load(tmp_path, text))
 
 
+def test_files_that_key_files_name_elsewhere_are_looked_at_too(tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    keystore, password = private(far / "k.json", "{}"), private(far / "k.password")
+    listing = f"type: file-keystore\nkeystoreFile: {keystore}\nkeystorePasswordFile: {password}\n"
+    private(tmp_path / "keys" / "k.yaml", listing)
+    config = load(tmp_path, "keys: {config_directory: keys}")
+    assert find_faults(config) == ()
+    for path, mode, remedy in (
+        (password, 0o644, f"chmod go-rwx {password}"),
+        (password, 0o640, f"chmod go-rwx {password}"),
+        (keystore, 0o604, f"chmod o-rwx {keystore}"),
+    ):
+        path.chmod(mode)
+        (fault,) = find_faults(config)
+        assert (fault.key, fault.remedy) == ("keys.config_directory", remedy)
+        assert f"in {far} " in fault.sentence
+        assert find_faults(load(tmp_path, "keys: {config_directory: keys}", preset="test")) == ()
+        path.chmod(0o600)
+
+
+def test_a_secret_that_a_container_engine_mounts_for_everybody_is_a_warning() -> None:
+    def state(mode: int, uid: int) -> os.stat_result:
+        return os.stat_result((stat.S_IFREG | mode, 0, 0, 1, uid, 0, 0, 0, 0, 0))
+
+    steps = [
+        (0o444, 0, 1000, True, Exposure.MOUNTED),  # Docker
+        (0o644, 0, 1000, True, Exposure.MOUNTED),  # Kubernetes without defaultMode
+        (0o440, 0, 1000, True, Exposure.CLOSED),
+        (0o644, 0, 1000, False, Exposure.OPEN),  # a file on the machine's own disk
+        (0o664, 0, 1000, True, Exposure.OPEN),
+        (0o444, 1001, 1000, True, Exposure.OPEN),
+        (0o444, 1000, 1000, True, Exposure.OPEN),
+        (0o444, 0, 0, True, Exposure.OPEN),
+        (0o600, 1000, 1000, False, Exposure.CLOSED),
+    ]
+    for mode, uid, our_uid, read_only, exposure in steps:
+        found = judge_exposure(state(mode, uid), our_uid=our_uid, read_only_mount=read_only)
+        assert found is exposure, (oct(mode), uid, our_uid, read_only)
+
+
+def test_who_does_not_own_a_file_is_told_to_own_it_before_closing_it(tmp_path: Path) -> None:
+    files = [private(tmp_path / f"{number}.txt") for number in range(4)]
+    us, nobody = os.geteuid(), pwd.getpwnam("nobody").pw_uid
+    assert closing_line(files[:1], mode="600", our_uid=us) == f"chmod 600 {files[0]}"
+    assert closing_line(files, mode="go-rwx", our_uid=us) == f"chmod go-rwx {tmp_path}/*.txt"
+    line = closing_line(files[:1], mode="600", our_uid=nobody)
+    assert line == f"as root: chown nobody {files[0]} && chmod 600 {files[0]}"
+
+
+def test_principals_that_bind_nobody_are_refused_or_told(tmp_path: Path) -> None:
+    private(tmp_path / "t")
+    key, principals = "security.require_authentication", "principals: [{name: a, token_file: t, actions: []}]"
+    steps = [
+        ("", "production", "fault"),
+        ("", "development", "warning"),
+        ("require_authentication: false, ", "production", "warning"),
+        ("require_authentication: false, ", "development", None),
+        ("require_authentication: true, ", "production", None),
+    ]
+    for written, preset, expected in steps:
+        config = load(tmp_path, f"security: {{{written}{principals}}}", preset=preset)
+        assert (key in faulty_keys(config)) is (expected == "fault"), (written, preset)
+        assert (key in [each.key for each in find_warnings(config)]) is (expected == "warning"), (written, preset)
+
+
 def test_roots_files_may_be_read_by_our_group_as_kubernetes_mounts_them(tmp_path: Path) -> None:
     file = private(tmp_path / "s")
     state = file.stat()
@@ -165,7 +247,7 @@ def test_secrets_that_are_short_are_refused_and_never_shown(tmp_path: Path) -> N
     private(tmp_path / "short", "hunter2\nand a very long second line\n")
     text = """
 storage: {master_key: {password_file: short}}
-security: {principals: [{name: a, token_file: short, password_file: short}]}
+security: {require_authentication: true, principals: [{name: a, token_file: short, password_file: short}]}
 """
     config = load(tmp_path, text)
     assert faulty_keys(config) == [

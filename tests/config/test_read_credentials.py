@@ -11,7 +11,8 @@ from signer.auth.authenticate import Authenticator
 from signer.auth.credentials import PeerCertificate, hash_password
 from signer.auth.principal import ANONYMOUS, Action
 from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
-from signer.config.credentials import find_anonymous, principal_of, read_credentials
+from signer.config.credentials import find_anonymous, principal_of, read_credentials, without_files
+from signer.config.load import load_config
 from signer.errors import AuthenticationError, ConfigError
 from signer.units import PublicKey
 
@@ -93,3 +94,54 @@ def test_a_secret_file_that_cannot_be_read_or_is_empty_is_an_error(tmp_path: Pat
             read_credentials(SecuritySettings(principals=(entry,)), entropy=entropy)
         assert raised.value.key == "security.principals[0].token_file"
         assert "secret on" not in str(raised.value.evidence)
+
+
+def test_one_secret_for_two_principals_is_refused_and_never_shown(tmp_path: Path) -> None:
+    for name in ("one", "same"):
+        (tmp_path / name).write_text(TOKEN + ("\n" if name == "one" else "\r\nmore\n"))
+    (tmp_path / "other").write_text(PASSWORD)
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    digest, hashed = hashlib.sha256(TOKEN.encode()).digest(), hash_password(PASSWORD, salt=b"\x01" * 16)
+    by_name, by_both = (
+        ClientCertificateSettings(common_name="vc"),
+        ClientCertificateSettings(common_name="vc", sha256=FINGERPRINT),
+    )
+    steps = [
+        ({"token_file": one}, {"token_file": same}, "token"),
+        ({"token_file": one}, {"token_sha256": digest}, "token"),
+        ({"token_sha256": digest}, {"token_sha256": digest}, "token"),
+        ({"password_file": one}, {"password_file": same}, "password"),
+        ({"password_hash": hashed}, {"password_hash": hashed}, "password_hash"),
+        ({"certificate": by_name}, {"certificate": by_name}, "certificate"),
+        ({"certificate": by_name}, {"certificate": by_both}, "certificate"),
+        ({"certificate": by_both}, {"certificate": by_name}, "certificate"),
+        ({"token_file": one}, {"token_file": other}, None),
+        ({"token_file": one}, {"password_file": same}, None),
+        ({"certificate": by_both}, {"certificate": ClientCertificateSettings(common_name="lh")}, None),
+    ]
+    for first, second, kind in steps:
+        security = SecuritySettings(
+            principals=(PrincipalSettings(name="alice", **first), PrincipalSettings(name="bob", **second))
+        )
+        for read in (read_credentials, without_files):
+            if kind is None:
+                read(security, entropy=entropy)
+                continue
+            with pytest.raises(ConfigError, match=f"alice and bob have the same {kind}:") as raised:
+                read(security, entropy=entropy)
+            assert TOKEN not in repr(raised.value.evidence) + raised.value.sentence
+
+
+def test_a_principal_may_have_one_secret_as_token_and_as_password(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(TOKEN)
+    entry = PrincipalSettings(name="a", token_file=tmp_path / "secret", password_file=tmp_path / "secret")
+    assert len(read_credentials(SecuritySettings(principals=(entry,)), entropy=entropy)) == 2
+
+
+def test_a_configuration_with_one_token_for_two_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "c.yaml").write_text(
+        "security: {principals: [{name: alice, token_file: token}, {name: bob, token_file: token}]}"
+    )
+    with pytest.raises(ConfigError, match="alice and bob"):
+        load_config(tmp_path / "c.yaml", environ={}, flags={})

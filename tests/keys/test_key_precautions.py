@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signer.crypto.bls import SecretKey
-from signer.keys.exposure import exposed_files
+from signer.keys.exposure import find_secret_files
 from signer.keys.key import Key, Origin
 from signer.keys.memory_budget import SMALLEST_BUDGET_BYTES, MemoryBudget, spare_memory_budget
 from signer.keys.public_test_keys import interop_secret, publicly_known
@@ -64,18 +64,19 @@ def test_a_key_of_ones_own_is_not_publicly_known(house: Any) -> None:
     assert publicly_known([]) == ()
 
 
-def test_raw_keys_and_passwords_open_to_others_are_found(house: Any) -> None:
+def test_every_file_with_a_secret_is_found_wherever_it_is_named(house: Any, tmp_path: Path) -> None:
     raw, listed = house.add_raw("raw", 1), house.add_keystore_file("listed", 2)
     house.add_bulk("bulk", 3)
-    everything = (raw, house.config / "listed.password", house.passwords / "bulk.txt")
-    for file in (*everything, listed, house.config / "listed.json", house.bulk / "bulk.json"):
-        file.chmod(0o644)
-    assert exposed_files(house.locations) == tuple(sorted(everything))
-    for file in everything:
-        file.chmod(0o600)
-    assert exposed_files(house.locations) == ()
-    (house.passwords / "bulk.txt").unlink()
-    assert exposed_files(house.locations) == ()
+    (house.config / "unread.yaml").write_text("privateKey: [")
+    far = tmp_path / "far"
+    (house.config / "far.yaml").write_text(
+        f"type: file-keystore\nkeystoreFile: {far}/k.json\nkeystorePasswordFile: {far}/k.txt\n"
+    )
+    found = find_secret_files(house.locations)
+    yamls = {raw, listed, house.config / "unread.yaml", house.config / "far.yaml"}
+    passwords = {house.config / "listed.password", house.passwords / "bulk.txt", far / "k.txt"}
+    assert found.clear == tuple(sorted(yamls | passwords))
+    assert found.encrypted == tuple(sorted([house.config / "listed.json", house.bulk / "bulk.json", far / "k.json"]))
 
 
 def test_work_waits_until_there_is_memory() -> None:

@@ -8,8 +8,8 @@ import typer
 
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_USAGE
-from signer.config.from_web3signer import convert
 from signer.config.fault import Fault
+from signer.config.from_web3signer import convert
 from signer.config.production import find_faults, find_warnings
 from signer.config.reference import key_references, render_example, render_text
 from signer.config.show import show as shown_values

@@ -14,7 +14,7 @@ from signer.clock.sources import parse_clock_source
 from signer.config.fault import Fault
 from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
-from signer.errors import DataDirectoryInUseError, SignerError
+from signer.errors import ConfigError, DataDirectoryInUseError, SignerError
 from signer.operations.examine.disk import examine_file_system, examine_free_space, examine_fsync
 from signer.operations.examine.finding import Finding, Grade, fault
 from signer.operations.examine.key_files import examine_key_files
@@ -100,7 +100,11 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
-    faults, warnings = find_faults(config), find_warnings(config)
+    try:
+        faults, warnings = find_faults(config), find_warnings(config)
+    except ConfigError as error:
+        yield fault("configuration", f"{error.sentence} ({error.where})", remedy=error.remedy)
+        return
     for each in faults:
         yield _of_fault(each, Grade.FAULT)
     for each in warnings:
