@@ -86,6 +86,11 @@ class RequestRefused:
     code: str
     sentence: str
     evidence: Evidence
+    public_key: str = ""
+    """The key that was asked for, with 0x; empty where the request names none."""
+
+    duty_type: str = ""
+    """What was asked of it: the remote signing API's name; empty where the body could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

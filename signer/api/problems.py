@@ -99,8 +99,12 @@ def problem_members(problem: Problem, request_id: str) -> dict[str, Any]:
 
 def problem_answer(problem: Problem, request_id: str, *, extra: bytes = b"") -> Answer:
     """The problem as an answer; `extra` is further header lines."""
-    body = msgspec.json.encode(problem_members(problem, request_id))
-    return Answer(problem.status, status_head(problem.status, PROBLEM_JSON), body, extra)
+    return document_answer(problem.status, problem_members(problem, request_id), extra=extra)
+
+
+def document_answer(status: int, members: Mapping[str, Any], *, extra: bytes = b"") -> Answer:
+    """A problem document as an answer."""
+    return Answer(status, status_head(status, PROBLEM_JSON), msgspec.json.encode(members), extra)
 
 
 def challenge(realm: str) -> bytes:

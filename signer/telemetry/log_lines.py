@@ -35,11 +35,12 @@ def _on_refusal(event: RequestRefused) -> None:
         status=event.status,
         reason=event.sentence,
         evidence=dict(event.evidence),
+        **_if_known(public_key=event.public_key, duty_type=event.duty_type),
         route=event.route,
         principal=event.principal,
         address=event.address,
         request_id=event.request_id,
-        **_caller_id(event.caller_request_id),
+        **_if_known(caller_request_id=event.caller_request_id),
     )
 
 
@@ -59,7 +60,7 @@ def _on_access(event: RequestAccessed) -> None:
         principal=event.principal,
         address=event.address,
         request_id=event.request_id,
-        **_caller_id(event.caller_request_id),
+        **_if_known(caller_request_id=event.caller_request_id),
     )
 
 
@@ -74,5 +75,5 @@ def _on_keys(event: KeysLoaded) -> None:
     )
 
 
-def _caller_id(caller_request_id: str) -> dict[str, str]:
-    return {"caller_request_id": caller_request_id} if caller_request_id else {}
+def _if_known(**texts: str) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}

@@ -5,7 +5,7 @@ import gzip
 import json
 
 import pytest
-from http_twins import KEY, OTHER_KEY, ROOT, World, attestation, listening, signature_of
+from http_twins import KEY, OTHER_KEY, ROOT, World, attestation, block, listening, signature_of
 
 from signer.api.settings import ApiSettings
 from signer.auth.authenticate import Authenticator
@@ -243,6 +243,30 @@ async def test_evidence_never_replaces_a_member_of_the_problem():
     assert (problem["status"], problem["code"], problem["target_epoch"]) == (412, "SLASHABLE", 7)
 
 
+async def test_a_refusal_names_the_key_and_the_duty_in_its_body_and_in_its_event():
+    world = World()
+    refused = world.seen(RequestRefused)
+    world.signing.error = SlashingError("no", evidence={"public_key": "0xother"})
+    async with listening(world) as listener, listener.client() as client:
+        problem = json.loads((await client.ask("POST", SIGN, body=BODY)).body)
+    assert (problem["public_key"], problem["duty_type"]) == ("0x" + KEY.hex(), "ATTESTATION")
+    assert problem["error"] == problem["detail"] == "no"  # Nimbus reads `error`
+    [event] = refused
+    assert (event.public_key, event.duty_type) == ("0x" + KEY.hex(), "ATTESTATION")
+
+
+async def test_a_refusal_names_no_duty_that_could_not_be_read_and_no_key_where_none_is_meant():
+    world = World()
+    refused = world.seen(RequestRefused)
+    async with listening(world) as listener, listener.client() as client:
+        unread = json.loads((await client.ask("POST", SIGN, body=b"{}")).body)
+        unmatched = json.loads((await client.ask("GET", "/nowhere")).body)
+    assert unread["public_key"] == "0x" + KEY.hex()
+    assert "duty_type" not in unread
+    assert not {"public_key", "duty_type", "error"} & set(unmatched)
+    assert [(event.public_key, event.duty_type) for event in refused] == [("0x" + KEY.hex(), ""), ("", "")]
+
+
 async def test_a_floor_refusal_shows_its_evidence():
     error = BelowFloorError.__new__(BelowFloorError)
     SignerError.__init__(error, "below", evidence={"floor": 5})
@@ -256,7 +280,8 @@ async def test_sixteen_mebibytes_are_read_and_one_byte_more_is_413():
     world = World()
     limit = ApiSettings().sign_body_limit_bytes
     assert limit == 16 * 2**20
-    padded = BODY[:-1] + b',"pad":"' + b"x" * (limit - len(BODY) - 9) + b'"}'
+    body = json.dumps(block()).encode()
+    padded = body[:-1] + b',"pad":"' + b"x" * (limit - len(body) - 9) + b'"}'
     async with listening(world) as listener:
         async with listener.client() as client:
             assert len(padded) == limit

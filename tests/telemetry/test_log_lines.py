@@ -22,6 +22,8 @@ REFUSED = RequestRefused(
     code="DOUBLE_VOTE",
     sentence="another vote for this target is on record",
     evidence={"target_epoch": 7, "note": "line\nbreak"},
+    public_key="0x" + "ab" * 48,
+    duty_type="ATTESTATION",
 )
 
 
@@ -65,6 +67,8 @@ def test_a_refusal_is_one_line_with_code_evidence_and_request_id():
     assert entry["request_id"] == "0011223344556677"
     assert entry["caller_request_id"] == "client-7"
     assert entry["principal"] == "alice"
+    assert entry["public_key"] == "0x" + "ab" * 48
+    assert entry["duty_type"] == "ATTESTATION"
     assert entry["timestamp"].endswith("Z")
 
 
@@ -90,7 +94,7 @@ def test_the_level_follows_the_status(status, route, level):
     written.events.publish(RequestRefused("00", "", "-", "::1", route, status, "CODE", "why", {}))
     [entry] = written.entries()
     assert entry["level"] == level
-    assert "caller_request_id" not in entry
+    assert not {"caller_request_id", "public_key", "duty_type"} & set(entry)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
