@@ -2,7 +2,7 @@
 
 from signer.api.wire_fields import duty_object, fork, object_in, root_in, uint64_in, unreadable
 from signer.api.wire_json import JsonObject
-from signer.api.wire_ssz import read_ssz, ssz_root
+from signer.api.wire_ssz import read_root
 from signer.errors import MalformedRequestError
 from signer.eth2.containers import block_body_type
 from signer.eth2.duties import BlockDuty
@@ -39,7 +39,7 @@ def _full_block(block: JsonObject, at: str, *, fork_: Fork, preset: Preset) -> B
             f"{at}.body has {foreign}: it is no {fork_.name} block; send BLOCK_V2 with its version",
             path=f"{at}.body.{foreign}",
         )
-    body_root = ssz_root(read_ssz(body, block_body_type(fork_, preset), f"{at}.body"))
+    body_root = read_root(body, block_body_type(fork_, preset), f"{at}.body")
     return _header(block, at, body_root=body_root)
 
 

@@ -10,13 +10,19 @@ from signer.api.wire_duties import READERS, Reader
 from signer.api.wire_fields import bytes32, object_in, one_of, root_in, uint64_in, version_in
 from signer.api.wire_gloas import GLOAS_READERS
 from signer.api.wire_json import JsonObject, decode_json_object
-from signer.errors import MalformedRequestError, UnknownDutyError, UnknownKeyError
+from signer.errors import BodyTooLargeError, MalformedRequestError, UnknownDutyError, UnknownKeyError
 from signer.eth2.forks import ForkInfo
 from signer.eth2.networks import Network
 from signer.intent import SignDuty, SignExtension
 from signer.units import PUBLIC_KEY_BYTES, Epoch, PublicKey, Root
 
 _ALL_READERS = {**READERS, **GLOAS_READERS}
+
+ORDINARY_BODY_BYTES = 256 * 2**10
+"""A whole request of any type but the large ones: the longest, a bid with its commitments, is some 10 KiB today."""
+
+_LARGE_TYPES = frozenset({"BLOCK", "BLOCK_V2", "EXECUTION_PAYLOAD_ENVELOPE", "INCLUSION_LIST"})
+"""Types that hold whole blocks or transactions: only the route's limit is theirs."""
 
 _EXTENSION_MEMBERS = {"type", "platform", "timestamp"}
 """All that an `ext/sign` body may hold (Web3Signer reads it strictly)."""
@@ -28,12 +34,29 @@ def decode_sign_request(body: bytes, public_key: PublicKey, network: Network) ->
     Raises:
         MalformedRequestError: not JSON, or a field that cannot be read.
         UnknownDutyError: no `type`, or one we do not know.
+        BodyTooLargeError: more bytes than a request of its type may have.
     """
-    return decode_sign_object(decode_json_object(body), public_key, network)
+    request = decode_json_object(body)
+    _check_size(request, len(body))
+    return decode_sign_object(request, public_key, network)
+
+
+def decode_batch_entry(entry: bytes, network: Network) -> SignDuty:
+    """What an entry of a batch asks for: a sign request with a member `identifier`.
+
+    Raises:
+        UnknownKeyError: the identifier names none; and as `decode_sign_request`.
+    """
+    request = decode_json_object(entry)
+    _check_size(request, len(entry))
+    identifier = request.get("identifier")
+    if type(identifier) is not str:
+        raise MalformedRequestError("an entry of a batch names its key in `identifier`", path="identifier")
+    return decode_sign_object(request, parse_identifier(identifier), network)
 
 
 def decode_sign_object(request: object, public_key: PublicKey, network: Network) -> SignDuty:
-    """What a decoded sign request asks for: an item of the batch form. Raises as `decode_sign_request`."""
+    """What a decoded sign request asks for. Raises as `decode_sign_request`."""
     if type(request) is not dict:
         raise MalformedRequestError("a sign request is a JSON object; send {...}")
     return SignDuty(
@@ -77,6 +100,17 @@ def parse_identifier(text: str) -> PublicKey:
     if len(raw) != PUBLIC_KEY_BYTES:
         raise UnknownKeyError(text[:128])
     return PublicKey(raw)
+
+
+def _check_size(request: JsonObject, size_bytes: int) -> None:
+    if size_bytes <= ORDINARY_BODY_BYTES:
+        return
+    type_name = str(request.get("type")).upper()
+    if type_name in _ALL_READERS and type_name not in _LARGE_TYPES:
+        raise BodyTooLargeError(
+            f"the body is larger than a request of type {type_name} may be ({ORDINARY_BODY_BYTES} bytes)",
+            evidence={"type": type_name, "limit_bytes": ORDINARY_BODY_BYTES},
+        )
 
 
 def _reader(type_name: object) -> Reader:

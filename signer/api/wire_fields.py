@@ -42,12 +42,15 @@ def object_in(parent: JsonObject, name: str, at: str) -> JsonObject:
     raise unreadable(value, _join(at, name), "an object {...}")
 
 
-def list_in(parent: JsonObject, name: str, at: str) -> list[Any]:
-    """A member that is a list."""
+def list_in(parent: JsonObject, name: str, at: str, *, limit: int) -> list[Any]:
+    """A member that is a list of at most so many elements."""
     value = parent.get(name)
-    if type(value) is list:
-        return value
-    raise unreadable(value, _join(at, name), "a list [...]")
+    if type(value) is not list:
+        raise unreadable(value, _join(at, name), "a list [...]")
+    if len(value) > limit:
+        path = _join(at, name)
+        raise MalformedRequestError(f"{path} has {len(value)} elements; send at most {limit}", path=path)
+    return value
 
 
 def uint64_in(parent: JsonObject, name: str, at: str) -> int:
@@ -85,7 +88,7 @@ def root_in(parent: JsonObject, name: str, at: str) -> Root:
 
 def bytes32(value: object, at: str, name: str) -> bytes:
     """A value of 32 bytes; a shorter one is padded on the left (Web3Signer's rule; its tests send "0x")."""
-    raw = _raw(value)
+    raw = find_bytes(value)
     if raw is not None and len(raw) <= ROOT_BYTES:
         return raw.rjust(ROOT_BYTES, b"\0")
     raise unreadable(value, _join(at, name), "32 bytes in hex")
@@ -93,15 +96,25 @@ def bytes32(value: object, at: str, name: str) -> bytes:
 
 def fixed_bytes(value: object, at: str, name: str, *, length: int) -> bytes:
     """A value of exactly so many bytes."""
-    raw = _raw(value)
+    raw = find_bytes(value)
     if raw is not None and len(raw) == length:
         return raw
     raise unreadable(value, _join(at, name), f"{length} bytes in hex")
 
 
+def find_bytes(value: object) -> bytes | None:
+    """The bytes of a value in hex; None if it is none."""
+    if type(value) is not str:
+        return None
+    try:
+        return a2b_hex(value[2:] if value[:2] in {"0x", "0X"} else value)
+    except ValueError:
+        return None
+
+
 def any_bytes(value: object, at: str, name: str) -> bytes:
     """A value of any number of bytes."""
-    raw = _raw(value)
+    raw = find_bytes(value)
     if raw is not None:
         return raw
     raise unreadable(value, _join(at, name), "bytes in hex")
@@ -129,7 +142,7 @@ def address_in(parent: JsonObject, name: str, at: str) -> bytes:
 
 def bitlist(value: object, at: str, name: str) -> bytes:
     """A value that is a serialised bitlist: its last byte holds the delimiting bit."""
-    raw = _raw(value)
+    raw = find_bytes(value)
     if raw and raw[-1]:
         return raw
     raise unreadable(value, _join(at, name), "a bitlist in hex, its delimiting bit in the last byte")
@@ -171,19 +184,16 @@ def unreadable(value: object, path: str, wanted: str) -> MalformedRequestError:
     """The error for a value at a path, to be raised: says what stands there and what would be right."""
     if value is None:
         return MalformedRequestError(f"{path} is missing: send {wanted}", path=path)
-    shown = repr(value) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+    shown = _shown(value)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = shown[:_SHOWN_CHARACTERS] + "..."
     return MalformedRequestError(f"{path} is {shown}: send {wanted}", path=path)
 
 
-def _raw(value: object) -> bytes | None:
-    if type(value) is not str:
-        return None
-    try:
-        return a2b_hex(value[2:] if value[:2] in {"0x", "0X"} else value)
-    except ValueError:
-        return None
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value[: _SHOWN_CHARACTERS + 1])  # it may have millions
+    return repr(value) if isinstance(value, (int, float)) else f"a {type(value).__name__}"
 
 
 def _join(at: str, name: str) -> str:

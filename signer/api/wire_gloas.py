@@ -22,7 +22,8 @@ from signer.api.wire_fields import (
     unwrapped,
 )
 from signer.api.wire_json import JsonObject
-from signer.api.wire_ssz import read_ssz, ssz_root
+from signer.api.wire_ssz import read_root
+from signer.errors import MalformedRequestError
 from signer.eth2.containers import execution_payload_type, execution_requests_type
 from signer.eth2.duties import (
     BuilderRequestAuthDuty,
@@ -38,10 +39,16 @@ from signer.units import Root, Slot
 KZG_COMMITMENT_BYTES = 48
 """A KZG commitment (deneb, `KZGCommitment`)."""
 
+MAX_BLOB_COMMITMENTS = 4096
+"""Commitments of a bid (deneb, MAX_BLOB_COMMITMENTS_PER_BLOCK)."""
+
+MAX_BYTES_PER_INCLUSION_LIST = 8192
+"""All transactions of an inclusion list together (heze, EIP-7805); so many transactions too: none is empty."""
+
 
 def _read_execution_payload_bid(request: JsonObject, _: Preset) -> ExecutionPayloadBidDuty:
     bid, at = unwrapped(*duty_object(request, "execution_payload_bid"))
-    commitments = list_in(bid, "blob_kzg_commitments", at)
+    commitments = list_in(bid, "blob_kzg_commitments", at, limit=MAX_BLOB_COMMITMENTS)
     inclusion_list_bits = bid.get("inclusion_list_bits")
     return ExecutionPayloadBidDuty(
         parent_block_hash=root_in(bid, "parent_block_hash", at),
@@ -69,11 +76,10 @@ def _read_execution_payload_envelope(request: JsonObject, _: Preset) -> Executio
     envelope, at = unwrapped(*duty_object(request, "execution_payload_envelope"))
     in_payload = f"{at}.payload"
     payload_json = object_in(envelope, "payload", at)
-    payload = read_ssz(payload_json, execution_payload_type(), in_payload)
-    requests = read_ssz(envelope.get("execution_requests"), execution_requests_type(), f"{at}.execution_requests")
+    in_requests = f"{at}.execution_requests"
     return ExecutionPayloadEnvelopeDuty(
-        payload_root=ssz_root(payload),
-        execution_requests_root=ssz_root(requests),
+        payload_root=read_root(payload_json, execution_payload_type(), in_payload),
+        execution_requests_root=read_root(envelope.get("execution_requests"), execution_requests_type(), in_requests),
         builder_index=uint64_in(envelope, "builder_index", at),
         beacon_block_root=root_in(envelope, "beacon_block_root", at),
         parent_beacon_block_root=root_in(envelope, "parent_beacon_block_root", at),
@@ -115,13 +121,19 @@ def _read_builder_request_auth(request: JsonObject, _: Preset) -> BuilderRequest
 
 def _read_inclusion_list(request: JsonObject, _: Preset) -> InclusionListDuty:
     inclusion_list, at = unwrapped(*duty_object(request, "inclusion_list"))
-    transactions = list_in(inclusion_list, "transactions", at)
+    items = list_in(inclusion_list, "transactions", at, limit=MAX_BYTES_PER_INCLUSION_LIST)
+    transactions = tuple(any_bytes(item, at, f"transactions[{i}]") for i, item in enumerate(items))
+    if (size_bytes := sum(map(len, transactions))) > MAX_BYTES_PER_INCLUSION_LIST:
+        raise MalformedRequestError(
+            f"{at}.transactions has {size_bytes} bytes; send at most {MAX_BYTES_PER_INCLUSION_LIST}",
+            path=f"{at}.transactions",
+        )
     committee_root, name = one_of(inclusion_list, ("inclusion_list_committee_root", "dependent_root"), at)
     return InclusionListDuty(
         slot=Slot(uint64_in(inclusion_list, "slot", at)),
         validator_index=uint64_in(inclusion_list, "validator_index", at),
         committee_root=Root(bytes32(committee_root, at, name)),
-        transactions=tuple(any_bytes(item, at, f"transactions[{i}]") for i, item in enumerate(transactions)),
+        transactions=transactions,
     )
 
 

@@ -35,10 +35,10 @@ def decode_json_object(body: bytes) -> JsonObject:
     Raises:
         MalformedRequestError: no JSON, no UTF-8, not an object, nested too deeply, or a member given twice.
     """
-    check_nesting(body)
     large = len(body) > LARGE_BODY_BYTES
     if large:
         check_shape(body)
+    check_nesting(body)
     try:
         decoded = msgspec.json.decode(body)
         unambiguous = body.count(b":") == _count_members(decoded)

@@ -21,7 +21,20 @@ MAX_DEPOSITS = 16
 MAX_VOLUNTARY_EXITS = 16
 MAX_VALIDATORS_PER_COMMITTEE = 2048
 DEPOSIT_PROOF_LENGTH = 33
-# consensus-specs presets/*/phase0.yaml; the proof is DEPOSIT_CONTRACT_TREE_DEPTH and the length
+MAX_TRANSACTIONS_PER_PAYLOAD = 2**20
+MAX_WITHDRAWALS_PER_PAYLOAD = 16
+MAX_DEPOSIT_REQUESTS_PER_PAYLOAD = 8192
+MAX_WITHDRAWAL_REQUESTS_PER_PAYLOAD = 16
+MAX_CONSOLIDATION_REQUESTS_PER_PAYLOAD = 2
+MAX_BUILDER_DEPOSIT_REQUESTS_PER_PAYLOAD = 64
+MAX_BUILDER_EXIT_REQUESTS_PER_PAYLOAD = 16
+# consensus-specs presets/*/phase0.yaml; the proof is DEPOSIT_CONTRACT_TREE_DEPTH and the length;
+# bellatrix, capella, electra and gloas beacon-chain.md: limits of a payload. Smaller presets have fewer withdrawals.
+
+
+def list_limit(ssz_type: SszType) -> int:
+    """The most elements a progressive list may have: the type has no limit, the rules for payloads have one."""
+    return int(ssz_type.most_elements)
 
 
 @lru_cache
@@ -38,7 +51,7 @@ def execution_payload_type() -> SszType:
     """The type of a Gloas ExecutionPayload (EIP-7688, EIP-7928, EIP-7843)."""
     from remerkleable.basic import uint64, uint256
     from remerkleable.byte_arrays import ByteList, Bytes32, ByteVector
-    from remerkleable.progressive import ProgressiveByteList, ProgressiveList
+    from remerkleable.progressive import ProgressiveByteList
 
     withdrawal = _container("Withdrawal", index=uint64, validator_index=uint64, address=ByteVector[20], amount=uint64)
     return _progressive_container(
@@ -56,8 +69,8 @@ def execution_payload_type() -> SszType:
         extra_data=ByteList[32],
         base_fee_per_gas=uint256,
         block_hash=Bytes32,
-        transactions=ProgressiveList[ProgressiveByteList],
-        withdrawals=ProgressiveList[withdrawal],
+        transactions=_progressive_list(ProgressiveByteList, MAX_TRANSACTIONS_PER_PAYLOAD),
+        withdrawals=_progressive_list(withdrawal, MAX_WITHDRAWALS_PER_PAYLOAD),
         blob_gas_used=uint64,
         excess_blob_gas=uint64,
         block_access_list=ProgressiveByteList,
@@ -70,7 +83,6 @@ def execution_requests_type() -> SszType:
     """The type of Gloas ExecutionRequests (EIP-7685, EIP-8282)."""
     from remerkleable.basic import uint64
     from remerkleable.byte_arrays import Bytes32, Bytes48, Bytes96, ByteVector
-    from remerkleable.progressive import ProgressiveList
 
     builder_deposit = {"pubkey": Bytes48, "withdrawal_credentials": Bytes32, "amount": uint64, "signature": Bytes96}
     deposit = _container("DepositRequest", **builder_deposit, index=uint64)
@@ -81,11 +93,13 @@ def execution_requests_type() -> SszType:
     builder_exit = _container("BuilderExitRequest", source_address=ByteVector[20], pubkey=Bytes48)
     return _progressive_container(
         "ExecutionRequests",
-        deposits=ProgressiveList[deposit],
-        withdrawals=ProgressiveList[withdrawal],
-        consolidations=ProgressiveList[consolidation],
-        builder_deposits=ProgressiveList[_container("BuilderDepositRequest", **builder_deposit)],
-        builder_exits=ProgressiveList[builder_exit],
+        deposits=_progressive_list(deposit, MAX_DEPOSIT_REQUESTS_PER_PAYLOAD),
+        withdrawals=_progressive_list(withdrawal, MAX_WITHDRAWAL_REQUESTS_PER_PAYLOAD),
+        consolidations=_progressive_list(consolidation, MAX_CONSOLIDATION_REQUESTS_PER_PAYLOAD),
+        builder_deposits=_progressive_list(
+            _container("BuilderDepositRequest", **builder_deposit), MAX_BUILDER_DEPOSIT_REQUESTS_PER_PAYLOAD
+        ),
+        builder_exits=_progressive_list(builder_exit, MAX_BUILDER_EXIT_REQUESTS_PER_PAYLOAD),
     )
 
 
@@ -166,3 +180,10 @@ def _progressive_container(name: str, **fields: SszType) -> SszType:
 
     parent = ProgressiveContainer(active_fields=[1] * len(fields))
     return type(parent)(name, (parent,), {"__annotations__": fields})
+
+
+def _progressive_list(element_type: SszType, most_elements: int) -> SszType:
+    from remerkleable.progressive import ProgressiveList
+
+    parent = ProgressiveList[element_type]
+    return type(parent)("ProgressiveList", (parent,), {"most_elements": most_elements})

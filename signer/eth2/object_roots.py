@@ -37,7 +37,7 @@ from signer.eth2.ssz import (
     container_root,
     hash_pair,
     progressive_bitlist_root,
-    progressive_byte_list_root,
+    progressive_byte_lists_root,
     progressive_container_root,
     progressive_list_root,
     uint64_leaf,
@@ -105,6 +105,7 @@ def electra_aggregate_and_proof_root(
 
 def gloas_aggregate_and_proof_root(aggregate: AggregateAndProofDuty, committee_bits: bytes, *, preset: Preset) -> bytes:
     """AggregateAndProof since Gloas: a progressive Attestation (EIP-7688). Raises MalformedRequestError as above."""
+    _check_bitlist(aggregate.aggregation_bits, MAX_VALIDATORS_PER_COMMITTEE * preset.max_committees_per_slot)
     _check_bitvector(committee_bits, preset.max_committees_per_slot, field="committee_bits")
     return _aggregate_and_proof_root(
         aggregate,
@@ -260,7 +261,7 @@ def inclusion_list_root(inclusion_list: InclusionListDuty) -> bytes:
         uint64_leaf(inclusion_list.slot),
         uint64_leaf(inclusion_list.validator_index),
         inclusion_list.committee_root,
-        progressive_list_root([progressive_byte_list_root(item) for item in inclusion_list.transactions]),
+        progressive_byte_lists_root(inclusion_list.transactions),
     )
 
 

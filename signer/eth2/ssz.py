@@ -7,7 +7,7 @@ are the type's, in bits or chunks as named. Full blocks and payloads are merklei
 Rule 1: a chunk is 32 bytes; nothing here pads on the left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from signer.units import Root
@@ -84,8 +84,13 @@ def mix_in_length(root: bytes, length: int) -> bytes:
 
 def pack_bytes(value: bytes) -> list[bytes]:
     """A byte string as chunks, the last one filled up with zeros."""
-    padded = value.ljust(-(-len(value) // CHUNK_BYTES) * CHUNK_BYTES, b"\0")
+    padded = _padded(value)
     return [padded[i : i + CHUNK_BYTES] for i in range(0, len(padded), CHUNK_BYTES)]
+
+
+def _padded(value: bytes) -> bytes:
+    """Zeros up to a whole number of chunks."""
+    return value.ljust(-(-len(value) // CHUNK_BYTES) * CHUNK_BYTES, b"\0")
 
 
 def depth_of(chunk_limit: int) -> int:
@@ -125,14 +130,23 @@ def _without_delimiter(bits: bytes) -> bytes:
 
 # --- progressive forms (EIP-7916, EIP-7495; Gloas uses them by EIP-7688) ------------------------
 
+_SHORT_LENGTHS = tuple(uint64_leaf(length) for length in range(CHUNK_BYTES + 1))
+"""The length's leaf of every byte list that fits a chunk."""
 
-def merkleize_progressive(chunks: Sequence[bytes]) -> bytes:
-    """The root of a progressive tree: subtrees of 1, 4, 16, ... leaves along a spine (EIP-7916)."""
+_EMPTY_BYTE_LIST_ROOT = hash_pair(ZERO_CHUNK, _SHORT_LENGTHS[0])
+
+
+def merkleize_progressive(chunks: bytes) -> bytes:
+    """The root of a progressive tree: subtrees of 1, 4, 16, ... leaves along a spine (EIP-7916).
+
+    The chunks lie side by side: a million of them as objects of their own would take three times the memory.
+    """
     subtrees = []
     start, depth = 0, 0
     while start < len(chunks):
-        subtrees.append(merkleize(chunks[start : start + (1 << depth)], depth))
-        start += 1 << depth
+        end = start + (CHUNK_BYTES << depth)
+        subtrees.append(_merkleize_packed(chunks[start:end], depth))
+        start = end
         depth += 2
     root = ZERO_CHUNK
     for subtree in reversed(subtrees):
@@ -140,25 +154,47 @@ def merkleize_progressive(chunks: Sequence[bytes]) -> bytes:
     return root
 
 
+def _merkleize_packed(level: bytes, depth: int) -> bytes:
+    """`merkleize` for chunks that lie side by side; there is at least one."""
+    for height in range(depth):
+        if len(level) % (2 * CHUNK_BYTES):
+            level += ZERO_HASHES[height]
+        level = b"".join([sha256(level[i : i + 64]).digest() for i in range(0, len(level), 64)])
+    return level
+
+
 def progressive_container_root(*fields: bytes) -> bytes:
     """The root of a ProgressiveContainer with all of its fields active (EIP-7495)."""
     active_fields = uint64_leaf((1 << len(fields)) - 1)
-    return hash_pair(merkleize_progressive(fields), active_fields)
+    return hash_pair(merkleize_progressive(b"".join(fields)), active_fields)
 
 
 def progressive_list_root(roots: Sequence[bytes]) -> bytes:
     """The root of a ProgressiveList of composite elements that have these roots (EIP-7916)."""
-    return mix_in_length(merkleize_progressive(roots), len(roots))
+    return mix_in_length(merkleize_progressive(b"".join(roots)), len(roots))
 
 
 def progressive_byte_list_root(value: bytes) -> bytes:
     """The root of a ProgressiveByteList (EIP-7916)."""
-    return mix_in_length(merkleize_progressive(pack_bytes(value)), len(value))
+    length = len(value)
+    if length == 0:
+        return _EMPTY_BYTE_LIST_ROOT
+    if length <= CHUNK_BYTES:  # one leaf beside an empty spine: a payload may have a million of these
+        return sha256(sha256(value.ljust(64, b"\0")).digest() + _SHORT_LENGTHS[length]).digest()
+    return mix_in_length(merkleize_progressive(_padded(value)), length)
+
+
+def progressive_byte_lists_root(values: Iterable[bytes]) -> bytes:
+    """The root of a ProgressiveList[ProgressiveByteList]: the transactions of a payload (EIP-7916, EIP-7688)."""
+    roots = bytearray()
+    for value in values:
+        roots += progressive_byte_list_root(value)
+    return mix_in_length(merkleize_progressive(bytes(roots)), len(roots) // CHUNK_BYTES)
 
 
 def progressive_bitlist_root(bits: bytes) -> bytes:
     """The root of a ProgressiveBitlist in its serialised form (EIP-7916)."""
-    return mix_in_length(merkleize_progressive(pack_bytes(_without_delimiter(bits))), bitlist_length(bits))
+    return mix_in_length(merkleize_progressive(_padded(_without_delimiter(bits))), bitlist_length(bits))
 
 
 def signing_data_root(object_root: bytes, domain: bytes) -> Root:

@@ -73,6 +73,9 @@ def main(preset, seed, cases_per_type):
 def sample(spec, rng, ssz_type, case, fork, domain_type, version, genesis_validators_root=True):
     mode = MODES[case % len(MODES)]
     value = get_random_ssz_object(rng, ssz_type, MAX_BYTES, MAX_ELEMENTS, mode, case % 7 == 6)
+    if ssz_type.__name__ == "ExecutionPayloadEnvelope":  # `process_execution_requests` allows no more
+        while len(value.execution_requests.consolidations) > spec.MAX_CONSOLIDATION_REQUESTS_PER_PAYLOAD:
+            value.execution_requests.consolidations.pop()
     root = rng.randbytes(32) if genesis_validators_root else bytes(32)
     domain = spec.compute_domain(domain_type, Bytes4(version), spec.Root(root))
     return {
