@@ -68,7 +68,8 @@ def _entry(file: Path, document: Document) -> Entry | None:
     if kind in _UNSUPPORTED:
         raise KeyFormatError(f"keys of type {kind} are not supported yet; use file-raw or file-keystore")
     if kind not in {"file-raw", "file-keystore"}:
-        raise KeyFormatError(f"unknown type {kind[:40]!r}; known are file-raw and file-keystore")
+        # Never repeat the value: what was pasted in the wrong line may be a private key.
+        raise KeyFormatError("unknown type; known are file-raw and file-keystore")
     match (document.get("keyType") or "BLS").upper():
         case "BLS":
             return _raw_key(file, document) if kind == "file-raw" else _keystore(file, document)
