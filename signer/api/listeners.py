@@ -19,6 +19,13 @@ ADDRESSES_FILE = "listening.json"
 """In the data directory while the signer runs: the addresses it really listens on (port 0 takes a free one)."""
 
 
+QUIET_SECONDS = 0.1
+"""A shutdown closes idle connections once no request has come for so long: one on its way is answered first."""
+
+_LOOK_SECONDS = 0.01
+"""How often a shutdown looks whether all is quiet."""
+
+
 class Listeners:
     """Owned by the process. Start them in any order; `close` stops accepting first and then waits for answers."""
 
@@ -113,17 +120,36 @@ class Listeners:
         self._reserved.clear()
 
     async def close(self) -> None:
-        """Accept nothing more, let requests under way finish within the grace, then close what is left."""
+        """Accept nothing more, answer what is under way or on its way within the grace, then close what is left.
+
+        From now on each answer is the last of its connection (`Connection: close`), so that a client under load is
+        told to go elsewhere and is never cut while it waits.
+        """
         self.release()
+        for server in self._servers:
+            server.draining = True
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        deadline = asyncio.get_running_loop().time() + self._grace_seconds
-        while any(server.in_flight for server in self._servers) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count
-            await asyncio.sleep(0.01)
+        await self._fall_quiet()
         for runner in reversed(self._runners):
             await runner.cleanup()
         self._runners.clear()
+        self._servers.clear()
+
+    async def _fall_quiet(self) -> None:
+        """Wait until no connection is open, or none has had a request for QUIET_SECONDS; at most for the grace."""
+        now = asyncio.get_running_loop().time
+        quiet_since = now()
+        deadline = quiet_since + self._grace_seconds
+        begun = -1
+        while any(server.door.open_connections for server in self._servers) and now() < deadline:
+            last, begun = begun, sum(server.requests_count for server in self._servers)
+            if begun != last or any(server.in_flight for server in self._servers):
+                quiet_since = now()
+            elif now() - quiet_since >= QUIET_SECONDS:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _start(
         self, server: ApiServer, site: Callable[[web.ServerRunner], web.BaseSite], where: str
