@@ -12,14 +12,14 @@ whatever its address. Every operation checks its own action, named below. Errors
                                                             "keys_loaded": 4, "error_count": 0}]},
                                       "reload": {the JSON of GET /reload},
                                       "journal": {what the journal tells of itself: texts and numbers}}
-                                                                                               (keys:reload)
+                                                                                               (keys:list)
     GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
                                                 "origin": "file-keystore",
                                                 "derivation_path": "m/12381/3600/0/0/0" | null}]},
                                  sorted by public key; 503 NOT_READY until the first load is complete
                                                                                                (keys:list)
     POST /admin/reload           202 {"status": "accepted", "message": "..."}; 409 while one runs: the same answers
-                                 as POST /reload; its progress is GET /reload                  (keys:reload)
+                                 as POST /reload; its progress is GET /reload (keys:list)      (keys:reload)
     GET  /admin/slashing/export  200 application/json, an EIP-3076 document, streamed (chunked); a fault on the way
                                  cuts the connection short of its last chunk, so that a truncated file is never
                                  mistaken for a whole one                                      (slashing:read)

@@ -7,12 +7,14 @@ from typing import Any
 
 from aiohttp import HttpVersion11, web
 
+from signer.api.decoding import INLINE_BODY_BYTES, DecodingThread
 from signer.api.problems import Problem, problem_members, problem_of
 from signer.api.services import Services
 from signer.api.settings import ApiSettings
 from signer.auth.principal import Caller, Principal
 from signer.errors import BodyTooLargeError, MalformedRequestError, SignerError
 from signer.events import RequestRefused
+from signer.intent import SignDuty
 from signer.units import Signature
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -31,7 +33,9 @@ class Exchange:
     __slots__ = (
         "address",
         "caller",
+        "decoding",
         "duty_type",
+        "public_key",
         "request",
         "request_id",
         "route",
@@ -42,13 +46,21 @@ class Exchange:
     )
 
     def __init__(
-        self, request: web.BaseRequest, request_id: bytes, *, address: str, services: Services, settings: ApiSettings
+        self,
+        request: web.BaseRequest,
+        request_id: bytes,
+        *,
+        address: str,
+        services: Services,
+        settings: ApiSettings,
+        decoding: DecodingThread,
     ) -> None:
         self.request = request
         self.request_id = request_id
         self.address = address
         self.services = services
         self.settings = settings
+        self.decoding = decoding
         self.caller = NOBODY
         self.route = UNMATCHED
         """The route's template, once it is found."""
@@ -57,15 +69,21 @@ class Exchange:
         self.tail = ""
         """The path's parameter, as it was sent."""
         self.duty_type = ""
-        """Filled in by the handlers that sign, for the metrics."""
+        """Filled in by the handlers that sign, for the metrics and for refusals."""
+        self.public_key = b""
+        """The key that is asked for, on routes that sign with one; for refusals."""
 
     def problem_of(self, error: SignerError) -> Problem:
         """The problem that tells this caller of an error."""
         return problem_of(error, policy_refusal=self.settings.policy_refusal_status, signs=self.signs)
 
-    def refuse(self, problem: Problem) -> dict[str, Any]:
-        """Log a problem that this caller is told of; its document's members."""
+    def refuse(self, problem: Problem, *, entry: SignDuty | None = None) -> dict[str, Any]:
+        """Log a problem that this caller is told of; its document's members. `entry`: the entry of a batch it is of."""
         request_id = self.request_id.hex()
+        public_key, duty_type = (
+            (self.public_key, self.duty_type) if entry is None else (entry.public_key, entry.duty.type)
+        )
+        shown_key = "0x" + public_key.hex() if public_key else ""
         self.services.events.publish(
             RequestRefused(
                 request_id=request_id,
@@ -77,14 +95,29 @@ class Exchange:
                 code=problem.code,
                 sentence=problem.detail,
                 evidence=problem.evidence,
+                public_key=shown_key,
+                duty_type=duty_type,
             )
         )
-        return problem_members(problem, request_id)
+        members = problem_members(problem, request_id)
+        if self.signs:
+            about = {"public_key": shown_key, "duty_type": duty_type, "error": problem.detail}
+            members.update((name, value) for name, value in about.items() if value)
+        return members
 
     def caller_request_id(self) -> str:
         """The caller's own X-Request-Id if it is well-formed: for our log only, never echoed."""
         text = self.request.headers.get("X-Request-Id", "")
         return text if _REQUEST_ID.fullmatch(text) else ""
+
+    @property
+    def may_be_large(self) -> bool:
+        """True if the body is announced as too large for the event loop, or not announced at all.
+
+        Whoever sends such a body is asked for the right to it before a byte of it is read.
+        """
+        announced = self.request.content_length
+        return announced is None or announced > INLINE_BODY_BYTES
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """The whole body.

@@ -15,8 +15,9 @@ from aiohttp import web
 from signer.api.admission import HostList, OriginRules, origin_lines
 from signer.api.answer import Answer, DateLine
 from signer.api.connection import Connection, Doorkeeper, seal_with
+from signer.api.decoding import DecodingThread
 from signer.api.exchange import Exchange
-from signer.api.problems import UNFORESEEN, Problem, challenge, problem_answer
+from signer.api.problems import UNFORESEEN, Problem, challenge, document_answer, problem_answer
 from signer.api.routing import Access, Route, RouteTable
 from signer.api.services import Services
 from signer.api.settings import ApiSettings
@@ -55,6 +56,7 @@ class ApiServer(web.Server):
         self._origins = OriginRules(settings.cors_origins)
         self._challenge = challenge(settings.realm)
         self._date = DateLine()
+        self._decoding = DecodingThread(deadline_seconds=settings.request_deadline_seconds)
         self.door = Doorkeeper(
             max_connections=settings.max_connections,
             owners=owners,
@@ -63,6 +65,8 @@ class ApiServer(web.Server):
         )
         self.in_flight = 0
         """Requests that have no answer yet."""
+        self.draining = False
+        """Set before a shutdown: every answer from now on is the last of its connection, and says so."""
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for a new connection; the loop calls this."""
@@ -75,11 +79,21 @@ class ApiServer(web.Server):
             auto_decompress=False,  # nobody sends compressed duties, and bombs come compressed
         )
 
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """Close every connection; aiohttp calls this once nothing new is accepted."""
+        await super().shutdown(timeout)
+        self._decoding.close()
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
         connection: Any = request.protocol
         exchange = Exchange(
-            request, os.urandom(8), address=connection.address, services=self._services, settings=self._settings
+            request,
+            os.urandom(8),
+            address=connection.address,
+            services=self._services,
+            settings=self._settings,
+            decoding=self._decoding,
         )
         self.in_flight += 1
         try:
@@ -93,8 +107,8 @@ class ApiServer(web.Server):
         finally:
             self.in_flight -= 1
         if isinstance(answer, Answer):
-            if answer.status >= 400 and not request.content.is_eof():
-                answer.keep_alive = False  # do not wait for a body that nobody wants
+            if self.draining or (answer.status >= 400 and not request.content.is_eof()):
+                answer.keep_alive = False  # the server stops, or: do not wait for a body that nobody wants
             status = answer.status
             answer = seal_with(answer, request, exchange.request_id, self._date.at(self._services.clock.now()))
         else:
@@ -159,8 +173,7 @@ class ApiServer(web.Server):
                 return b""
 
     def _refuse(self, exchange: Exchange, problem: Problem, *, extra: bytes = b"") -> Answer:
-        exchange.refuse(problem)
-        return problem_answer(problem, exchange.request_id.hex(), extra=extra)
+        return document_answer(problem.status, exchange.refuse(problem), extra=extra)
 
     def _crash(self, exchange: Exchange, error: Exception) -> Answer:
         request_id = exchange.request_id.hex()

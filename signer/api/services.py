@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from signer.api.wire_eth2 import decode_extension, decode_sign_object, decode_sign_request, parse_identifier
-from signer.api.wire_json import JsonObject
+from signer.api.wire_eth2 import decode_batch_entry, decode_extension, decode_sign_request, parse_identifier
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.eth2.networks import Network
@@ -19,11 +18,14 @@ from signer.units import PublicKey
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """From bytes to intents. Each raises RequestError; `identifier` raises UnknownKeyError for what is no key."""
+    """From bytes to intents, on any thread.
+
+    Each raises RequestError; `identifier` and `batch_entry` raise UnknownKeyError for what is no key.
+    """
 
     identifier: Callable[[str], PublicKey]
     sign_request: Callable[[bytes, PublicKey], SignDuty]
-    sign_object: Callable[[JsonObject, PublicKey], SignDuty]
+    batch_entry: Callable[[bytes], SignDuty]
     extension: Callable[[bytes, PublicKey], SignExtension]
 
 
@@ -32,7 +34,7 @@ def wire_of(network: Network) -> Wire:
     return Wire(
         identifier=parse_identifier,
         sign_request=lambda body, public_key: decode_sign_request(body, public_key, network),
-        sign_object=lambda request, public_key: decode_sign_object(request, public_key, network),
+        batch_entry=lambda entry: decode_batch_entry(entry, network),
         extension=decode_extension,
     )
 

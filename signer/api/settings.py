@@ -40,6 +40,9 @@ class ApiSettings:
     body_timeout_seconds: float = 30.0
     """For the whole body to arrive."""
 
+    request_deadline_seconds: float = 2.5
+    """For reading a large body on its thread; `operations/sign.py` has its own for what comes after."""
+
     keep_alive_seconds: float = 180.0
     """Longer than every client's own (Go 90 s): whoever closes first must be the client, or duties are lost."""
 
@@ -67,6 +70,7 @@ class ApiSettings:
             body_limit_bytes=server.max_body_bytes,
             import_limit_bytes=server.max_import_body_bytes,
             body_timeout_seconds=server.body_timeout_seconds,
+            request_deadline_seconds=server.request_deadline_seconds,
             keep_alive_seconds=server.keep_alive_seconds,
             max_connections=-(-server.max_connections // server.workers),
             extension_enabled=config.security.extension_signing,

@@ -4,13 +4,16 @@
 """
 
 import base64
+from functools import partial
 
 import msgspec
 
 from signer.api.accept import wants_json
 from signer.api.answer import JSON, TEXT, Answer, json_answer, status_head
+from signer.api.decoding import INLINE_BODY_BYTES
 from signer.api.exchange import Exchange, signature_text
 from signer.api.routing import Route
+from signer.auth.principal import Action
 from signer.operations.manage_keys import KeyList
 
 _TEXT_HEAD = status_head(200, TEXT)
@@ -21,9 +24,15 @@ _NOT_MODIFIED_HEAD = status_head(304, None)
 async def post_sign(exchange: Exchange) -> Answer:
     """The signature of one duty: bare hex, or JSON where JSON is asked for."""
     services = exchange.services
-    public_key = services.wire.identifier(exchange.tail)
+    public_key = exchange.public_key = services.wire.identifier(exchange.tail)
+    if exchange.may_be_large:
+        services.signing.check_may_ask(exchange.caller, public_key)
     body = await exchange.read_body(exchange.settings.sign_body_limit_bytes)
-    intent = services.wire.sign_request(body, public_key)
+    if len(body) <= INLINE_BODY_BYTES:
+        intent = services.wire.sign_request(body, public_key)
+    else:
+        decode = partial(services.wire.sign_request, body, public_key)
+        intent = await exchange.decoding.run(decode, size_bytes=len(body))
     exchange.duty_type = intent.duty.type
     signature = await services.signing.sign(intent, exchange.caller)
     return signature_answer(signature_text(signature), as_json=wants_json(exchange.request))
@@ -49,9 +58,12 @@ async def get_high_watermark(exchange: Exchange) -> Answer:
 async def post_extension(exchange: Exchange) -> Answer:
     """A signature over the raw body of a PROOF_OF_VALIDATION, and that body again."""
     services = exchange.services
-    public_key = services.wire.identifier(exchange.tail)
-    body = await exchange.read_body(exchange.settings.body_limit_bytes)
+    public_key = exchange.public_key = services.wire.identifier(exchange.tail)
+    if exchange.may_be_large:
+        services.signing.check_may_ask(exchange.caller, public_key, action=Action.SIGN_EXTENSION)
+    body = await exchange.read_body(min(exchange.settings.body_limit_bytes, INLINE_BODY_BYTES))
     intent = services.wire.extension(body, public_key)
+    exchange.duty_type = intent.duty_type
     signature = await services.signing.sign_extension(intent, exchange.caller)
     payload = base64.b64encode(body)
     return json_answer(200, b'{"payload":"%b","signature":"%b"}' % (payload, signature_text(signature)))

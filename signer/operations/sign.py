@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from signer.audit.entry import Kind
-from signer.auth.principal import Caller
+from signer.auth.authorize import check_authorized
+from signer.auth.principal import Action, Caller
 from signer.backends.backend import Backend
 from signer.clock import Clock
 from signer.crypto.bls import SecretKey
@@ -25,12 +26,16 @@ from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, Passed, span
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.slashing.network import NetworkClaim
-from signer.units import Root, Signature
+from signer.units import PublicKey, Root, Signature
 
 _seconds = time.perf_counter
 
 _CHUNK = MAX_BATCH
 """Entries of a batch that become durable together, and are then signed together."""
+
+
+_DECIDED_AT_A_TIME = 64
+"""Entries of a batch that walk the gate before others on the event loop have a turn: about 1 ms."""
 
 
 @dataclass(slots=True)
@@ -62,6 +67,21 @@ class Signing:
         self._clock = clock
         self._events = events
         self._deadlines = DeadlineWatch(deadline_seconds)
+
+    def check_may_ask(
+        self, caller: Caller, public_key: PublicKey | None = None, *, action: Action = Action.SIGN_DUTY
+    ) -> None:
+        """What can be said before a costly body is read: may this caller ask at all, and for this key.
+
+        The gate asks again for the duty itself. A refusal here is counted and logged, not an entry of the audit log:
+        nothing is known of the duty yet.
+
+        Raises:
+            UnknownKeyError, ForbiddenError.
+        """
+        if public_key is not None:
+            self._gate.find_key(public_key, caller)
+        check_authorized(caller.principal, action)
 
     async def sign(self, intent: SignDuty, caller: Caller) -> Signature:
         """The signature of this duty, released only after its record and audit entry are durable.
@@ -101,7 +121,12 @@ class Signing:
             intent if isinstance(intent, SignerError) else None for intent in intents
         ]
         times = _Times()
-        steps = [(n, step) for n, intent in enumerate(intents) if (step := self._attempt(intent, caller, answers, n))]
+        steps: list[tuple[int, _Step]] = []
+        for n, intent in enumerate(intents):
+            if (step := self._attempt(intent, caller, answers, n)) is not None:
+                steps.append((n, step))
+            if n % _DECIDED_AT_A_TIME == _DECIDED_AT_A_TIME - 1:
+                await asyncio.sleep(0)
         times.decided = _seconds()
         receipts = self._journal.commit_all([step.command for _, step in steps])
         try:

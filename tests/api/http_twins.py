@@ -55,6 +55,13 @@ def attestation(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
+def block(**changes: Any) -> dict[str, Any]:
+    """An ordinary proposal: of a type whose body may be large."""
+    header = {"slot": "1", "proposer_index": "1", "parent_root": ROOT, "state_root": ROOT, "body_root": ROOT}
+    proposal = {"version": "DENEB", "block_header": header}
+    return attestation(type="BLOCK_V2", attestation=None, beacon_block=proposal, **changes)
+
+
 class SigningTwin:
     """Signs for two keys with a hash; raises what it is told to."""
 
@@ -63,6 +70,13 @@ class SigningTwin:
         self.batch_error: BaseException | None = None
         self.intents: list[SignDuty | SignExtension] = []
         self.callers: list[Caller] = []
+
+    def check_may_ask(
+        self, caller: Caller, public_key: PublicKey | None = None, *, action: Action = Action.SIGN_DUTY
+    ) -> None:
+        if public_key not in (None, KEY, OTHER_KEY):
+            raise UnknownKeyError("0x" + public_key.hex())
+        check_authorized(caller.principal, action)
 
     async def sign(self, intent: SignDuty, caller: Caller) -> Signature:
         self.callers.append(caller)
@@ -122,7 +136,7 @@ class KeyManagementTwin:
         return self.sources
 
     async def reload_status(self, caller: Caller) -> ReloadStatus:
-        check_authorized(caller.principal, Action.KEYS_RELOAD)
+        check_authorized(caller.principal, Action.KEYS_LIST)
         return self.status
 
     async def start_reload(self, caller: Caller) -> None:

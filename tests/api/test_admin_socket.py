@@ -175,7 +175,7 @@ async def test_on_the_network_each_route_asks_for_its_own_action(world):
     token = "hf_0123456789abcdef0123456789abcdef"
     digest = parse_token_digest(token_digest_text(token), where="test", key="token")
     routes = {
-        ("GET", "/admin/status"): Action.KEYS_RELOAD,
+        ("GET", "/admin/status"): Action.KEYS_LIST,
         ("GET", "/admin/keys"): Action.KEYS_LIST,
         ("POST", "/admin/reload"): Action.KEYS_RELOAD,
         ("GET", "/admin/slashing/export"): Action.SLASHING_READ,

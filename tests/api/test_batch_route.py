@@ -74,6 +74,16 @@ async def test_a_refused_entry_is_a_problem_and_never_a_failed_request():
         assert [answer["status"] for answer in answers] == [status, status]
 
 
+async def test_each_refused_entry_names_its_key_and_its_duty():
+    world = World()
+    refused = world.seen(RequestRefused)
+    world.signing.error = SlashingError("no")
+    _, answers = await ask(world, [entry(), entry("0x" + OTHER_KEY.hex()), entry(type="NONSENSE")])
+    named = [(answer.get("public_key"), answer.get("duty_type")) for answer in answers]
+    assert named == [("0x" + KEY.hex(), "ATTESTATION"), ("0x" + OTHER_KEY.hex(), "ATTESTATION"), (None, None)]
+    assert [(event.public_key or None, event.duty_type or None) for event in refused] == named
+
+
 async def test_an_empty_batch_is_answered_with_an_empty_list():
     assert await ask(World(), []) == (200, [])
 

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 from certificate_twins import client_context, make
-from http_twins import KEY, OTHER_KEY, ROOT, World, attestation, listening, signature_of
+from http_twins import KEY, OTHER_KEY, ROOT, World, attestation, block, listening, signature_of
 
 from signer.api.settings import ApiSettings
 from signer.api.tls import HotContext
@@ -144,7 +144,7 @@ async def test_12_a_connection_outlives_every_clients_idle_time():
 
 
 async def test_13_a_body_of_several_mebibytes_is_read():
-    assert await status_of(body(pad="x" * 8 * 2**20)) == 200
+    assert await status_of(json.dumps(block(pad="x" * 8 * 2**20)).encode()) == 200
 
 
 @pytest.mark.parametrize("ready", [True, False])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from certificate_twins import Made, client_context, make
-from http_twins import KEY, World, attestation, listening, signature_of
+from http_twins import KEY, World, attestation, block, listening, signature_of
 
 from signer.api.tls import HotContext
 from signer.auth.authenticate import Authenticator
@@ -254,7 +254,7 @@ def test_large_bodies_and_large_answers_pass_through(run, party, known):
             listening(world, tls=HotContext.load(party.settings(known=known))) as listener,
             listener.client(client_context(party.server, shows=party.listed)) as raw,
         ):
-            padded = BODY[:-1] + b',"pad":"' + b"x" * 5_000_000 + b'"}'
+            padded = json.dumps(block(pad="x" * 5_000_000)).encode()
             assert (await raw.ask("POST", SIGN, body=padded)).body == TEXT
             answer = await raw.ask("GET", "/api/v1/eth2/publicKeys")
             assert len(json.loads(answer.body)) == 20_000
