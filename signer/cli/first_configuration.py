@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from signer.config.sections import Config
+from signer.config.sections import Config, Preset
 from signer.config.setting import values
 from signer.config.show import value_text
 
@@ -14,23 +14,44 @@ _HEAD = """\
 # Written by `holdfast init`. Every key there is: `holdfast config reference`.
 """
 
+_ASKED = """\
+  # Nobody signs without a credential. {name}'s is the line in the token file, as a bearer token or as a password in the
+  # client's URL: http://{name}:TOKEN@127.0.0.1:9000. For a client that can show neither (Lodestar), or that proves
+  # itself by its TLS certificate alone, take this whole section out."""
+
+_UNASKED = """\
+  # For trying out: whoever reaches the port may have everything signed. With `true` the principal below is asked for
+  # its token, and nobody else gets in."""
+
+_REQUIRED = "security.require_authentication"
+
 
 def first_configuration(config: Config, *, token_file: Path) -> str:
-    """The YAML text: the preset, what the command line set, and the principal of the first token."""
+    """The YAML text: the preset, what the command line set, and the principal of the first token.
+
+    In `production` it is asked for: naming a principal protects nothing while others need no name. Elsewhere the
+    request that `init --demo` prints works as it stands.
+    """
     said = {
         each.key: value_text(each.value)
         for each in values(config)
         if config.where(each.key) == "command line" and each.key != "preset" and "[" not in each.key
     }
     said["storage.data_directory"] = value_text(config.storage.data_directory)
+    asked = config.preset is Preset.PRODUCTION
+    if said.pop(_REQUIRED, None) is not None:
+        asked = config.security.require_authentication
     lines = [_HEAD, f"preset: {config.preset}", *_nested(said)]
     if not any(key.startswith("security.") for key in said):
         lines.append("security:")
     place = 1 + max(number for number, line in enumerate(lines) if line == "security:")
     lines[place:place] = [
+        (_ASKED if asked else _UNASKED).format(name=TOKEN_PRINCIPAL),
+        f"  require_authentication: {value_text(asked)}",
         "  principals:",
         f"    - name: {TOKEN_PRINCIPAL}",
         f"      token_file: {value_text(token_file)}",
+        f"      password_file: {value_text(token_file)}",
     ]
     return "\n".join(lines) + "\n"
 

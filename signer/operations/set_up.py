@@ -4,6 +4,8 @@ Rule 1: nothing that is there is ever overwritten; every step says whether it ma
 Rule 2: no secret is returned: a step tells where it is.
 """
 
+import os
+import pwd
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +38,44 @@ class Step:
 
 
 def ensure_directory(directory: Path, what: str) -> Step:
-    """A directory that nobody else may enter. Raises StartupError, OSError."""
+    """A directory that nobody else may enter.
+
+    Raises:
+        StartupError: it is somebody else's, or open to others. OSError.
+    """
     made = not directory.exists()
+    if not made:
+        check_owner(directory)
     ensure_private_directory(directory)
     return Step(what, directory, made)
+
+
+def check_owner(directory: Path) -> None:
+    """Raises StartupError where a directory that must be ours is another user's. OSError."""
+    owner = directory.stat().st_uid
+    if owner == os.geteuid():
+        return
+    name, own_name = user_name(owner), user_name(os.geteuid())
+    raise StartupError(
+        f"{directory} belongs to the user {name}, and this command runs as {own_name}",
+        remedy=f"run it as the user that will run the signer: sudo -u {name} ...; or, if that is {own_name}, "
+        f"chown -R {own_name} {directory}",
+        evidence={"owner": owner, "user": os.geteuid()},
+    )
+
+
+def user_name(number: int) -> str:
+    """A user's name; its number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def ensure_head_directory(head_file: Path) -> Step:
+    """The directory of a head file on another disk. One that is there stays as it is. Raises StartupError, OSError."""
+    what, directory = "head file's directory", head_file.parent
+    return Step(what, directory, made=False) if directory.is_dir() else ensure_directory(directory, what)
 
 
 def ensure_key_directory(directory: Path) -> Step:

@@ -77,6 +77,7 @@ class MemoryHost:
     audit_broken: bool = False
     plan: RestorePlan | None = None
     accepted: list[RestorePlan] = field(default_factory=list)
+    anyway: bool = False
     closed: int = 0
 
     def version(self) -> str:
@@ -99,7 +100,8 @@ class MemoryHost:
             assert asyncio.get_running_loop() is loop, "opened and closed on one loop"
             self.closed += 1
 
-    def plan_restore(self, _config: Config) -> RestorePlan | None:
+    def plan_restore(self, _config: Config, *, anyway: bool) -> RestorePlan | None:
+        self.anyway = anyway
         return self.plan
 
     def accept_restore(self, _config: Config, plan: RestorePlan) -> None:

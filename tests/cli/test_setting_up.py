@@ -1,6 +1,8 @@
 """`init`, `config` and `tls init`: what they make, what they never overwrite, what they say."""
 
 import json
+import os
+import pwd
 import shlex
 import shutil
 import ssl
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from signer.cli.demo_request import curl_line, randao_request
 from signer.config.load import load_config
+from signer.config.production import find_faults
 from signer.crypto.bls import SecretKey, load
 from signer.crypto.secret import Secret
 from signer.eth2.builtin_networks import find_network
@@ -35,6 +38,11 @@ def content_of(directory: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+def without_lock(content: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
+    """The lock file tells who held it last, and nothing else."""
+    return {name: each for name, each in content.items() if name != "lock"}
+
+
 # --- init -----------------------------------------------------------------------------------------
 
 
@@ -43,7 +51,8 @@ def test_init_makes_everything_for_its_owner_alone(cli: Cli, tmp_path: Path) -> 
     assert (said.code, said.err) == (0, "")
     made = content_of(tmp_path / "data")
     assert sorted(made) == [
-        "api-token", "holdfast.yaml", "keys/demo.json", "keys/demo.txt", "keys/demo.yaml", "master.key",
+        "api-token", "head", "holdfast.yaml", "journal.sqlite", "keys/demo.json", "keys/demo.txt", "keys/demo.yaml",
+        "lock", "master.key",
     ]  # fmt: skip
     assert {mode for mode, _ in made.values()} == {0o600}
     assert {(tmp_path / each).stat().st_mode & 0o777 for each in ("data", "data/keys")} == {0o700}
@@ -64,8 +73,8 @@ def test_init_again_keeps_everything_byte_for_byte(cli: Cli, tmp_path: Path) -> 
     before = content_of(tmp_path / "data")
     said = cli(*DEMO, "--json")
     assert (said.code, said.err) == (0, "")
-    assert [step["made"] for step in said.json["steps"]] == [False] * 6
-    assert content_of(tmp_path / "data") == before
+    assert [step["made"] for step in said.json["steps"]] == [False] * 7
+    assert without_lock(content_of(tmp_path / "data")) == without_lock(before)
 
 
 def test_init_completes_what_was_left_half_made(cli: Cli, tmp_path: Path) -> None:
@@ -76,7 +85,7 @@ def test_init_completes_what_was_left_half_made(cli: Cli, tmp_path: Path) -> Non
     made = {step["what"] for step in cli(*DEMO, "--json").json["steps"] if step["made"]}
     assert made == {"master key", "demonstration key"}
     after = content_of(tmp_path / "data")
-    assert {name for name in before if before[name] != after[name]} == {"master.key"}
+    assert {name for name in before if before[name] != after[name]} - {"lock"} == {"master.key"}
 
 
 def test_init_says_when_a_kept_configuration_says_otherwise(cli: Cli, tmp_path: Path) -> None:
@@ -85,7 +94,7 @@ def test_init_says_when_a_kept_configuration_says_otherwise(cli: Cli, tmp_path: 
     said = cli(*DEMO, "--set", "server.port=9999")
     assert said.code == 0
     assert "kept as it is" in said.err
-    assert content_of(tmp_path / "data") == before
+    assert without_lock(content_of(tmp_path / "data")) == without_lock(before)
 
 
 def test_the_configuration_holds_what_the_command_line_said_and_can_be_loaded(cli: Cli, tmp_path: Path) -> None:
@@ -102,6 +111,7 @@ def test_the_configuration_holds_what_the_command_line_said_and_can_be_loaded(cl
     assert config.security.require_authentication
     (principal,) = config.security.principals
     assert (principal.name, principal.token_file) == ("client", tmp_path / "data/api-token")
+    assert principal.password_file == principal.token_file, "clients that take credentials only in a URL"
     assert cli("config", "check", "--config", "etc/signer.yaml").code == 0
 
 
@@ -118,8 +128,11 @@ def test_a_configuration_that_is_there_gets_what_it_names_and_no_token_it_does_n
     assert (said.code, said.err) == (0, "")
     assert {step["what"]: step["made"] for step in said.json["steps"]} == {
         "data directory": True, "configuration": False, "keys directory": False, "master key": True,
+        "slashing record": True,
     }  # fmt: skip
-    assert sorted(content_of(tmp_path)) == ["master", "mine/holdfast.yaml"]
+    assert sorted(content_of(tmp_path)) == [
+        "elsewhere/head", "elsewhere/journal.sqlite", "elsewhere/lock", "master", "mine/holdfast.yaml",
+    ]  # fmt: skip
 
 
 def test_with_a_master_password_no_key_file_is_made(cli: Cli, tmp_path: Path) -> None:
@@ -144,6 +157,56 @@ def test_a_directory_that_others_can_enter_is_refused(cli: Cli, tmp_path: Path) 
     said = cli(*DEMO)
     assert said.code == 1
     assert "chmod it to 0700" in said.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_a_directory_of_another_user_is_told_with_its_owner_and_how_to_run_as_that(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    os.chown(tmp_path / "data", pwd.getpwnam("nobody").pw_uid, -1)
+    said = cli(*DEMO)
+    assert said.code == 1
+    assert "belongs to the user nobody, and this command runs as root" in said.err
+    assert "sudo -u nobody" in said.err
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (("--preset", "production"), True),
+        ((), True),
+        (("--preset", "development"), False),
+        (("--preset", "test"), False),
+        (("--preset", "development", "--set", "security.require_authentication=true"), True),
+        (("--set", "security.require_authentication=false"), False),
+    ],
+)
+def test_in_production_the_first_principal_is_asked_for_its_token(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...], asked: bool
+) -> None:
+    assert cli("init", "--data-directory", "data", *words).code == 0
+    config = load_config(tmp_path / "data/holdfast.yaml", environ={}, flags={})
+    assert config.security.require_authentication is asked
+    assert [principal.name for principal in config.security.principals] == ["client"]
+    assert find_faults(config) == ()
+
+
+def test_a_head_file_on_another_disk_gets_its_directory(cli: Cli, tmp_path: Path) -> None:
+    line = ("init", "--data-directory", "data", "--set", "storage.head_file=other/head", "--json")
+    steps = {step["what"]: step for step in cli(*line).json["steps"]}
+    assert steps["head file's directory"] == {
+        "what": "head file's directory", "path": str(tmp_path / "other"), "made": True,
+    }  # fmt: skip
+    assert (tmp_path / "other").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "other/head").is_file()
+    assert {step["made"] for step in cli(*line).json["steps"]} == {False}
+
+
+def test_the_next_commands_are_called_as_this_one_was(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/opt/hold fast/bin/holdfast", "init"])
+    assert "Start it:     '/opt/hold fast/bin/holdfast' serve --config" in cli(*DEMO).out
+    monkeypatch.setattr("sys.argv", ["/usr/lib/python3/signer/__main__.py"])
+    assert "Start it:     holdfast serve --config" in cli(*DEMO).out
 
 
 def test_a_directory_that_cannot_be_made_is_told(cli: Cli, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """`holdfast init`: everything a new signer needs, made once and never overwritten."""
 
+import shlex
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ from signer.operations.set_up import (
     ensure_demo_key,
     ensure_directory,
     ensure_file,
+    ensure_head_directory,
     ensure_key_directory,
     ensure_master_key,
     ensure_record,
@@ -34,10 +37,15 @@ from signer.units import PublicKey
 CONFIGURATION_FILE = "holdfast.yaml"
 """The name in the data directory, where --config names no other."""
 
+NAME = "holdfast"
+"""The console command."""
+
 TOKEN_FILE = "api-token"  # noqa: S105  # a file's name, not a secret
 """The name in the data directory."""
 
-FIRST_PRINCIPAL = {"security.principals": [{"name": TOKEN_PRINCIPAL, "token_file": TOKEN_FILE}]}
+FIRST_PRINCIPAL = {
+    "security.principals": [{"name": TOKEN_PRINCIPAL, "token_file": TOKEN_FILE, "password_file": TOKEN_FILE}]
+}
 """What the file will say of the token: settings that need a principal are no contradiction then."""
 
 
@@ -53,7 +61,7 @@ def init(
         bool, typer.Option("--demo", help="Also make a validator key for trying out, and print a request for it.")
     ] = False,
 ) -> None:
-    """Make the data directory, a master key, an API token and a configuration file.
+    """Make the data directory, a master key, an API token, an empty slashing record and a configuration file.
 
     What is there already is kept, so it can be run again. Everything is made for its owner alone.
 
@@ -118,6 +126,8 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     if master.password_file is None:
         steps.append(ensure_master_key(master.key_file))
     places = Places(config.storage.data_directory, config.storage.head_file)
+    if places.head_file.parent != places.data_directory:
+        steps.append(ensure_head_directory(places.head_file))
     # A record that is in use is there: nothing has to be made.
     with suppress(DataDirectoryInUseError):
         steps.append(ensure_record(places, vault_directory=config.storage.vault_directory))
@@ -138,11 +148,17 @@ def _show(session: Session, config: Config, file: Path, steps: list[Step], demo_
         [("made" if step.made else "kept", step.what, str(step.path)) for step in steps],
     )
     session.output.line()
-    session.output.line(f"Start it:     holdfast serve --config {file}")
-    session.output.line(f"Examine it:   holdfast doctor --config {file}")
+    session.output.line(f"Start it:     {_program()} serve --config {file}")
+    session.output.line(f"Examine it:   {_program()} doctor --config {file}")
     if demo_key is not None:
         words = curl or "with a request of your own client"
         session.output.line(f"Have it sign: {words}")
+
+
+def _program() -> str:
+    """How this program was called: it need not be where a shell looks."""
+    called = Path(sys.argv[0])
+    return shlex.quote(str(called)) if called.name == NAME else NAME
 
 
 def _curl(config: Config, public_key: PublicKey) -> str | None:
