@@ -90,7 +90,9 @@ class SqliteDatabase:
             self.connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection; the write-ahead log stays as it is."""
+        """Close the connection. A write-ahead log that holds anything stays as it is; an empty one is removed."""
+        if not _holds_anything(self.path.with_name(self.path.name + "-wal")):
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self.connection.close()
 
     def _after_commit(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
@@ -263,6 +265,13 @@ def _make_safe(database: SqliteDatabase) -> None:
 
 def _schema_version(database: SqliteDatabase) -> int:
     return int(database.connection.pragma("user_version"))
+
+
+def _holds_anything(log: Path) -> bool:
+    try:
+        return log.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _migrations() -> dict[int, str]:

@@ -49,10 +49,9 @@ class Ground:
         return copy
 
     def bytes_of_record(self) -> dict[str, bytes]:
-        """What a refused start must leave as it was."""
-        return {file.name: file.read_bytes() for file in self.data.glob("journal.sqlite*")} | (
-            {"head": self.head.read_bytes()} if self.head.is_file() else {}
-        )
+        """What a refused start must leave as it was: the shared memory beside a database is no part of it."""
+        files = [self.database, self.data / "journal.sqlite-wal", self.head]
+        return {file.name: file.read_bytes() for file in files if file.is_file() and file.stat().st_size}
 
     def refuses(self) -> dict[str, Any]:
         """The problem with which a start is refused: exit code 1, in words and with a remedy, nothing served."""
