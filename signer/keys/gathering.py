@@ -1,12 +1,21 @@
 """What one load of keys has found so far, in the order it was found."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from signer.crypto.bls import Bls
 from signer.errors import KeyFileError, SealError
 from signer.keys.key import Key, Origin
-from signer.keys.report import SOURCE_NAMES, LoadReport, SourceCount, SourceName, failed_paths, is_under
+from signer.keys.report import (
+    SOURCE_NAMES,
+    LoadReport,
+    Retrieval,
+    SourceCount,
+    SourceName,
+    failed_paths,
+    is_under,
+)
 from signer.keys.sealed_key import SealedKey
 from signer.keys.sources import Entry, Findings, RawKeyEntry
 from signer.keys.unlocking import LockedKeystore, PasswordFiles, raw_key, read_locked
@@ -22,6 +31,8 @@ class _Slot:
 
     source: SourceName
     key: Key | None = None
+    seconds: float = 0.0
+    """What the key took until now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +69,24 @@ class Gathering:
         for entry in findings.entries:
             slot = _Slot(findings.source)
             self._slots.append(slot)
+            started = time.perf_counter()
             try:
                 self._fill(slot, entry)
             except KeyFileError as fault:
                 self._errors.append((findings.source, fault))
+            slot.seconds = time.perf_counter() - started
 
     def add_imported(self) -> None:
         """Take in the keys that live in the vault alone."""
         for sealed in self._sealed.values():
+            started = time.perf_counter()
             if sealed.origin is Origin.IMPORTED and (key := self._unsealed(sealed, self._vault.file)):
-                self._slots.append(_Slot(_VAULT_SOURCE, key))
+                self._slots.append(_Slot(_VAULT_SOURCE, key, time.perf_counter() - started))
 
-    def settle(self, job: Job, key: Key) -> OpenedKey:
-        """Take in the key of a job; returns what the vault shall keep."""
+    def settle(self, job: Job, key: Key, *, seconds: float) -> OpenedKey:
+        """Take in the key of a job that took so long; returns what the vault shall keep."""
         job.slot.key = key
+        job.slot.seconds += seconds
         self._used.add(job.fingerprint)
         return OpenedKey(key, job.fingerprint)
 
@@ -111,6 +126,7 @@ class Gathering:
             warnings=tuple(self._warnings),
             counts=tuple(SourceCount(name, loaded[name], failed.count(name)) for name in SOURCE_NAMES),
             opened=len(self.jobs),
+            retrievals=tuple(Retrieval(slot.key.origin, slot.seconds) for slot in self._slots if slot.key),
         )
 
     def _fill(self, slot: _Slot, entry: Entry) -> None:

@@ -6,7 +6,9 @@ seal what was opened; forget what is gone. A file that fails is reported and sto
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from signer.crypto.bls import Bls
 from signer.errors import KeyFileError, ShutDownError, SignerError, StartupError
@@ -78,7 +80,7 @@ class Loader:
 
     def _open(self, gathering: Gathering, progress: Progress, stop: threading.Event) -> None:
         memory = self._memory or spare_memory_budget()
-        work = ParallelWork(gathering.jobs, lambda job: unlock(job.locked, self._bls, memory), stop=stop)
+        work = ParallelWork(gathering.jobs, lambda job: self._unlock(job, memory), stop=stop)
         unsaved: list[OpenedKey] = []
         try:
             for done, (index, result) in enumerate(work.results(threads=self._threads), start=1):
@@ -93,6 +95,11 @@ class Loader:
         if unsaved or gathering.vault_is_stale():
             self._save(gathering, gathering.wanted(), unsaved)
 
+    def _unlock(self, job: Job, memory: MemoryBudget) -> "_Unlocked":
+        started = time.perf_counter()
+        key = unlock(job.locked, self._bls, memory)
+        return _Unlocked(key, time.perf_counter() - started)
+
     def _save(self, gathering: Gathering, keep: Callable[[SealedKey], bool], opened: list[OpenedKey]) -> None:
         try:
             self._vault.rewrite(keep, opened)
@@ -104,10 +111,18 @@ def _everything(_sealed: SealedKey) -> bool:
     return True
 
 
-def _settled(gathering: Gathering, job: Job, result: Key | SignerError) -> list[OpenedKey]:
+@dataclass(frozen=True, slots=True)
+class _Unlocked:
+    """A job's key, and how long its thread worked for it."""
+
+    key: Key
+    seconds: float
+
+
+def _settled(gathering: Gathering, job: Job, result: _Unlocked | SignerError) -> list[OpenedKey]:
     match result:
-        case Key():
-            return [gathering.settle(job, result)]
+        case _Unlocked(key, seconds):
+            return [gathering.settle(job, key, seconds=seconds)]
         case KeyFileError():
             gathering.settle_failed(job, result)
             return []

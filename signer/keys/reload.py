@@ -1,6 +1,7 @@
 """Load the keys in the background, one load at a time, and put them on the ring."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -37,6 +38,8 @@ class LoadResult:
     """Keys that still serve though their file could not be read again."""
 
     error: Exception | None
+    seconds: float
+    """How long the load took."""
 
 
 Listener = Callable[[LoadResult], None]
@@ -117,19 +120,23 @@ class Reloader:
         self._load(progress)
 
     def _load(self, progress: Progress) -> LoadResult:
+        started = time.perf_counter()
         try:
-            result = self._replace_ring(self._loader.load(progress, self._stop))
+            report = self._loader.load(progress, self._stop)
+            kept = self._replace_ring(report)
+            result = LoadResult(report, kept, None, time.perf_counter() - started)
         except Exception as fault:  # noqa: BLE001  # whatever it was, the ring is untouched and "running" must end
-            result = LoadResult(None, 0, fault)
+            result = LoadResult(None, 0, fault, time.perf_counter() - started)
         self._listener(result)
         self._status = self._status_after(result)
         return result
 
-    def _replace_ring(self, report: LoadReport) -> LoadResult:
+    def _replace_ring(self, report: LoadReport) -> int:
+        """How many keys still serve that could not be read again."""
         kept = keys_to_keep(self._ring.current.keys.values(), report)
         self._ring.replace((*report.keys, *kept))
         self._report = report
-        return LoadResult(report, len(kept), None)
+        return len(kept)
 
     def _status_after(self, result: LoadResult) -> ReloadStatus:
         now = self._clock.now()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from signer.errors import KeyFileError
-from signer.keys.key import Key
+from signer.keys.key import Key, Origin
 
 SourceName = Literal["config-files-loading", "keystores-bulk-loading"]
 """The kinds of source, as Web3Signer's health check names them."""
@@ -27,6 +27,14 @@ class SourceCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieval:
+    """How long one key took, from its files or from the vault."""
+
+    origin: Origin
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load found. Errors never hide keys: `keys` are all that could be loaded."""
 
@@ -38,6 +46,9 @@ class LoadReport:
     counts: tuple[SourceCount, ...]
     opened: int
     """Keystores whose password had to be worked through; the others came from the vault."""
+
+    retrievals: tuple[Retrieval, ...] = ()
+    """One for each key that was read, in the order of their sources."""
 
 
 def keys_to_keep(serving: Iterable[Key], report: LoadReport) -> tuple[Key, ...]:

@@ -7,7 +7,7 @@ import logging
 from signer.audit.entry import Kind
 from signer.clock import Clock
 from signer.errors import SignerError
-from signer.events import BatchCommitted, Events, KeysLoaded
+from signer.events import BatchCommitted, Events, KeyOpened, KeysLoaded
 from signer.journal.command import Command, Journal
 from signer.keys.reload import LoadResult
 from signer.operations.story import NoteStory
@@ -52,7 +52,9 @@ class LoadStory:
                 log.warning(warning)
             note = f"loaded={len(result.report.keys)} kept={result.kept} errors={len(result.report.errors)}"
             loaded = len(result.report.keys) + result.kept
-            self._events.publish(KeysLoaded(loaded, len(result.report.errors), 0.0))
+            for retrieval in result.report.retrievals:
+                self._events.publish(KeyOpened(str(retrieval.origin), retrieval.seconds))
+            self._events.publish(KeysLoaded(loaded, len(result.report.errors), result.seconds))
         story = NoteStory(Kind.KEYS_LOADED, int(self._clock.now() * 1000), note)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._journal.commit, Command((), story))

@@ -365,3 +365,19 @@ def test_ten_thousand_sealed_keys_take_little_memory_each(house: Any) -> None:
     tracemalloc.stop()
     assert len(ring.public_keys) == 1000
     assert (after - before) / 1000 < 3_000
+
+
+def test_each_key_is_told_with_its_origin_and_the_time_it_took(house: Any) -> None:
+    house.add_raw("raw", 1)
+    house.add_keystore_file("listed", 2)
+    house.add_bulk("bulk", 3)
+    (house.config / "broken.yaml").write_text("type: nonsense")
+    for opened in (2, 0):  # with their passwords, and from the vault
+        report = house.loader().load()
+        assert report.opened == opened
+        assert sorted(retrieval.origin for retrieval in report.retrievals) == [
+            Origin.BULK_KEYSTORE,
+            Origin.KEYSTORE_FILE,
+            Origin.RAW_FILE,
+        ]
+        assert all(0 < retrieval.seconds < 60 for retrieval in report.retrievals)
