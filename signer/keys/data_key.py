@@ -80,6 +80,12 @@ def create_data_key(file: Path, unlock: Unlock) -> Secret:
     return data_key
 
 
+def check_can_begin(unlock: Unlock) -> None:
+    """Raises StartupError where a new vault has nothing to be closed with: no master key was made yet."""
+    if isinstance(unlock, KeyFileUnlock) and not unlock.path.exists():
+        raise StartupError(f"there is no master key at {unlock.path}", remedy="run `holdfast init`, which makes it")
+
+
 def rewrap_data_key(file: Path, *, old: Unlock, new: Unlock) -> None:
     """Let another password or key file open the vault. Raises as `open_data_key`, OSError."""
     _write(file, open_data_key(file, old), new)

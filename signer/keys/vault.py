@@ -17,7 +17,7 @@ from signer.crypto.kdf import subkey
 from signer.crypto.secret import Secret
 from signer.durable import ensure_private_directory, read_private, sweep, write_durably
 from signer.errors import StartupError, UnreadableFileError
-from signer.keys.data_key import Unlock, create_data_key, open_data_key
+from signer.keys.data_key import Unlock, check_can_begin, create_data_key, open_data_key
 from signer.keys.key import Key, Origin
 from signer.keys.sealed_key import SealedFile, SealedKey, decode_file, encode_file, seal_key
 from signer.units import PublicKey
@@ -108,9 +108,11 @@ def open_vault(directory: Path, unlock: Unlock) -> Vault:
         StartupError: the password or key file does not open it, others may read it, or half of it is missing.
         OSError: it cannot be created.
     """
+    file = directory / DATA_KEY_FILE
+    if not file.exists() and not (directory / SEALED_KEYS_FILE).exists():
+        check_can_begin(unlock)  # before anything is made
     ensure_private_directory(directory)
     sweep(directory)
-    file = directory / DATA_KEY_FILE
     if file.exists():
         return Vault(directory, open_data_key(file, unlock))
     if (directory / SEALED_KEYS_FILE).exists():

@@ -196,7 +196,7 @@ def test_a_key_file_opens_what_it_sealed_and_another_does_not(house: Any, tmp_pa
         (b"x" * 31, 0o600, "31 bytes"),
         (b"x" * 33, 0o600, "33 bytes"),
         (b"x" * 32, 0o640, "mode 0640"),
-        (None, 0, "No such"),
+        (None, 0, "there is no master key"),
     ],
 )
 def test_a_key_file_that_is_wrong_or_open_to_others_is_refused(
@@ -208,6 +208,13 @@ def test_a_key_file_that_is_wrong_or_open_to_others_is_refused(
         file.chmod(mode)
     with pytest.raises(StartupError, match=reason):
         open_vault(tmp_path / "v", KeyFileUnlock(file))
+
+
+def test_without_a_master_key_no_vault_is_begun_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="there is no master key") as raised:
+        open_vault(tmp_path / "v", KeyFileUnlock(tmp_path / "master.key"))
+    assert "holdfast init" in raised.value.remedy
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_password_can_be_given_without_sealing_the_keys_again(
