@@ -235,13 +235,17 @@ class DoubleProposalError(SlashingError):
 
 
 class BelowFloorError(SlashingError):
-    """At or below the least record that is kept (EIP-3076, conditions 2, 4 and 5)."""
+    """Below the least record that is kept, or at it (EIP-3076, conditions 2, 4 and 5).
+
+    A source may equal its floor; a target or a slot may not.
+    """
 
     code = "BELOW_FLOOR"
 
     def __init__(self, *, field: str, requested: int, floor: int) -> None:
+        relation = "below" if field == "source_epoch" else "not above"
         super().__init__(
-            f"{field} {requested} is not above the floor {floor}: history below it was pruned or never known",
+            f"{field} {requested} is {relation} the floor {floor}: history below it was pruned or never known",
             evidence={"field": field, "requested": requested, "floor": floor},
         )
 

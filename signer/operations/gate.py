@@ -132,11 +132,11 @@ class Gate:
         limit = now + self._far_future_epochs
         for moment in moments(duty):
             if isinstance(moment, AtEpoch):
-                epoch, value = moment.epoch, int(moment.epoch)
-            else:
-                epoch, value = self._network.epoch_of(moment.slot), int(moment.slot)
-            if epoch > limit:
-                raise FarFutureError(field=moment.field, requested=value, limit=limit)
+                if moment.epoch > limit:
+                    raise FarFutureError(field=moment.field, requested=moment.epoch, limit=limit)
+            elif self._network.epoch_of(moment.slot) > limit:
+                last_slot = (limit + 1) * self._network.preset.slots_per_epoch - 1
+                raise FarFutureError(field=moment.field, requested=moment.slot, limit=last_slot)
 
 
 def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any, ...]:

@@ -1,0 +1,51 @@
+"""A refusal of a duty too far ahead tells its limit in the unit of the field."""
+
+import pytest
+
+from signer.auth.principal import OPERATOR, Caller
+from signer.clock import FixedClock
+from signer.errors import BelowFloorError, FarFutureError
+from signer.eth2.builtin_networks import find_network
+from signer.eth2.duties import AggregationSlotDuty, RandaoRevealDuty
+from signer.intent import SignDuty
+from signer.keys.ring import KeyRing
+from signer.operations.gate import Gate
+from signer.units import Epoch, PublicKey, Root, Slot
+
+NETWORK = find_network("mainnet")
+NOW_EPOCH = 1000
+LIMIT_EPOCH = NOW_EPOCH + 1
+LIMIT_SLOT = (LIMIT_EPOCH + 1) * 32 - 1
+
+
+def decide(duty) -> None:
+    gate = Gate(
+        ring=KeyRing(),
+        network=NETWORK,
+        pinned=None,
+        clock=FixedClock(NETWORK.genesis_time + NOW_EPOCH * 32 * 12 + 7),
+        far_future_epochs=1,
+    )
+    gate.decide(SignDuty(PublicKey(bytes(48)), duty, None), Caller(OPERATOR, "test"), key=None, root=Root(bytes(32)))
+
+
+@pytest.mark.parametrize(
+    ("duty_of", "field", "limit"),
+    [
+        (lambda slot: AggregationSlotDuty(Slot(slot)), "slot", LIMIT_SLOT),
+        (lambda epoch: RandaoRevealDuty(Epoch(epoch)), "randao_reveal.epoch", LIMIT_EPOCH),
+    ],
+)
+def test_the_limit_is_the_largest_value_that_is_signed_in_the_fields_own_unit(duty_of, field, limit):
+    decide(duty_of(limit))
+    with pytest.raises(FarFutureError) as refused:
+        decide(duty_of(limit + 1))
+    assert refused.value.evidence == {"field": field, "requested": limit + 1, "limit": limit}
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [("source_epoch", "is below the floor"), ("target_epoch", "is not above"), ("slot", "is not above")],
+)
+def test_a_floor_is_told_as_it_is_judged(field, words):
+    assert words in BelowFloorError(field=field, requested=5, floor=6).sentence
