@@ -55,6 +55,9 @@ class Checkpointer:
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if empty_the_log else apsw.SQLITE_CHECKPOINT_PASSIVE
         self._database.connection.wal_checkpoint(mode=mode)
         self._database.wal_pages = 0
+        if read_file_mark(self._database) == following:
+            # A reader may have kept the page back; then the file before this checkpoint is still a right one.
+            self._keeper.note_marks((following, following))
 
 
 def write_file_mark(transaction: Transaction, mark: bytes) -> None:
