@@ -114,7 +114,7 @@ async def test_an_older_file_beside_the_log_of_a_killed_signer_is_refused(tmp_pa
 async def test_a_long_run_folds_the_log_in_by_itself(tmp_path: Path) -> None:
     record = open_record(tmp_path)
     at_first = (tmp_path / "journal.sqlite").read_bytes()
-    for target in range(1, 400):
+    for target in range(1, 700):
         await record.writer.commit(vote(target - 1, target))
     assert (tmp_path / "journal.sqlite").read_bytes() != at_first, "only a checkpoint brings pages into the file"
     record.close()
