@@ -205,7 +205,7 @@ def refuse_leftovers(places: Places) -> None:
         CorruptDatabaseError: there is one.
     """
     leftover = places.database.with_name(DATABASE_FILE + "-wal")
-    if os.path.lexists(leftover):
+    if os.path.lexists(leftover) and leftover.lstat().st_size > 0:  # a signer that was stopped leaves an empty one
         raise CorruptDatabaseError(
             f"{places.database} is missing, but its write-ahead log {leftover.name} is there",
             remedy=f"put the database back beside it; if it is lost for good, move {leftover} away",

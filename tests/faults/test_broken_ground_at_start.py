@@ -11,7 +11,7 @@ import apsw
 import pytest
 from duty_requests import vote_body
 from faults.grounds import SIGNED, Ground, copy_ground, make_ground
-from running import HOLDFAST, REPOSITORY, running_signer
+from running import HOLDFAST, REPOSITORY, RunningSigner, set_up, write_configuration
 
 from signer.audit.head import RECORD_BYTES, Head, encode_head, read_head
 from signer.journal.sqlite import create_database, newest_schema
@@ -251,29 +251,40 @@ def test_a_database_ahead_of_its_head_file_is_what_a_power_cut_leaves_and_no_fau
         assert line.sign(ground.key, vote_body(99, 100, 1)).code == "DOUBLE_VOTE"
 
 
-def test_a_first_start_that_was_killed_anywhere_does_not_refuse_the_next(tmp_path: Path) -> None:
-    """Each state that a crash of the very first start can leave, one after the other."""
-    with running_signer(tmp_path, sections={"network": {"name": "sepolia"}}) as signer:
-        signer.kill()
-        data = signer.data_directory
-        states: list[Callable[[], None]] = [
-            (data / "journal.sqlite").unlink,
-            lambda: (data / ".holdfast-writing-journal.sqlite").write_bytes(b"half a database"),
-            lambda: (data / ".holdfast-writing-0123456789abcdef").write_bytes(b"half a head"),
-            lambda: None,
-        ]
-        for leave in states:
-            for file in data.glob("journal.sqlite*"):
-                file.unlink()
-            (data / "head").unlink(missing_ok=True)
-            shutil.rmtree(
-                data / "vault", ignore_errors=True
-            )  # made after the record: a first start that was killed before has none
-            create_database(data / "journal.sqlite", database_id=os.urandom(16))
-            leave()
-            signer.restart()
-            assert not list(data.glob(".holdfast-writing-*"))
-            signer.kill()
+def database_without_head(data: Path) -> None:
+    (data / "head").unlink()
+
+
+def nothing_yet(data: Path) -> None:
+    (data / "head").unlink()
+    (data / "journal.sqlite").unlink()
+
+
+def half_a_database(data: Path) -> None:
+    nothing_yet(data)
+    for ending in ("", "-journal", "-wal", "-shm"):
+        (data / f".holdfast-writing-journal.sqlite{ending}").write_bytes(b"half of it" * 1000)
+
+
+def half_a_head(data: Path) -> None:
+    database_without_head(data)
+    (data / ".holdfast-writing-0123456789abcdef").write_bytes(b"half of it")
+
+
+@pytest.mark.parametrize(
+    "leave", [nothing_yet, half_a_database, database_without_head, half_a_head], ids=lambda leave: leave.__name__
+)
+def test_a_setup_that_was_killed_anywhere_refuses_neither_the_next_one_nor_the_start(tmp_path: Path, leave) -> None:
+    config_file = write_configuration(tmp_path, {})
+    set_up(config_file)
+    leave(tmp_path / "data")
+    set_up(config_file)
+    signer = RunningSigner(config_file)
+    try:
+        signer.wait_until_ready()
+        assert not list((tmp_path / "data").glob(".holdfast-writing-*"))
+    finally:
+        assert signer.stop() == 0
 
 
 # --- the documented limit ------------------------------------------------------------------------------
