@@ -145,6 +145,15 @@ class Line:
         assert len(entries) == len(items)
         return [entry.get("signature") or f"{entry['status']} {entry['code']}" for entry in entries]
 
+    def get(self, path: str) -> Answered:
+        """A plain GET."""
+        return self.ask(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode())
+
+    @property
+    def port(self) -> int:
+        """Our end's port."""
+        return int(self._socket.getsockname()[1])
+
     def close(self) -> None:
         """Hang up."""
         self._reader.close()
