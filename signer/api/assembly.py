@@ -12,7 +12,7 @@ from signer.api import admin, batch, health, metrics, openapi, reload, web3signe
 from signer.api.server import ApiServer
 from signer.api.services import Services
 from signer.api.settings import ANY_HOST, ApiSettings
-from signer.auth.authenticate import Authenticator
+from signer.auth.authenticate import Authenticator, ConnectedTest
 from signer.auth.credentials import PeerCertificate
 from signer.auth.principal import ANONYMOUS, OPERATOR, Principal
 
@@ -44,9 +44,9 @@ def build_metrics(services: Services, *, settings: ApiSettings) -> ApiServer:
     return ApiServer(metrics.ROUTES, identify=_nobody, services=services, settings=settings)
 
 
-async def _operator(_authorization: str | None, _peer: PeerCertificate | None) -> Principal:
+async def _operator(_authorization: str | None, _peer: PeerCertificate | None, _connected: ConnectedTest) -> Principal:
     return OPERATOR
 
 
-async def _nobody(_authorization: str | None, _peer: PeerCertificate | None) -> Principal:
+async def _nobody(_authorization: str | None, _peer: PeerCertificate | None, _connected: ConnectedTest) -> Principal:
     return ANONYMOUS

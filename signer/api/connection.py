@@ -1,5 +1,6 @@
 """One connection: who is at its other end, may they connect, and what to do with bytes that are not HTTP."""
 
+import asyncio
 import os
 import socket
 import ssl
@@ -18,6 +19,10 @@ from signer.events import ConnectionRefused, Events
 
 _NOT_HTTP = Problem(400, "NOT_HTTP", "this is not a valid HTTP/1.1 request (which has exactly one Host header)", {})
 
+FIRST_BYTES_SECONDS = 30.0
+"""For a whole request head: from the connection's start for its first one, from the first byte for a later one. Every
+client sends its head in one segment; a dead or hostile peer must not keep a place for the whole keep-alive time."""
+
 _PEER_CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid: `struct ucred` (Linux, unix(7))."""
 
@@ -32,16 +37,54 @@ class Doorkeeper:
         self._events = events
         self.now = clock.now
         self.open_connections = 0
+        self._headless: dict[Connection, float] = {}
+        """Connections that owe a request head, with the loop's time by which it is due; the oldest first."""
+
+        self._timer: asyncio.TimerHandle | None = None
 
     def objection(self, transport: Any) -> str | None:
         """Why this connection is closed at once, or None."""
-        if self.open_connections > self._max_connections:
+        if self.open_connections > self._max_connections and not self._make_room():
             return f"more than {self._max_connections} connections"
         if self._owners is not None:
             uid = peer_uid(transport)
             if uid not in self._owners:
                 return f"uid {uid} is not the owner of this socket"
         return None
+
+    def expect_head(self, connection: "Connection") -> None:
+        """A request head must come whole within FIRST_BYTES_SECONDS."""
+        loop = asyncio.get_running_loop()
+        self._headless[connection] = loop.time() + FIRST_BYTES_SECONDS
+        if self._timer is None:
+            self._timer = loop.call_later(FIRST_BYTES_SECONDS, self._close_late)
+
+    def head_came(self, connection: "Connection") -> None:
+        """It did, or the connection is closed."""
+        self._headless.pop(connection, None)
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest without ever sending a whole head; False if there is none."""
+        oldest = next((one for one in self._headless if not one.was_used), None)
+        if oldest is None:
+            return False
+        self._turn_out(oldest, "made room for a new connection: it had not sent a whole request head")
+        return True
+
+    def _close_late(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._headless:
+            connection, due = next(iter(self._headless.items()))
+            if due > loop.time():
+                self._timer = loop.call_at(due, self._close_late)
+                return
+            self._turn_out(connection, f"no whole request head within {FIRST_BYTES_SECONDS:.0f} s")
+
+    def _turn_out(self, connection: "Connection", reason: str) -> None:
+        self.head_came(connection)
+        self.refused(connection.address, reason)
+        connection.turn_out()
 
     def refused(self, address: str, reason: str) -> None:
         """Tell of a connection that was closed, or of bytes that were not HTTP."""
@@ -51,7 +94,7 @@ class Doorkeeper:
 class Connection(web.RequestHandler):
     """aiohttp's protocol, with an identity, and without tracebacks for garbage. Lives as long as its socket."""
 
-    __slots__ = ("_door", "address", "certificate")
+    __slots__ = ("_awaits_head", "_counted", "_door", "address", "certificate", "was_used")
 
     def __init__(self, server: web.Server, door: Doorkeeper, **options: Any) -> None:
         super().__init__(server, **options)
@@ -59,11 +102,19 @@ class Connection(web.RequestHandler):
         self.address = ""
         """The peer's IP address, or `unix`."""
         self.certificate: PeerCertificate | None = None
+        self.was_used = False
+        """True once a whole request head has come."""
+
+        self._awaits_head = False
+        """True between requests, until the first byte of the next."""
+
+        self._counted = False
 
     def connection_made(self, transport: Any) -> None:
         """Let the peer in, or close the connection before anything is read."""
         super().connection_made(transport)
         self._door.open_connections += 1
+        self._counted = True
         self.address = peer_address(transport)
         reason = self._door.objection(transport)
         if reason is not None:
@@ -71,11 +122,45 @@ class Connection(web.RequestHandler):
             transport.abort()
             return
         self.certificate = peer_certificate(transport)
+        self._door.expect_head(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the connection out."""
-        self._door.open_connections -= 1
+        self._door.head_came(self)
+        self._count_out()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The first byte after an answer starts the time in which the next head must be whole."""
+        if self._awaits_head and data:  # aiohttp calls itself without data
+            self._awaits_head = False
+            self._door.expect_head(self)
+        super().data_received(data)
+
+    def begin_request(self) -> None:
+        """A whole head has come."""
+        self.was_used = True
+        self._awaits_head = False
+        self._door.head_came(self)
+
+    def end_request(self) -> None:
+        """The answer is made and the body was read: what comes now is the next head."""
+        self._awaits_head = True
+
+    def is_open(self) -> bool:
+        """True while the peer can be answered."""
+        return self.transport is not None
+
+    def turn_out(self) -> None:
+        """Close at once; its place is free from now on."""
+        self._count_out()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _count_out(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._door.open_connections -= 1
 
     def handle_error(
         self,

@@ -26,8 +26,11 @@ from signer.auth.principal import ANONYMOUS, Caller, Principal
 from signer.errors import AuthenticationError, NotReadyError, SignerError, UnavailableError
 from signer.events import RequestAccessed, RequestAnswered, RequestCrashed
 
-Identify = Callable[[str | None, PeerCertificate | None], Awaitable[Principal]]
-"""From the Authorization header and the client certificate to a principal; raises AuthenticationError."""
+Identify = Callable[[str | None, PeerCertificate | None, Callable[[], bool]], Awaitable[Principal]]
+"""From the Authorization header, the client certificate and a test whether the connection is still open to a principal.
+
+Raises AuthenticationError.
+"""
 
 _BACK_SOON = b"Retry-After: 1\r\n"
 
@@ -95,6 +98,7 @@ class ApiServer(web.Server):
             settings=self._settings,
             decoding=self._decoding,
         )
+        connection.begin_request()
         self.in_flight += 1
         try:
             answer = await self._answer(exchange, connection)
@@ -106,6 +110,8 @@ class ApiServer(web.Server):
             answer = self._crash(exchange, error)  # the last resort: a 500 without details, and everything in the log
         finally:
             self.in_flight -= 1
+            if request.content.is_eof():
+                connection.end_request()
         if isinstance(answer, Answer):
             if self.draining or (answer.status >= 400 and not request.content.is_eof()):
                 answer.keep_alive = False  # the server stops, or: do not wait for a body that nobody wants
@@ -156,7 +162,8 @@ class ApiServer(web.Server):
         exchange.signs = route.signs
         exchange.tail = found.tail
         if route.access is not Access.OPEN:
-            principal = await self._identify(request.headers.get("Authorization"), connection.certificate)
+            authorization = request.headers.get("Authorization")
+            principal = await self._identify(authorization, connection.certificate, connection.is_open)
             if route.access is Access.NAMED and principal is ANONYMOUS:
                 raise AuthenticationError("this route is for principals with a name")
             exchange.caller = Caller(principal, connection.address, exchange.request_id)

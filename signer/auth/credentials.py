@@ -5,6 +5,8 @@ Only digests are kept; the configuration holds nothing that could be replayed. I
     token       sha256$<64 hex digits>                       of a random token of at least 128 bits: no salt is needed
     password    scrypt$<n>$<r>$<p>$<salt hex>$<hash hex>     for passwords that people chose
                 sha256$<salt hex>$<hash hex>                 for random ones; sha256(salt || password)
+
+A password that is read from a file is kept in the quick form: who can read our memory can read the file too.
 """
 
 import hashlib
@@ -146,6 +148,11 @@ def parse_password_hash(text: str, *, where: str, key: str) -> PasswordHash:
 def token_digest_text(token: str) -> str:
     """What the configuration holds for this token."""
     return "sha256$" + hashlib.sha256(token.encode()).hexdigest()
+
+
+def salt_password(password: str, *, salt: bytes) -> str:
+    """The quick form, for a password whose plain text lies in a file anyway: a slow hash would protect nothing."""
+    return f"sha256${salt.hex()}${hashlib.sha256(salt + password.encode()).hexdigest()}"
 
 
 def hash_password(password: str, *, salt: bytes) -> str:

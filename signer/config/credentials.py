@@ -9,9 +9,9 @@ from signer.auth.credentials import (
     BearerCredential,
     CertificateCredential,
     Credential,
-    hash_password,
     parse_password_hash,
     parse_token_digest,
+    salt_password,
     token_digest_text,
 )
 from signer.auth.principal import ANONYMOUS, Principal
@@ -20,11 +20,11 @@ from signer.config.secret_files import read_first_line
 from signer.errors import ConfigError
 
 SALT_BYTES = 16
-"""What `hash_password` asks for."""
+"""What `salt_password` is given."""
 
 
 def read_credentials(security: SecuritySettings, *, entropy: Callable[[int], bytes]) -> tuple[Credential, ...]:
-    """Every credential of every principal; `entropy` gives random bytes for salts. Takes 0.1 s for each password file.
+    """Every credential of every principal; `entropy` gives random bytes for salts.
 
     Raises:
         ConfigError: a token or password file that cannot be read or is empty; one secret for two principals.
@@ -148,4 +148,4 @@ def _token_digest(entry: PrincipalSettings, key: str) -> bytes | None:
 def _password_hash(entry: PrincipalSettings, key: str, entropy: Callable[[int], bytes]) -> str | None:
     if entry.password_file is None:
         return entry.password_hash
-    return hash_password(read_first_line(entry.password_file, key=f"{key}.password_file"), salt=entropy(SALT_BYTES))
+    return salt_password(read_first_line(entry.password_file, key=f"{key}.password_file"), salt=entropy(SALT_BYTES))

@@ -133,7 +133,7 @@ async def _ask(world: World, method: str, path: str, status: str, request: dict[
     anonymous = None if status == "401" else ANONYMOUS
     known = Principal("known")
 
-    async def identify_known(_header: object, _peer: object) -> Principal:
+    async def identify_known(_header: object, _peer: object, _connected: object) -> Principal:
         return known
 
     def build(services):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from signer.auth.credentials import (
     CertificateCredential,
     PeerCertificate,
     SaltedSha256,
+    ScryptHash,
     hash_password,
     parse_password_hash,
     parse_token_digest,
@@ -201,3 +203,86 @@ def test_no_digest_shows_in_a_repr():
     for credential in credentials:
         assert "digest" not in repr(credential).replace("sha256", "")
         assert "xab" not in repr(credential)
+
+
+class SlowHash(ScryptHash):
+    """A slow hash that counts how often it was computed, and is computed when it may be."""
+
+    computed = 0
+    may_go_on = threading.Event()
+
+    def matches(self, password: bytes) -> bool:
+        SlowHash.computed += 1
+        assert SlowHash.may_go_on.wait(10)
+        return password == b"right"
+
+
+def slow_gate() -> Authenticator:
+    SlowHash.computed = 0
+    SlowHash.may_go_on.clear()
+    slow = BasicCredential(BOB, "bob", SlowHash(2, 1, 1, b"salt", b"digest"))
+    quick = BasicCredential(ALICE, "alice", counted(b"quick"))
+    return Authenticator([slow, quick], anonymous=None)
+
+
+async def started(*headers: str, gate: Authenticator, connected=lambda: True) -> list[asyncio.Task]:
+    tasks = [asyncio.create_task(gate.authenticate(header, None, connected)) for header in headers]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def outcomes(tasks: list[asyncio.Task]) -> list[object]:
+    return [getattr(one, "sentence", one) for one in await asyncio.gather(*tasks, return_exceptions=True)]
+
+
+async def test_a_flood_of_wrong_passwords_keeps_nobody_waiting_whose_password_is_in_a_file():
+    gate = slow_gate()
+    flood = await started(*(basic("bob", str(n)) for n in range(300)), gate=gate)
+    assert await gate.authenticate(basic("alice", "quick"), None) is ALICE
+    SlowHash.may_go_on.set()
+    await outcomes(flood)
+
+
+async def test_a_flood_of_wrong_passwords_is_refused_beyond_a_short_queue_and_not_remembered_as_wrong():
+    gate = slow_gate()
+    flood = await started(*(basic("bob", str(n)) for n in range(300)), basic("bob", "right"), gate=gate)
+    assert sum(task.done() for task in flood) == 301 - 16
+    SlowHash.may_go_on.set()
+    told = await outcomes(flood)
+    assert SlowHash.computed == 16
+    assert told[-1] == "too many passwords are being verified; ask again in a moment"
+    assert await gate.authenticate(basic("bob", "right"), None) is BOB
+
+
+async def test_many_requests_with_one_slow_password_wait_together_and_cost_one_hash():
+    gate = slow_gate()
+    burst = await started(*[basic("bob", "right")] * 200, gate=gate)
+    SlowHash.may_go_on.set()
+    assert await outcomes(burst) == [BOB] * 200
+    assert SlowHash.computed == 1
+
+
+async def test_nothing_is_hashed_for_a_connection_that_has_gone():
+    gate = slow_gate()
+    first = await started(basic("bob", "first"), gate=gate)
+    gone = await started(*(basic("bob", f"gone {n}") for n in range(10)), gate=gate, connected=lambda: False)
+    SlowHash.may_go_on.set()
+    await outcomes(first + gone)
+    assert SlowHash.computed == 1
+    assert not gate._verifying
+
+
+async def test_an_invented_name_takes_no_place_in_the_queue_of_slow_passwords():
+    gate = slow_gate()
+    for number in range(40):
+        with pytest.raises(AuthenticationError, match="not known"):
+            await gate.authenticate(basic(f"nobody {number}", "x"), None)
+    assert (SlowHash.computed, CountedHash.computed) == (0, 40)
+
+
+async def test_the_memory_of_right_credentials_is_bounded_too():
+    gate = authenticator()
+    for number in range(4200):
+        assert await gate.authenticate(f"Bearer {' ' * number}{TOKEN}", None) is ALICE
+    assert len(gate._known) <= 4096

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signer.auth.authenticate import Authenticator
-from signer.auth.credentials import PeerCertificate, hash_password
+from signer.auth.credentials import BasicCredential, PeerCertificate, SaltedSha256, hash_password
 from signer.auth.principal import ANONYMOUS, Action
 from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
 from signer.config.credentials import find_anonymous, principal_of, read_credentials, without_files
@@ -145,3 +145,15 @@ def test_a_configuration_with_one_token_for_two_is_not_loaded(tmp_path: Path) ->
     )
     with pytest.raises(ConfigError, match="alice and bob"):
         load_config(tmp_path / "c.yaml", environ={}, flags={})
+
+
+def test_a_password_of_a_file_is_compared_at_once_and_no_slow_hash_is_made(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    security = SecuritySettings(principals=(PrincipalSettings(name="file", password_file=tmp_path / "password"),))
+    for seen in (security, without_files(security, entropy=entropy)):
+        (credential,) = read_credentials(seen, entropy=entropy)
+        assert isinstance(credential, BasicCredential)
+        assert isinstance(credential.password, SaltedSha256)
+        assert credential.password.salt == entropy(16)
+        assert credential.password.matches(PASSWORD.encode())
+        assert not credential.password.matches(b"another")
