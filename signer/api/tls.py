@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from OpenSSL import SSL, crypto
 
 from signer.api.known_clients import load_known_clients
-from signer.api.tls_identity import ServerIdentity, load_certificates, load_identity
 from signer.api.tls_openssl import CIPHERS_1_2, HTTP_1, KnownClientsContext
 from signer.config.server import TlsSettings
+from signer.config.tls_files import ServerIdentity, load_certificates, load_identity
 from signer.errors import ConfigError
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}

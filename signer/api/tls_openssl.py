@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from signer.api.known_clients import KnownClients, describe_certificate
-from signer.api.tls_identity import ServerIdentity
+from signer.config.tls_files import ServerIdentity
 
 HTTP_1 = b"http/1.1"
 """The only protocol offered by ALPN: nothing here speaks HTTP/2."""

@@ -11,6 +11,7 @@ from signer.auth.principal import Caller
 from signer.config.sections import Config
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
+from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.restore import RestorePlan
 
 
@@ -43,6 +44,10 @@ class Operations(Protocol):
 
     async def verify_audit(self, caller: Caller) -> AuditReport:
         """Walk the whole audit log. Raises AuditError at the first fault, ForbiddenError."""
+        ...
+
+    async def read_audit(self, query: AuditQuery, caller: Caller) -> AuditPage:
+        """The newest entries that match. Raises AuditError, ForbiddenError."""
         ...
 
 

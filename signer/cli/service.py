@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -12,6 +13,7 @@ from signer.auth.principal import OPERATOR, Caller
 from signer.cli.connection import Connection
 from signer.cli.host import Operations
 from signer.errors import UnreachableError
+from signer.operations.read_audit import AuditPage, AuditQuery
 
 T = TypeVar("T")
 
@@ -81,6 +83,10 @@ class Service(Protocol):
         """Walk the whole audit log."""
         ...
 
+    def audit_page(self, query: AuditQuery) -> AuditPage:
+        """The newest entries that match, from a bounded piece of the log."""
+        ...
+
 
 class RemoteService:
     """A running server, over its admin routes (the docstring of `api/admin.py`)."""
@@ -122,6 +128,17 @@ class RemoteService:
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""
         return self._read(self._connection.post("/admin/audit/verify"), VerifiedAudit)
+
+    def audit_page(self, query: AuditQuery) -> AuditPage:
+        """See `Service.audit_page`."""
+        asked = {
+            "last": str(query.last),
+            "before": None if query.before is None else str(query.before),
+            "request_id": query.request_id and query.request_id.hex(),
+            "public_key": query.public_key and "0x" + query.public_key.hex(),
+        }
+        text = urlencode({name: value for name, value in asked.items() if value})
+        return self._read(self._connection.get(f"/admin/audit/entries?{text}"), AuditPage)
 
     def _read(self, answer: Any, of: type[T]) -> T:
         try:
@@ -169,3 +186,7 @@ class LocalService:
         """See `Service.verify_audit`."""
         report = self._runner.run(self._operations.verify_audit(CALLER))
         return VerifiedAudit(report.entries, "0x" + report.head.hex())
+
+    def audit_page(self, query: AuditQuery) -> AuditPage:
+        """See `Service.audit_page`."""
+        return self._runner.run(self._operations.read_audit(query, CALLER))

@@ -6,8 +6,8 @@ import pytest
 from certificate_twins import client_context, make
 
 from signer.api.known_clients import describe_certificate
-from signer.api.tls_identity import ServerIdentity
 from signer.api.tls_openssl import KnownClientsContext, OpenSslObject
+from signer.config.tls_files import ServerIdentity
 
 
 class Careless(KnownClientsContext):

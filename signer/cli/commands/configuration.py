@@ -13,6 +13,7 @@ from signer.config.from_web3signer import convert
 from signer.config.production import find_faults, find_warnings
 from signer.config.reference import key_references, render_example, render_text
 from signer.config.show import show as shown_values
+from signer.config.tls_checks import find_tls_faults, find_tls_warnings
 from signer.durable import write_durably
 from signer.errors import ConfigError
 
@@ -43,13 +44,17 @@ def show(context: typer.Context) -> None:
 def check(context: typer.Context) -> int:
     """Would the signer start with this configuration? Exit code 2 when not, and what to change.
 
+    A key that is unknown, has a wrong value or contradicts another is told alone, the first of them; what production
+    refuses is told all at once. Disk, database, keys and clock are `holdfast doctor`'s to look at.
+
     For example:
 
     - `holdfast config check --config holdfast.yaml`
     """
     session = session_of(context)
     config = session.load_config()
-    faults, warnings = find_faults(config), find_warnings(config)
+    faults = (*find_faults(config), *find_tls_faults(config))
+    warnings = (*find_warnings(config), *find_tls_warnings(config))
     session.output.document(
         {"ok": not faults, "faults": [asdict(each) for each in faults], "warnings": [asdict(each) for each in warnings]}
     )

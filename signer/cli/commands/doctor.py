@@ -14,6 +14,7 @@ from signer.clock.sources import parse_clock_source
 from signer.config.fault import Fault
 from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
+from signer.config.tls_checks import find_tls_faults, find_tls_warnings
 from signer.errors import ConfigError, DataDirectoryInUseError, SignerError
 from signer.operations.examine.disk import examine_file_system, examine_free_space, examine_fsync
 from signer.operations.examine.finding import Finding, Grade, fault
@@ -101,7 +102,8 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
 
 def _configuration(config: Config) -> Iterator[Finding]:
     try:
-        faults, warnings = find_faults(config), find_warnings(config)
+        faults = (*find_faults(config), *find_tls_faults(config))
+        warnings = (*find_warnings(config), *find_tls_warnings(config))
     except ConfigError as error:
         yield fault("configuration", f"{error.sentence} ({error.where})", remedy=error.remedy)
         return
