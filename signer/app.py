@@ -29,6 +29,7 @@ from signer.api.opening import network_server, open_inherited, open_network, ope
 from signer.api.services import Identity, Services, wire_of
 from signer.audit.entry import Kind
 from signer.auth.principal import OPERATOR
+from signer.backends.memory import forbid_core_dumps
 from signer.backends.software import SoftwareBackend
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
@@ -48,6 +49,7 @@ from signer.keys.loader import Loader
 from signer.keys.reload import Listener, LoadResult, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
+from signer.operations.examine.disk import check_file_system
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
@@ -66,6 +68,7 @@ from signer.relay.worker_link import MainServices
 from signer.telemetry.exposition import MetricsPage, page_of_all
 from signer.telemetry.logs import LineHandler, Logs, open_outputs, write_line
 from signer.telemetry.metrics import Metrics
+from signer.telemetry.progress import LoadProgress
 from signer.telemetry.summing import absorb_retired, take_tallies
 from signer.telemetry.watch import Watch
 from signer.units import Root
@@ -103,6 +106,9 @@ class App:
         """Serve until told to stop; 0 after an order to stop, 1 when the journal or a worker gave up."""
         check_start(config)
         check_clock(config)
+        if config.check_exposure:
+            check_file_system(config.storage.data_directory)
+        forbid_core_dumps()
         logs = _logs(config)
         logs.start()
         try:
@@ -114,9 +120,10 @@ class App:
         """Be a worker of the main process at the other end of the socket `link`, and serve the network on `listening`.
 
         Raises:
-            NotWelcomeError: there is no main process of this program at the other end.
+            StartupError: there is no main process of this program at the other end.
         """
         end = socket.socket(fileno=link)
+        forbid_core_dumps()
         welcome = birth.receive_welcome(end, program=self.version())
         return _run(_Worker(welcome, listening).run(end))
 
@@ -173,17 +180,19 @@ class _Service:
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))
-            core.reloader.start()
+            core.reloader.start(LoadProgress())
             await open_private(listeners, services, config)
             if workers is not None:
                 await workers.start()
             else:
                 server = network_server(services, config)
                 watch.metrics.in_flight = lambda: server.in_flight
-                await open_network(listeners, server, config)
+                renew = await open_network(listeners, server, config)
+                core.after_load.append(lambda _: renew())
             listeners.publish(directory)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, core.reloader)
-            _log.info("serving", extra={"addresses": listeners.addresses})
+            addresses = " ".join(f"{name}={address}" for name, address in listeners.addresses.items())
+            _log.info("serving %s, version %s: %s", core.network.name, self._version, addresses)
             await self._stop.wait()
             _log.info("stopping")
         finally:
@@ -274,7 +283,7 @@ class _Worker:
         link.tell_ready()
         try:
             await link.may_serve.wait()
-            await open_inherited(listeners, server, config, self._listening)
+            link.after_keys = await open_inherited(listeners, server, config, self._listening)
             link.tell_serving()
             await link.must_stop.wait()
         finally:
@@ -324,6 +333,7 @@ class _Desk:
             journal_state=mainstay.journal_state,
             journal_healthy=mainstay.journal_healthy,
             verify_audit=record.verify_audit,
+            read_audit=record.read_audit,
             metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
         )
 

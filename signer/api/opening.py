@@ -1,10 +1,11 @@
 """Opens the listeners that a configuration asks for."""
 
+import logging
 import secrets
 import socket
-import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from signer.api.assembly import build_admin, build_api, build_metrics
 from signer.api.listeners import Listeners
@@ -15,6 +16,7 @@ from signer.api.tls import HotContext
 from signer.auth.authenticate import Authenticator
 from signer.config.credentials import find_anonymous, read_credentials
 from signer.config.sections import Config
+from signer.errors import ConfigError
 
 METRICS_BACKLOG = 64
 """Connections to the metrics listener that the kernel holds: one or two collectors ask every few seconds."""
@@ -42,16 +44,22 @@ def network_server(services: Services, config: Config) -> ApiServer:
     return build_api(services, authenticator=authenticator, settings=ApiSettings.of(config))
 
 
-async def open_network(listeners: Listeners, server: ApiServer, config: Config) -> None:
-    """The network listener of a service that is one process. Raises StartupError, ConfigError."""
+async def open_network(listeners: Listeners, server: ApiServer, config: Config) -> Callable[[], None]:
+    """The network listener of a service that is one process; what renews its certificate, callable from any thread.
+
+    Raises:
+        StartupError, ConfigError.
+    """
+    tls = _tls(config)
     await listeners.listen(
         "http",
         server,
         host=config.server.host,
         port=config.server.port,
         backlog=config.server.backlog,
-        tls=_tls(config),
+        tls=tls,
     )
+    return partial(_renew, tls)
 
 
 def reserve_network(listeners: Listeners, config: Config) -> list[socket.socket]:
@@ -60,10 +68,26 @@ def reserve_network(listeners: Listeners, config: Config) -> list[socket.socket]
     return listeners.reserve("http", host=config.server.host, port=config.server.port, encrypted=encrypted)
 
 
-async def open_inherited(listeners: Listeners, server: ApiServer, config: Config, descriptors: Sequence[int]) -> None:
-    """The network listener of a worker, on the sockets that the main process has reserved. Raises as `open_network`."""
-    await listeners.listen_inherited(server, descriptors=descriptors, backlog=config.server.backlog, tls=_tls(config))
+async def open_inherited(
+    listeners: Listeners, server: ApiServer, config: Config, descriptors: Sequence[int]
+) -> Callable[[], None]:
+    """The network listener of a worker, on the sockets that the main process has reserved; else as `open_network`."""
+    tls = _tls(config)
+    await listeners.listen_inherited(server, descriptors=descriptors, backlog=config.server.backlog, tls=tls)
+    return partial(_renew, tls)
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
+def _renew(tls: HotContext | None) -> None:
+    """Read certificate, authorities and known clients again; what cannot be read leaves everything as it was."""
+    if tls is None:
+        return
+    try:
+        tls.reload()
+    except ConfigError as error:
+        logging.getLogger("holdfast").error(  # noqa: TRY400 - the sentence says it all
+            "TLS goes on with its old certificates: %s", error.sentence
+        )
+
+
+def _tls(config: Config) -> HotContext | None:
     return HotContext.load(config.server.tls) if config.server.tls.enabled else None

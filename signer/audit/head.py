@@ -172,6 +172,8 @@ def decode_head(record: bytes) -> Head | None:
     if not text.startswith(_MARK + " ") or check != _check(text):
         return None
     words = text.removeprefix(_MARK + " ").split(" ")
+    if len(words) != 9:
+        return None
     database_id, log_id, size, head, mark, following, time_ms, reach, sequence = words
     marks = None if mark == "-" else (bytes.fromhex(mark), bytes.fromhex(following))
     return Head(

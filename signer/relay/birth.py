@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 
+from signer.errors import StartupError
 from signer.relay.frames import VERSION, Welcome
 from signer.relay.link import FROM_MAIN, LENGTH, is_our_own
 
@@ -13,10 +14,6 @@ ORPHANED = 3
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends when the parent dies."""
-
-
-class NotWelcomeError(Exception):
-    """What came over the link is no welcome for this program: the main process runs another one, or is gone."""
 
 
 def bind_to_parent() -> None:
@@ -39,15 +36,19 @@ def receive_welcome(end: socket.socket, *, program: str) -> Welcome:
     """The first message, before there is an event loop. Blocks.
 
     Raises:
-        NotWelcomeError: it comes from another user or another version of this program, or not at all.
+        StartupError: it comes from another user or another version of this program, or not at all.
     """
     if not is_our_own(end):
-        raise NotWelcomeError("the other end belongs to another user")
+        raise _not_welcome("the other end of the link belongs to another user")
     (length,) = LENGTH.unpack(_receive(end, LENGTH.size))
     message = FROM_MAIN.decode(_receive(end, length))
     if not isinstance(message, Welcome) or message.version != VERSION or message.program != program:
-        raise NotWelcomeError("the main process runs another version of this program: restart the service")
+        raise _not_welcome("the main process runs another version of this program")
     return message
+
+
+def _not_welcome(sentence: str) -> StartupError:
+    return StartupError(f"a worker cannot begin: {sentence}", remedy="restart the service")
 
 
 def _receive(end: socket.socket, count: int) -> bytearray:
@@ -55,6 +56,6 @@ def _receive(end: socket.socket, count: int) -> bytearray:
     while len(received) < count:
         piece = end.recv(count - len(received))
         if not piece:
-            raise NotWelcomeError("the main process has gone")
+            raise _not_welcome("the main process is gone")
         received += piece
     return received

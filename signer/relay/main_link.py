@@ -70,6 +70,9 @@ class MainLink:
         self._loop = asyncio.get_running_loop()
         self._hanging_up = False
         self._ended = asyncio.Event()
+        self.after_keys: Callable[[], None] = _nothing
+        """Called, on a thread, after a new key set serves: the main process has read its files again."""
+
         self.journal = RelayJournal(self._link.send)
         self.may_serve = asyncio.Event()
         """The main process wants this worker to listen (or to stop before it did)."""
@@ -183,6 +186,7 @@ class MainLink:
                 return
             self._ring.replace(keys)
             self._link.send(KeysTaken(message.number))
+            await asyncio.to_thread(self.after_keys)
 
     async def _count(self, number: int) -> None:
         self._link.send(Counted(number, await asyncio.to_thread(self._tallies)))
@@ -230,3 +234,7 @@ class RelayImports:
     async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
         """See Imports."""
         return tuple(await self._link.ask_import(file.name, caller))
+
+
+def _nothing() -> None:
+    """Nobody waits for a new key set."""

@@ -177,17 +177,22 @@ class WorkerProcesses:
             ours.close()
             worker.kill()
             return f"could not be started: {error}"
-        link.ready.add_done_callback(lambda ready: self._on_ready(worker, link) if not ready.cancelled() else None)
-        link.serving.add_done_callback(lambda serving: worker.serving.set() if not serving.cancelled() else None)
+        admission = asyncio.create_task(self._admit(worker, link))
         code = await process.wait()
         worker.process = None
+        admission.cancel()
         await link.ended(within_seconds=LAST_WORDS_SECONDS)
         return f"ended with {code}" if code >= 0 else f"was ended by signal {-code}"
 
-    def _on_ready(self, worker: _Worker, link: WorkerLink) -> None:
+    async def _admit(self, worker: _Worker, link: WorkerLink) -> None:
+        """Let a worker listen once it is built and has its keys: one that came later must not deny any."""
+        await link.ready
+        await link.equipped
         worker.ready.set()
         if self._open:
             link.send(Serve())
+        await link.serving
+        worker.serving.set()
 
     def _on_lost(self, worker: _Worker, reason: str) -> None:
         """A worker whose link is lost is of no use; while the service stops, it may take its time to end."""

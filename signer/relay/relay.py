@@ -12,7 +12,7 @@ from signer.keys.ring import KeyRing
 from signer.relay.frames import Keys, Pinned, Serve, Stop, Welcome
 from signer.relay.key_sets import key_rows, wipe
 from signer.relay.link import encode_frame
-from signer.relay.worker_link import MainServices, WorkerLink
+from signer.relay.worker_link import MainServices, WorkerLink, settle
 from signer.units import Root
 
 TAKE_SECONDS = 10.0
@@ -62,6 +62,8 @@ class Relay:
         self._links.append(link)
         if self._ring.ready:
             self._start(self._hand_over((link,)))
+        else:
+            settle(link.equipped)  # as a service that is one process: it listens while it loads
         return link
 
     def serve(self) -> None:
@@ -113,6 +115,8 @@ class Relay:
             frame[:] = bytes(len(frame))
             if waiting:
                 await asyncio.wait(waiting, timeout=TAKE_SECONDS)
+            for link in links:
+                settle(link.equipped)
 
     def _frame(self, number: int) -> bytearray:
         """On a thread: ten thousand keys take a tenth of a second."""

@@ -86,6 +86,9 @@ class WorkerLink:
         self.ready: asyncio.Future[None] = self._loop.create_future()
         """Done when the worker is built; cancelled with the link."""
 
+        self.equipped: asyncio.Future[None] = self._loop.create_future()
+        """Done when it serves the keys that were there when it came; cancelled with the link."""
+
         self.serving: asyncio.Future[None] = self._loop.create_future()
         """Done when it listens; cancelled with the link."""
 
@@ -156,9 +159,9 @@ class WorkerLink:
                 for level, line in message.lines:
                     self._services.write_line(level, line)
             case Ready():
-                _settle(self.ready)
+                settle(self.ready)
             case Serving():
-                _settle(self.serving)
+                settle(self.serving)
             case _:
                 self._answer(message)
 
@@ -220,8 +223,8 @@ class WorkerLink:
     def _lose(self, reason: str) -> None:
         self._questions.give_up()
         self._key_sets.give_up()
-        self.ready.cancel()
-        self.serving.cancel()
+        for awaited in (self.ready, self.equipped, self.serving):
+            awaited.cancel()
         self._ended.set()
         self._on_lost(reason)
 
@@ -250,6 +253,7 @@ class _Ticket:
         self._link.tell_refusal(self._number, error)
 
 
-def _settle(future: "asyncio.Future[None]") -> None:
+def settle(future: "asyncio.Future[None]") -> None:
+    """Say that it is done, unless the link is lost."""
     if not future.done():
         future.set_result(None)
