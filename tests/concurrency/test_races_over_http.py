@@ -27,10 +27,11 @@ VALIDATORS = 10_000
 _LOST_RACES = {"412 DOUBLE_VOTE", "412 DOUBLE_PROPOSAL", "412 BELOW_FLOOR"}
 
 
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
+@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two workers"])
+def signer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
     secrets = [interop_secret(number) for number in range(64)]
-    with running_signer(tmp_path_factory.mktemp("races"), secrets=secrets, sections=NO_GUARD) as running:
+    sections = {**NO_GUARD, "server": {"workers": request.param}}
+    with running_signer(tmp_path_factory.mktemp("races"), secrets=secrets, sections=sections) as running:
         yield running
 
 

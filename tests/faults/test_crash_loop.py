@@ -93,15 +93,16 @@ def check_asked_again(signer: RunningSigner, witness: Witness, asked: list[Asked
         assert conflict.startswith("412 "), (one, conflict)
 
 
-def crash(tmp_path: Path, *, rounds: int, seed: str) -> Witness:
+def crash(tmp_path: Path, *, rounds: int, seed: str, workers: int = 1) -> Witness:
     """The loop. What happened is in the witness."""
     draw = random.Random(seed)
     bls = load()
     secrets = [SecretKey.from_bytes(interop_secret(number).to_bytes(32, "big")) for number in range(KEYS)]
     keys = ["0x" + bls.public_key(secret).hex() for secret in secrets]
     witness, at_rest = Witness(keys, secrets, bls), RecordAtRest()
-    starting = {"secrets": map(interop_secret, range(KEYS)), "sections": NO_GUARD, "environment": UNCOVERED}
-    with running_signer(tmp_path, **starting) as signer:
+    sections = {**NO_GUARD, "server": {"workers": workers}}
+    all_keys = map(interop_secret, range(KEYS))
+    with running_signer(tmp_path, secrets=all_keys, sections=sections, environment=UNCOVERED) as signer:
         for round_ in range(rounds):
             before = set(witness.received)
             seconds = draw.uniform(0.01, MOST_LOAD_SECONDS)
@@ -135,7 +136,12 @@ def test_fifty_kills_under_load_lose_nothing_that_was_given_out(tmp_path: Path) 
     assert len(witness.received) > 500, "the kills came before the load"
 
 
+def test_kills_of_a_main_process_with_workers_lose_nothing_either(tmp_path: Path) -> None:
+    """The workers die with it: what they released, the main process had recorded."""
+    crash(tmp_path, rounds=8, seed="ci workers", workers=2)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("part", range(5))
 def test_five_hundred_kills_under_load_lose_nothing_that_was_given_out(tmp_path: Path, part: int) -> None:
-    crash(tmp_path, rounds=100, seed=f"torture {part} {time.time()}")
+    crash(tmp_path, rounds=100, seed=f"torture {part} {time.time()}", workers=1 + part % 2)
