@@ -29,6 +29,14 @@ whatever its address. Every operation checks its own action, named below. Errors
     POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x...", "verified_from": 0}; 500 AUDIT_BROKEN;
                                  `verified_from` is above 0 where older entries were archived elsewhere
                                                                                                (audit:read)
+    GET  /admin/audit/entries    ?last=20&before=INDEX&request_id=HEX&public_key=0x..., all optional;
+                                 200 {"entries": [newest first: {"index": 7, "time": "2026-01-02T03:04:05.678Z",
+                                 "kind": "duty", "outcome": "refused", "principal": "alice", "request_id": "...",
+                                 "public_key": "0x...", "duty": "ATTESTATION",
+                                 "span": {"source_epoch": 4, "target_epoch": 5}, "signing_root": "0x...",
+                                 "code": "DOUBLE_VOTE", "note": "...", "repeat": false, "blind": false}],
+                                 "next_before": 3 | null, "log_begins": 0}; one call reads a bounded piece of the log:
+                                 ask again with `before` set to `next_before` until that is null   (audit:read)
 """
 
 import asyncio
@@ -44,7 +52,9 @@ from signer.api.answer import BARE_JSON, Answer, json_answer
 from signer.api.exchange import Exchange
 from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
+from signer.errors import MalformedRequestError
 from signer.events import RequestCrashed
+from signer.operations.read_audit import AuditQuery
 
 _UPLOAD_PREFIX = ".holdfast-writing-import-"
 """A crash leaves the upload behind under this name; the next start sweeps it (durable.py)."""
@@ -148,6 +158,25 @@ async def post_verify(exchange: Exchange) -> Answer:
     return json_answer(200, msgspec.json.encode(members))
 
 
+async def get_entries(exchange: Exchange) -> Answer:
+    """The newest entries of the audit log that match."""
+    asked = exchange.request.query
+    query = AuditQuery.parse(
+        last=_number(asked.get("last", "20"), "last"),
+        before=_number(asked["before"], "before") if "before" in asked else None,
+        request_id=asked.get("request_id"),
+        public_key=asked.get("public_key"),
+    )
+    page = await exchange.services.read_audit(query, exchange.caller)
+    return json_answer(200, msgspec.json.encode(page))
+
+
+def _number(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise MalformedRequestError(f"{name} must be a number", path=name)
+    return int(text)
+
+
 ROUTES = [
     Route("GET", "/admin/status", get_status, Access.NAMED),
     Route("GET", "/admin/keys", get_keys, Access.NAMED),
@@ -155,4 +184,5 @@ ROUTES = [
     Route("GET", "/admin/slashing/export", get_export, Access.NAMED),
     Route("POST", "/admin/slashing/import", post_import, Access.NAMED),
     Route("POST", "/admin/audit/verify", post_verify, Access.NAMED),
+    Route("GET", "/admin/audit/entries", get_entries, Access.NAMED),
 ]

@@ -11,6 +11,7 @@ from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
+from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.sign import Signing
 from signer.operations.verify_audit import AuditReport
 from signer.units import PublicKey
@@ -67,6 +68,9 @@ class Services:
     """True while the journal takes commands. Never raises."""
 
     verify_audit: Callable[[Caller], Awaitable[AuditReport]]
+    """Raises AuditError, ForbiddenError."""
+
+    read_audit: Callable[[AuditQuery, Caller], Awaitable[AuditPage]]
     """Raises AuditError, ForbiddenError."""
 
     metrics_page: Callable[[], Awaitable[bytes]]

@@ -9,6 +9,7 @@ from signer.journal.command import Journal
 from signer.keys.ring import KeyRing
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.protect import Imports, Protection
+from signer.operations.read_audit import AuditReading
 from signer.operations.record import Places
 from signer.operations.verify_audit import AuditVerification
 
@@ -35,6 +36,7 @@ class RecordOperations:
     keys: KeyManagement
     protection: Protection
     verify_audit: AuditVerification
+    read_audit: AuditReading
 
     @classmethod
     def over(cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path) -> Self:
@@ -45,4 +47,5 @@ class RecordOperations:
             AuditVerification(
                 database=places.database, archive_directory=archive_directory, head_file=places.head_file
             ),
+            AuditReading(database=places.database),
         )

@@ -24,6 +24,7 @@ from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.protect import HighWatermark, ImportedValidator
+from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.units import PublicKey, Signature
 
 KEY = PublicKey(
@@ -33,6 +34,24 @@ OTHER_KEY = PublicKey(
     bytes.fromhex("a46bf94016af71e55ca0518fe6a8bd3852e01b3f959780ba2d8f4fb2dd2a06e4a0d0f1fa5bcd9d4a26a7a1f1ab2ab6c5")
 )
 ROOT = "0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"
+
+ENTRY = ToldEntry(
+    index=7,
+    time="2026-01-02T03:04:05.678Z",
+    kind="duty",
+    outcome="refused",
+    principal="alice",
+    request_id="0011223344556677",
+    public_key="0x" + KEY.hex(),
+    duty="ATTESTATION",
+    span={"source_epoch": 4, "target_epoch": 5},
+    signing_root=ROOT,
+    code="DOUBLE_VOTE",
+    note="target_epoch=5",
+    repeat=False,
+    blind=False,
+)
+"""A refusal, as the audit log tells it."""
 
 
 def attestation(**changes: Any) -> dict[str, Any]:
@@ -192,6 +211,7 @@ class World:
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
+    audit_queries: list[AuditQuery] = field(default_factory=list)
     audit: AuditReport | SignerError = field(default_factory=lambda: AuditReport(12, b"\x01" * 32, 0))
 
     def services(self) -> Services:
@@ -206,6 +226,7 @@ class World:
             journal_state=self._journal_state,
             journal_healthy=self._journal_healthy,
             verify_audit=self._verify,
+            read_audit=self._read_audit,
             metrics_page=self._metrics_page,
         )
 
@@ -223,6 +244,13 @@ class World:
         if isinstance(self.audit, SignerError):
             raise self.audit
         return self.audit
+
+    async def _read_audit(self, query: AuditQuery, caller: Caller) -> AuditPage:
+        check_authorized(caller.principal, Action.AUDIT_READ)
+        if isinstance(self.audit, SignerError):
+            raise self.audit
+        self.audit_queries.append(query)
+        return AuditPage((ENTRY,), 7, 0)
 
     def seen(self, kind: type) -> list[Any]:
         """Every event of a kind from now on."""

@@ -5,10 +5,11 @@ import json
 import os
 import stat
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import pytest
 from aiohttp import web
-from http_twins import KEY, OTHER_KEY, RawClient, World, listening
+from http_twins import ENTRY, KEY, OTHER_KEY, RawClient, World, listening
 
 from signer.api.assembly import build_admin, build_api
 from signer.api.settings import ApiSettings
@@ -18,6 +19,7 @@ from signer.auth.principal import OPERATOR, Action, Principal
 from signer.errors import AuditError, JournalDownError, MalformedRequestError
 from signer.events import ConnectionRefused, RequestCrashed
 from signer.operations.manage_keys import ReloadStatus
+from signer.operations.read_audit import AuditQuery
 
 
 @pytest.fixture
@@ -171,6 +173,37 @@ async def test_the_audit_log_is_verified_or_broken(world):
     assert (answer.status, problem["code"], problem["index"]) == (500, "AUDIT_BROKEN", 7)
 
 
+async def test_entries_of_the_audit_log_are_told_as_they_were_asked_for(world):
+    async with connected(world) as client:
+        answer = await client.ask("GET", "/admin/audit/entries")
+        document = json.loads(answer.body)
+        assert (answer.status, document["next_before"], document["log_begins"]) == (200, 7, 0)
+        assert document["entries"] == [asdict(ENTRY)]
+        asked = f"last=3&before=9&request_id=0011223344556677&public_key=0x{KEY.hex()}"
+        await client.ask("GET", "/admin/audit/entries?" + asked)
+    assert world.audit_queries == [AuditQuery(20), AuditQuery(3, bytes.fromhex("0011223344556677"), bytes(KEY), 9)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "last=0",
+        "last=1001",
+        "last=-1",
+        "last=x",
+        "last=%b2",
+        "before=-1",
+        "before=" + "9" * 30,
+        "request_id=00",
+        "public_key=0x",
+    ],
+)
+async def test_a_question_about_the_audit_log_that_cannot_be_read_is_400(world, asked):
+    async with connected(world) as client:
+        answer = await client.ask("GET", "/admin/audit/entries?" + asked)
+    assert (answer.status, json.loads(answer.body)["path"]) == (400, asked.partition("=")[0])
+
+
 async def test_on_the_network_each_route_asks_for_its_own_action(world):
     token = "hf_0123456789abcdef0123456789abcdef"
     digest = parse_token_digest(token_digest_text(token), where="test", key="token")
@@ -181,6 +214,7 @@ async def test_on_the_network_each_route_asks_for_its_own_action(world):
         ("GET", "/admin/slashing/export"): Action.SLASHING_READ,
         ("POST", "/admin/slashing/import"): Action.SLASHING_WRITE,
         ("POST", "/admin/audit/verify"): Action.AUDIT_READ,
+        ("GET", "/admin/audit/entries"): Action.AUDIT_READ,
     }
     for action in Action:
         principal = Principal("remote", actions=frozenset({action}))

@@ -57,6 +57,8 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
 
 def _bad_body(_: World, request: dict[str, Any]) -> None:
     request["body"] = b"nonsense"
+    if request["path"].startswith("/admin/audit"):
+        request["path"] += "?last=0"
 
 
 def _bad_import(world: World, _: dict[str, Any]) -> None:
@@ -168,7 +170,7 @@ def test_the_document_is_openapi_3_1_and_its_references_lead_somewhere():
     for path, operations in SPECIFICATION["paths"].items():
         names = re.findall(r"\{(\w+)\}", path)
         for operation in operations.values():
-            assert [one["name"] for one in operation.get("parameters", [])] == names
+            assert [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"] == names
 
 
 def test_the_document_has_every_type_that_is_read():

@@ -15,6 +15,7 @@ from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.protect import ImportedValidator
+from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.operations.restore import RestorePlan
 from signer.units import PublicKey
 
@@ -65,6 +66,32 @@ class MemoryOperations:
         if self.broken:
             raise AuditError("entry 7 was changed", evidence={"index": 7})
         return Report(12, b"\xee" * 32)
+
+    async def read_audit(self, query: AuditQuery, _caller: Any) -> AuditPage:
+        """Of a log of 3 entries that begins at 100; each call reads one."""
+        await asyncio.sleep(0)
+        index = 102 if query.before is None else query.before - 1
+        return AuditPage((told(index),), index if index > 100 else None, 100)
+
+
+def told(index: int, key: bytes = KEY_A) -> ToldEntry:
+    """A refusal, as the audit log tells it."""
+    return ToldEntry(
+        index=index,
+        time="2026-01-02T03:04:05.678Z",
+        kind="duty",
+        outcome="refused",
+        principal="alice",
+        request_id="0011223344556677",
+        public_key="0x" + key.hex(),
+        duty="ATTESTATION",
+        span={"source_epoch": 0, "target_epoch": 5},
+        signing_root="",
+        code="DOUBLE_VOTE",
+        note="target_epoch=5",
+        repeat=False,
+        blind=True,
+    )
 
 
 @dataclass

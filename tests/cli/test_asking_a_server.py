@@ -1,13 +1,15 @@
 """Commands as clients: over the admin socket, over the network with a credential, and in this process."""
 
 import asyncio
+import json
 import ssl
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost
+from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost, told
 
 DEVELOPMENT = ("--preset", "development", "--data-directory", "data")
 
@@ -126,6 +128,55 @@ def test_an_operation_that_fails_in_this_process_still_closes_what_was_opened(
     assert host.closed == 1
 
 
+# --- entries of the audit log ----------------------------------------------------------------------
+
+
+def serve_entries(server: AdminServer) -> list[dict[str, str]]:
+    """The log of `MemoryOperations`, over HTTP; returns what is asked."""
+    asked: list[dict[str, str]] = []
+
+    async def entries(request: web.Request) -> web.Response:
+        asked.append(dict(request.rel_url.query))
+        index = int(request.rel_url.query.get("before", 103)) - 1
+        page = {"entries": [asdict(told(index))], "next_before": index if index > 100 else None, "log_begins": 100}
+        return web.Response(body=json.dumps(page).encode(), content_type="application/json")
+
+    server.answer("GET", "/admin/audit/entries", entries)
+    return asked
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["by a server", "in this process"])
+def test_the_newest_entries_are_shown_with_the_newest_at_the_end(
+    cli: Cli, server: AdminServer, data: Path, running: bool
+) -> None:
+    serve_entries(server)
+    if running:
+        server.listen_on_socket(data / "admin.sock")
+    said = cli("audit", "show", "--last", "2", *DEVELOPMENT)
+    assert (said.code, said.err) == (0, "")
+    assert [line.split(" ")[0] for line in said.out.splitlines()] == ["101", "102"]
+    assert said.out.splitlines()[0] == (
+        "101 2026-01-02T03:04:05.678Z duty refused blind code=DOUBLE_VOTE duty=ATTESTATION source_epoch=0"
+        f" target_epoch=5 key=0x{KEY_A.hex()} principal=alice request_id=0011223344556677 note=target_epoch=5"
+    )
+    everything = cli("audit", "show", "--json", *DEVELOPMENT).json
+    assert everything["entries"] == [asdict(told(index)) for index in (100, 101, 102)]
+    assert "archives" in cli("audit", "show", *DEVELOPMENT).err
+
+
+def test_a_request_and_a_key_are_asked_for_by_name(cli: Cli, server: AdminServer, data: Path) -> None:
+    asked = serve_entries(server)
+    server.listen_on_socket(data / "admin.sock")
+    key = "0x" + KEY_A.hex().upper()
+    assert cli("audit", "show", "--request-id", "00AA223344556677", "--key", key, "--last", "1", *DEVELOPMENT).code == 0
+    assert asked == [{"last": "1", "request_id": "00aa223344556677", "public_key": "0x" + KEY_A.hex()}]
+
+
+@pytest.mark.parametrize("wrong", [("--key", "0x12"), ("--request-id", "zz"), ("--last", "0")])
+def test_what_no_entry_can_have_is_a_fault_of_the_command_line(cli: Cli, data: Path, wrong: tuple[str, str]) -> None:
+    assert cli("audit", "show", *wrong, *DEVELOPMENT).code == 2
+
+
 # --- the slashing record --------------------------------------------------------------------------
 
 
@@ -189,7 +240,10 @@ def test_a_record_is_imported(
         server.listen_on_socket(data / "admin.sock")
     said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"0x{KEY_A.hex()}\t3\t7\n1 validators imported, 0 refused\n"
+    assert said.out == (
+        "public key\tblocks added\tattestations added\terror\n"
+        f"0x{KEY_A.hex()}\t3\t7\n1 validators imported, 0 refused\n"
+    )
     received = [body for _, _, body in server.requests] if running else host.imported
     assert received == [document]
 
@@ -207,6 +261,36 @@ def test_a_validator_that_could_not_be_imported_makes_the_command_fail(
     assert said.code == 1
     assert "below the floor" in said.out
     assert "0 validators imported, 1 refused" in said.out
+
+
+def test_what_is_odd_in_an_imported_history_is_told_with_its_key(
+    cli: Cli, host: MemoryHost, data: Path, tmp_path: Path
+) -> None:
+    root = "0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"  # mainnet's
+    vote = {"source_epoch": "2", "target_epoch": "3", "signing_root": "0x" + "11" * 32}
+    sound, torn, ahead = ("0x" + byte * 48 for byte in ("aa", "bb", "cc"))
+    document = {
+        "metadata": {"interchange_format_version": "5", "genesis_validators_root": root},
+        "data": [
+            {"pubkey": sound, "signed_blocks": [{"slot": "9"}], "signed_attestations": [vote]},
+            {"pubkey": torn, "signed_blocks": [], "signed_attestations": [
+                vote, {**vote, "signing_root": "0x" + "22" * 32}, {"source_epoch": "1", "target_epoch": "4"},
+            ]},
+            {"pubkey": ahead, "signed_blocks": [{"slot": "99999999999"}], "signed_attestations": [
+                {"source_epoch": "2", "target_epoch": "88888888"},
+            ]},
+        ],
+    }  # fmt: skip
+    (tmp_path / "protection.json").write_text(json.dumps(document))
+    said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
+    assert said.code == 0
+    assert f"{torn}: its records contradict each other (two votes for target 3 and " in said.err
+    assert f"{ahead}: its records reach epoch 88888888 and slot 99999999999" in said.err
+    assert sound not in said.err
+    warnings = cli("slashing", "import", "protection.json", *DEVELOPMENT, "--json").json["warnings"]
+    assert [each["public_key"] for each in warnings] == [torn, ahead]
+    elsewhere = cli("slashing", "import", "protection.json", *DEVELOPMENT, "--set", "network.name=hoodi")
+    assert ahead not in elsewhere.err, "another chain's clock tells nothing"
 
 
 def test_an_import_that_the_server_refuses_before_it_has_read_it_is_told(

@@ -13,7 +13,7 @@ COMMANDS = [
     ("config",), ("config", "show"), ("config", "check"), ("config", "reference"), ("config", "from-web3signer"),
     ("keys",), ("keys", "list"), ("keys", "import"),
     ("slashing",), ("slashing", "export"), ("slashing", "import"), ("slashing", "accept-restore"),
-    ("audit",), ("audit", "verify"), ("tls",), ("tls", "init"),
+    ("audit",), ("audit", "show"), ("audit", "verify"), ("tls",), ("tls", "init"),
 ]  # fmt: skip
 
 
