@@ -61,6 +61,10 @@ class Output:
             table.add_row(*row, style=styles[number] if styles else None)
         self._out.print(table, soft_wrap=False)
 
+    def headed_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table whose columns are not plain from its values: their names are printed to a pipe too."""
+        self.table(columns, rows if self._out.is_terminal else [columns, *rows])
+
     def notice(self, text: str) -> None:
         """Something about the result that is not part of it; on standard error."""
         self._error.print(text)

@@ -1,7 +1,9 @@
 """`holdfast slashing`: take the record away, bring one in, accept a restored one."""
 
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +14,14 @@ from signer.cli.commands.context import session_of
 from signer.cli.output import Advance
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
+from signer.config.chain import read_network
 from signer.durable import stream_durably
-from signer.errors import UnreadableFileError
+from signer.errors import SignerError, UnreadableFileError
+from signer.operations.examine.history import HistoryWarning, examine_history
 from signer.operations.restore import RestorePlan
+
+DEFAULT_AHEAD_EPOCHS = 1
+"""How far ahead of the clock honest records reach: a duty may be signed an epoch early."""
 
 STANDARD_OUTPUT = Path("-")
 """The file name that means standard output."""
@@ -65,6 +72,7 @@ def import_(
     """Merge another signer's record into ours: all of the file, or nothing.
 
     What is on record stays on record; floors only rise. Stop the other signer before it is exported there.
+    A validator whose records contradict each other, or reach far beyond the present, is named in a warning.
 
     For example:
 
@@ -73,16 +81,37 @@ def import_(
     session = session_of(context)
     if not file.is_file():
         raise UnreadableFileError(str(file), reason="there is no such file")
+    warnings = _odd_histories(session, file)
     with session.service() as service, session.output.progress("importing"):
         validators = service.import_slashing(file)
     failed = [each for each in validators if each.error]
-    session.output.document({"validators": [asdict(each) for each in validators], "failed": len(failed)})
-    session.output.table(
-        ("public key", "blocks", "attestations", ""),
+    session.output.document(
+        {
+            "validators": [asdict(each) for each in validators],
+            "failed": len(failed),
+            "warnings": [asdict(each) for each in warnings],
+        }
+    )
+    session.output.headed_table(
+        ("public key", "blocks added", "attestations added", "error"),
         [(each.public_key, str(each.blocks), str(each.attestations), each.error or "") for each in validators],
     )
+    if not session.output.as_json:
+        for each in warnings:
+            session.output.notice(f"warning: {each.public_key}: {each.sentence}")
     session.output.line(f"{len(validators) - len(failed)} validators imported, {len(failed)} refused")
     return EXIT_REFUSED if failed else 0
+
+
+def _odd_histories(session: Session, file: Path) -> tuple[HistoryWarning, ...]:
+    """What is odd in the document, as far as this machine knows the chain."""
+    network, ahead = None, DEFAULT_AHEAD_EPOCHS
+    with suppress(SignerError):
+        config = session.load_config(files_must_exist=False)
+        ahead = max(ahead, config.clock.far_future_epochs or 0)
+        network = read_network(config.network)
+    with session.output.progress("reading"):
+        return examine_history(file, network=network, now=time.time(), ahead_epochs=ahead)
 
 
 def accept_restore(

@@ -1,0 +1,97 @@
+"""What an operator should know of an EIP-3076 document before it is merged: contradictions, and records far ahead.
+
+Neither stops an import: refusing such a history would protect less. But the validator may be unable to sign for long.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from interchange import InterchangeError, check, parse
+from interchange.check import BackwardVote, DoubleBlock, DoubleVote, Finding, SurroundVote
+from interchange.parse import find_metadata, histories
+from signer.eth2.networks import Network
+
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryWarning:
+    """One thing about one validator's history."""
+
+    public_key: str
+    """With 0x."""
+
+    sentence: str
+
+
+def examine_history(
+    file: Path, *, network: Network | None, now: float, ahead_epochs: int
+) -> tuple[HistoryWarning, ...]:
+    """What is odd in a document; nothing in one that cannot be read, which importing will tell. Reads it twice.
+
+    Args:
+        file: the document.
+        network: the chain whose clock tells what is far ahead; asked only where the document is of its root.
+        now: seconds since the Unix epoch.
+        ahead_epochs: how far ahead of the present a record may be before it is odd.
+    """
+    try:
+        found = [*_contradictions(file), *_far_ahead(file, network, now=now, ahead_epochs=ahead_epochs)]
+    except (InterchangeError, OSError):
+        return ()
+    return tuple(found)
+
+
+def _contradictions(file: Path) -> Iterator[HistoryWarning]:
+    first: dict[bytes, Finding] = {}
+    counts: dict[bytes, int] = {}
+    for finding in check(lambda: parse(_pieces(file))):
+        first.setdefault(finding.pubkey, finding)
+        counts[finding.pubkey] = counts.get(finding.pubkey, 0) + 1
+    for key, finding in first.items():
+        more = f" and {counts[key] - 1} more" if counts[key] > 1 else ""
+        yield HistoryWarning(
+            "0x" + key.hex(),
+            f"its records contradict each other ({_words(finding)}{more}): nothing near them is signed",
+        )
+
+
+def _words(finding: Finding) -> str:
+    match finding:
+        case DoubleBlock(first=block):
+            return f"two blocks of slot {block.slot}"
+        case DoubleVote(first=vote):
+            return f"two votes for target {vote.target_epoch}"
+        case SurroundVote(surrounding=outer, surrounded=inner):
+            votes = (f"{vote.source_epoch}-{vote.target_epoch}" for vote in (outer, inner))
+            return "vote {} surrounds {}".format(*votes)
+        case BackwardVote(vote=vote):
+            return f"vote {vote.source_epoch}-{vote.target_epoch} goes backward"
+
+
+def _far_ahead(file: Path, network: Network | None, *, now: float, ahead_epochs: int) -> Iterator[HistoryWarning]:
+    epoch = None if network is None else network.epoch_at(now)
+    root = find_metadata(parse(_pieces(file))).genesis_validators_root
+    if network is None or epoch is None or network.genesis_validators_root != root:
+        return
+    last_epoch = epoch + ahead_epochs
+    last_slot = (last_epoch + 1) * network.preset.slots_per_epoch - 1
+    furthest: dict[bytes, tuple[int, int]] = {}
+    for history in histories(parse(_pieces(file))):
+        target, slot = furthest.get(history.pubkey, (0, 0))
+        target = max([target, *(vote.target_epoch for vote in history.attestations)])
+        furthest[history.pubkey] = (target, max([slot, *(block.slot for block in history.blocks)]))
+    for key, (target, slot) in furthest.items():
+        told = [f"epoch {target}"] * (target > last_epoch) + [f"slot {slot}"] * (slot > last_slot)
+        if told:
+            yield HistoryWarning(
+                "0x" + key.hex(),
+                f"its records reach {' and '.join(told)}, and now is epoch {epoch}: it may not sign until then",
+            )
+
+
+def _pieces(file: Path) -> Iterable[bytes]:
+    with file.open("rb") as source:
+        while piece := source.read(_PIECE_BYTES):
+            yield piece
