@@ -18,7 +18,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import apsw
@@ -29,6 +28,7 @@ from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
 from signer.journal.files import FilesInUse
 from signer.journal.ledger import AppendLog, Ledger, Transaction
 from signer.journal.sqlite import SqliteDatabase
+from signer.journal.waiting import EMPTY, Batch, Empty, Item, Waiting, Work, tell
 
 MAX_BATCH = 512
 """Most commands in one commit: bounds the wait of the first for the last (peers.md 13)."""
@@ -48,48 +48,12 @@ class CommitObserver(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Commands that one caller handed over together, in order."""
-
-    commands: Sequence[Command]
-    waiters: Sequence[Waiter]
-    loop: asyncio.AbstractEventLoop
-
-
-@dataclass(slots=True)
-class _Work:
-    """An operator's change that runs alone in its transaction."""
-
-    change: Callable[[Transaction], Any]
-    story: Callable[[Any], Chronicle]
-    future: "asyncio.Future[Any]"
-    loop: asyncio.AbstractEventLoop
-
-
 class _ChangeFailedError(Exception):
     """An operator's change failed by itself, not by the database: rolled back, and the truth is known."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-class _Empty:
-    """Nothing waits."""
-
-
-_EMPTY = _Empty()
-
-_Item = _Waiting | _Work | None
-"""None asks the writer to stop."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    commands: list[Command] = field(default_factory=list)
-    waiters: list[Waiter] = field(default_factory=list)
-    loops: list[asyncio.AbstractEventLoop] = field(default_factory=list)
 
 
 class Writer:
@@ -114,7 +78,7 @@ class Writer:
         self._on_death = on_death
         self._observer = observer
         self._max_batch = max_batch
-        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._death: SignerError | None = None
         self._files = FilesInUse(database.path)
         self._checkpointer = Checkpointer(database, log)
@@ -165,7 +129,7 @@ class Writer:
             for waiter in waiters:
                 waiter.set_exception(self._death)
             return
-        self._waiting.put(_Waiting(commands, waiters, asyncio.get_running_loop()))
+        self._waiting.put(Waiting(commands, waiters, asyncio.get_running_loop()))
 
     def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
         """Run an operator's change alone in one transaction, with the audit entry that `story` makes of its result.
@@ -177,37 +141,37 @@ class Writer:
         if self._death is not None:
             future.set_exception(self._death)
         else:
-            self._waiting.put(_Work(change, story, future, loop))
+            self._waiting.put(Work(change, story, future, loop))
         return future
 
     # --- the writer's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        item: _Item | _Empty = _EMPTY
+        item: Item | Empty = EMPTY
         while item is not None:
             match item:
-                case _Empty():
+                case Empty():
                     item = self._await()
-                case _Waiting() | _Work() if self._death is not None:
+                case Waiting() | Work() if self._death is not None:
                     self._refuse(item)
-                    item = _EMPTY
-                case _Work():
+                    item = EMPTY
+                case Work():
                     self._perform(item)
-                    item = _EMPTY
-                case _Waiting():
+                    item = EMPTY
+                case Waiting():
                     batch, item = self._gather(item)
                     self._settle(batch)
             if self._checkpointer.due and self._death is None:
                 self._checkpoint()
         self._checkpoint(empty_the_log=True)
 
-    def _await(self) -> "_Item | _Empty":
+    def _await(self) -> "Item | Empty":
         """The next item; on a full disk, a look every few seconds whether there is space again."""
         try:
             return self._waiting.get(timeout=PROBE_SECONDS if self._full else None)
         except queue.Empty:
             self._checkpoint()
-            return _EMPTY
+            return EMPTY
 
     def _checkpoint(self, *, empty_the_log: bool = False) -> None:
         if self._death is not None:
@@ -222,33 +186,33 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - as in _decide
             self._die(error)
 
-    def _gather(self, first: _Waiting) -> "tuple[_Batch, _Item | _Empty]":
-        batch = _Batch()
-        item: _Item | _Empty = first
-        while isinstance(item, _Waiting) and len(batch.commands) + len(item.commands) <= self._max_batch:
-            _add(batch, item)
+    def _gather(self, first: Waiting) -> "tuple[Batch, Item | Empty]":
+        batch = Batch()
+        item: Item | Empty = first
+        while isinstance(item, Waiting) and len(batch.commands) + len(item.commands) <= self._max_batch:
+            batch.add(item)
             item = self._next()
-        if not batch.commands and isinstance(item, _Waiting):
+        if not batch.commands and isinstance(item, Waiting):
             # One caller's long list: cut it into full batches.
-            head, tail = _split(item, self._max_batch)
-            _add(batch, head)
+            head, tail = item.split(self._max_batch)
+            batch.add(head)
             item = tail
         return batch, item
 
-    def _next(self) -> "_Item | _Empty":
+    def _next(self) -> "Item | Empty":
         try:
             return self._waiting.get_nowait()
         except queue.Empty:
-            return _EMPTY
+            return EMPTY
 
-    def _settle(self, batch: _Batch) -> None:
+    def _settle(self, batch: Batch) -> None:
         outcomes = self._decide(batch.commands)
         # Group by loop: nearly always one, so one wake-up serves the whole batch.
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, Outcome]]] = {}
         for waiter, loop, outcome in zip(batch.waiters, batch.loops, outcomes, strict=True):
             by_loop.setdefault(loop, []).append((waiter, outcome))
         for loop, pairs in by_loop.items():
-            _wake(loop, _deliver, pairs)
+            tell(loop, pairs)
 
     def _decide(self, commands: list[Command]) -> list[Outcome]:
         started = time.perf_counter()
@@ -333,7 +297,7 @@ class Writer:
             verdicts.append(Verdict(None, repeat=repeat))
         return verdicts, facts, None
 
-    def _perform(self, work: _Work) -> None:
+    def _perform(self, work: Work) -> None:
         outcome: Any
         try:
             outcome = self._change(work)
@@ -349,9 +313,9 @@ class Writer:
             outcome = JournalDownError("no space left in the data directory; nothing was changed")
         except Exception as error:  # noqa: BLE001 - as in _decide
             outcome = self._die(error)
-        _wake(work.loop, _deliver, [(work.future, outcome)])
+        tell(work.loop, [(work.future, outcome)])
 
-    def _change(self, work: _Work) -> Any:
+    def _change(self, work: Work) -> Any:
         self._files.check()
         try:
             with self._database.transaction() as transaction:
@@ -368,12 +332,12 @@ class Writer:
         self._on_death(error)
         return OutcomeUnknownError(f"the journal cannot say whether this was recorded, so nothing is signed: {error}")
 
-    def _refuse(self, item: _Waiting | _Work) -> None:
-        waiters = item.waiters if isinstance(item, _Waiting) else (item.future,)
-        _wake(item.loop, _deliver, [(waiter, self._death) for waiter in waiters])
+    def _refuse(self, item: Waiting | Work) -> None:
+        waiters = item.waiters if isinstance(item, Waiting) else (item.future,)
+        tell(item.loop, [(waiter, self._death) for waiter in waiters])
 
 
-def _run_change(work: _Work, transaction: Transaction) -> tuple[Any, bytes]:
+def _run_change(work: Work, transaction: Transaction) -> tuple[Any, bytes]:
     """What the change returned, and its audit entry.
 
     Raises:
@@ -386,36 +350,6 @@ def _run_change(work: _Work, transaction: Transaction) -> tuple[Any, bytes]:
         raise
     except Exception as error:
         raise _ChangeFailedError(error) from error
-
-
-def _add(batch: _Batch, waiting: _Waiting) -> None:
-    batch.commands.extend(waiting.commands)
-    batch.waiters.extend(waiting.waiters)
-    batch.loops.extend([waiting.loop] * len(waiting.commands))
-
-
-def _split(waiting: _Waiting, count: int) -> tuple[_Waiting, _Waiting]:
-    return (
-        _Waiting(waiting.commands[:count], waiting.waiters[:count], waiting.loop),
-        _Waiting(waiting.commands[count:], waiting.waiters[count:], waiting.loop),
-    )
-
-
-def _deliver(pairs: list[tuple[Any, Any]]) -> None:
-    for waiter, outcome in pairs:
-        if waiter.done():
-            continue  # the caller's deadline passed: its record stands, its signature is not made
-        if isinstance(outcome, BaseException):
-            waiter.set_exception(outcome)
-        else:
-            waiter.set_result(outcome)
-
-
-def _wake(loop: asyncio.AbstractEventLoop, deliver: Callable[..., None], pairs: list[Any]) -> None:
-    try:
-        loop.call_soon_threadsafe(deliver, pairs)
-    except RuntimeError:
-        return  # the loop has closed: nobody waits any more
 
 
 def _of_the_log(error: apsw.ConstraintError) -> bool:
