@@ -36,20 +36,19 @@ from signer.config.chain import read_network
 from signer.config.credentials import without_files
 from signer.config.key_sources import key_locations, master_key
 from signer.config.passing_on import decode_config, decode_network, encode_config, encode_network
-from signer.config.production import check_clock, check_start
+from signer.config.production import check_clock, check_machine, check_start
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.durable import ensure_private_directory
-from signer.errors import BusyError, ShutDownError, SignerError
+from signer.errors import BusyError, SignerError
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.journal.command import Command
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
-from signer.keys.reload import Listener, LoadResult, Reloader, tell_each
+from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
-from signer.operations.examine.disk import check_file_system
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
@@ -58,7 +57,7 @@ from signer.operations.record import Places, Record, open_record
 from signer.operations.restore import Moment, RestorePlan, accept_restore, plan_restore
 from signer.operations.sign import Signing
 from signer.operations.story import NoteStory
-from signer.operations.telling import CommitEvents, LoadStory
+from signer.operations.telling import CommitEvents, FirstLoad, LoadStory
 from signer.operations.upkeep import AuditArchiver, Summaries
 from signer.relay import birth, frames
 from signer.relay.main_link import MainLink
@@ -83,7 +82,6 @@ _log = logging.getLogger("holdfast")
 class Core:
     """Everything below the edges, for one data directory."""
 
-    config: Config
     network: Network
     record: Record
     ring: KeyRing
@@ -105,9 +103,7 @@ class App:
     def serve(self, config: Config) -> int:
         """Serve until told to stop; 0 after an order to stop, 1 when the journal or a worker gave up."""
         check_start(config)
-        check_clock(config)
-        if config.check_exposure:
-            check_file_system(config.storage.data_directory)
+        check_machine(config)
         forbid_core_dumps()
         logs = _logs(config)
         logs.start()
@@ -117,11 +113,7 @@ class App:
             logs.stop()
 
     def work(self, link: int, listening: Sequence[int]) -> int:
-        """Be a worker of the main process at the other end of the socket `link`, and serve the network on `listening`.
-
-        Raises:
-            StartupError: there is no main process of this program at the other end.
-        """
+        """Be a worker of the main process at the other end of the socket `link`. Raises StartupError: there is none."""
         end = socket.socket(fileno=link)
         forbid_core_dumps()
         welcome = birth.receive_welcome(end, program=self.version())
@@ -153,22 +145,21 @@ class _Service:
         self._config = config
         self._version = version
         self._stop = asyncio.Event()
-        self._exit_code = 0
-        self._refusal: SignerError | None = None
+        self._failure: Exception | None = None
 
     async def run(self) -> int:
         """Serve until told to stop. Raises the SignerError for which the first load brought no keys at all."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        watch = _watch(self._config, self._version)
+        watch = Watch(version=self._version, buckets_seconds=self._config.metrics.buckets_seconds)
         with _core(self._config, events=watch.events, on_death=partial(self._on_death, loop)) as core:
             core.after_load.append(LoadStory(core.record.writer, core.clock, watch.events))
-            core.after_load.append(partial(self._after_load, loop, core.ring))
+            core.after_load.append(FirstLoad(core.ring, lambda error: loop.call_soon_threadsafe(self._fail, error)))
             await self._serve(core, watch)
-        if self._refusal is not None:
-            raise self._refusal
-        return self._exit_code
+        if isinstance(self._failure, SignerError):
+            raise self._failure
+        return 0 if self._failure is None else 1
 
     async def _serve(self, core: Core, watch: Watch) -> None:
         config, writer, directory = self._config, core.record.writer, core.record.places.data_directory
@@ -176,7 +167,14 @@ class _Service:
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
         workers = self._workers(core, desk.gate, watch.metrics, listeners) if config.server.workers > 1 else None
         services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
-        upkeep = [asyncio.create_task(one.run()) for one in (desk.summaries, _archiver(core))]
+        archiver = AuditArchiver(
+            changes=writer,
+            database=core.record.places.database,
+            directory=config.audit.archive_directory,
+            clock=core.clock,
+            keep_days=config.audit.keep_days,
+        )
+        upkeep = [asyncio.create_task(one.run()) for one in (desk.summaries, archiver)]
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))
@@ -191,8 +189,7 @@ class _Service:
                 core.after_load.append(lambda _: renew())
             listeners.publish(directory)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload, core.reloader)
-            addresses = " ".join(f"{name}={address}" for name, address in listeners.addresses.items())
-            _log.info("serving %s, version %s: %s", core.network.name, self._version, addresses)
+            _log.info("serving %s, version %s: %s", core.network.name, self._version, listeners)
             await self._stop.wait()
             _log.info("stopping")
         finally:
@@ -212,14 +209,10 @@ class _Service:
         passed_on = replace(config, security=without_files(config.security, entropy=secrets.token_bytes))
         settings, network = encode_config(passed_on), encode_network(core.network)
 
-        def pin(root: Root) -> None:
-            if gate.pinned is None:
-                gate.pin(root)
-                relay.pin(root)
-
         relay = Relay(
-            MainServices(core.mainstay, core.record.writer, directory, write_line, pin),
+            MainServices(core.mainstay, core.record.writer, directory, write_line),
             core.ring,
+            pin=gate.pin,
             welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned),
             retired=partial(absorb_retired, metrics),
         )
@@ -231,19 +224,12 @@ class _Service:
         with contextlib.suppress(BusyError):
             reloader.start()
 
-    def _after_load(self, loop: asyncio.AbstractEventLoop, ring: KeyRing, result: LoadResult) -> None:
-        """A first load that failed leaves nothing to serve: the start is refused. A later one changes nothing."""
-        if ring.ready or result.error is None or isinstance(result.error, ShutDownError):
-            return
-        self._refusal = result.error if isinstance(result.error, SignerError) else None
-        loop.call_soon_threadsafe(self._fail)
-
     def _on_death(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
         _log_death(error)
-        loop.call_soon_threadsafe(self._fail)
+        loop.call_soon_threadsafe(self._fail, error)
 
-    def _fail(self) -> None:
-        self._exit_code = 1
+    def _fail(self, reason: Exception) -> None:
+        self._failure = reason
         self._stop.set()
 
 
@@ -256,7 +242,8 @@ class _Worker:
         self._listening = listening
 
     async def run(self, end: socket.socket) -> int:
-        config, ring, watch = self._config, KeyRing(), _watch(self._config, self._welcome.program)
+        config, ring = self._config, KeyRing()
+        watch = Watch(version=self._welcome.program, buckets_seconds=config.metrics.buckets_seconds)
         link = MainLink(ring, tallies=partial(take_tallies, watch.metrics), orphaned=birth.leave_at_once)
         network, pinned = decode_network(self._welcome.network), self._welcome.pinned
         desk = _Desk(config, network, ring, link.mainstay(), watch, pinned=pinned)
@@ -364,7 +351,7 @@ def _core(config: Config, *, events: Events, on_death: Callable[[Exception], Non
         imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
         mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy)
         try:
-            yield Core(config, network, record, ring, reloader, after_load, mainstay, clock)
+            yield Core(network, record, ring, reloader, after_load, mainstay, clock)
         finally:
             reloader.close()
     finally:
@@ -375,23 +362,9 @@ def _operations(config: Config, ring: KeyRing, mainstay: Mainstay) -> RecordOper
     return RecordOperations.over(mainstay, ring, _places(config), archive_directory=config.audit.archive_directory)
 
 
-def _watch(config: Config, version: str) -> Watch:
-    return Watch(version=version, buckets_seconds=config.metrics.buckets_seconds)
-
-
 async def _page_of_all(workers: WorkerProcesses, watch: Watch) -> bytes:
     others = await workers.tallies()
     return await asyncio.to_thread(page_of_all, watch.metrics, others, worker_process_ids=workers.process_ids)
-
-
-def _archiver(core: Core) -> AuditArchiver:
-    return AuditArchiver(
-        changes=core.record.writer,
-        database=core.record.places.database,
-        directory=core.config.audit.archive_directory,
-        clock=core.clock,
-        keep_days=core.config.audit.keep_days,
-    )
 
 
 def _places(config: Config) -> Places:
@@ -415,7 +388,7 @@ def _logs(config: Config, *instead: logging.Handler) -> Logs:
 
 
 def _run(service: Coroutine[Any, Any, int]) -> int:
-    import uvloop
+    import uvloop  # never needed by the commands that only ask
 
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

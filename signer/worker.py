@@ -2,6 +2,7 @@
 
 import sys
 
+from signer.errors import StartupError
 from signer.relay.birth import bind_to_parent
 
 
@@ -11,7 +12,10 @@ def main() -> None:
     from signer.app import App
 
     link, *listening = (int(word) for word in sys.argv[1:])
-    sys.exit(App().work(link, listening))
+    try:
+        sys.exit(App().work(link, listening))
+    except StartupError as error:  # before there is a log: stderr is the main process's
+        sys.exit(error.sentence)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ class Listeners:
         self.addresses: dict[str, str] = {}
         """By listener's name: `http`, `metrics`, `admin`."""
 
+    def __str__(self) -> str:
+        return " ".join(f"{name}={address}" for name, address in self.addresses.items())
+
     async def listen(
         self,
         name: str,

@@ -16,6 +16,7 @@ from signer.config.secret_files import read_first_line
 from signer.config.sections import Config, Preset
 from signer.errors import StartupError
 from signer.eth2.builtin_networks import find_network
+from signer.operations.examine.disk import check_file_system
 
 
 def check_start(config: Config) -> None:
@@ -28,6 +29,13 @@ def check_start(config: Config) -> None:
         remedy="; ".join(dict.fromkeys(fault.remedy for fault in faults)),
         evidence={f"{fault.key} ({fault.where})": fault.sentence for fault in faults},
     )
+
+
+def check_machine(config: Config) -> None:
+    """Raises StartupError where the clock or the data directory's file system is not fit for signing."""
+    check_clock(config)
+    if config.check_exposure:
+        check_file_system(config.storage.data_directory)
 
 
 def check_clock(config: Config) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from signer.audit.entry import Kind
 from signer.clock import Clock
-from signer.errors import SignerError
+from signer.errors import ShutDownError, SignerError
 from signer.events import BatchCommitted, Events, KeyOpened, KeysLoaded
 from signer.journal.command import Command, Journal
 from signer.keys.reload import LoadResult
+from signer.keys.ring import KeyRing
 from signer.operations.story import NoteStory
 
 
@@ -22,6 +24,22 @@ class CommitEvents:
     def batch_committed(self, *, commands: int, seconds: float, commit_seconds: float) -> None:
         """See `CommitObserver`."""
         self._events.publish(BatchCommitted(commands, seconds, commit_seconds))
+
+
+class FirstLoad:
+    """Hears of every load; calls `refused` for a first one that failed: there is nothing to serve.
+
+    A later one that fails changes nothing, and one that was given up because the service stops is no failure.
+    """
+
+    def __init__(self, ring: KeyRing, refused: Callable[[Exception], object]) -> None:
+        self._ring = ring
+        self._refused = refused
+
+    def __call__(self, result: LoadResult) -> None:
+        """Called from the loading thread."""
+        if result.error is not None and not self._ring.ready and not isinstance(result.error, ShutDownError):
+            self._refused(result.error)
 
 
 class LoadStory:

@@ -87,7 +87,7 @@ class WorkerProcesses:
     """Owned by the main process. `start`, then `stop`; in between, whatever dies is started again."""
 
     def __init__(
-        self, relay: Relay, listening: Sequence[socket.socket], *, count: int, give_up: Callable[[], None]
+        self, relay: Relay, listening: Sequence[socket.socket], *, count: int, give_up: Callable[[Exception], None]
     ) -> None:
         """`listening` are bound; `give_up` is called once when a worker cannot be kept alive."""
         self._relay = relay
@@ -155,7 +155,7 @@ class WorkerProcesses:
             _log.error("worker %d %s; it is started again", worker.number, reason)
             if worker.dies_too_often():
                 _log.critical("worker %d cannot be kept alive: the service stops", worker.number)
-                self._give_up()
+                self._give_up(ChildProcessError(f"worker {worker.number} {reason}"))
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS * len(worker.deaths))

@@ -33,12 +33,23 @@ class Relay:
         services: MainServices,
         ring: KeyRing,
         *,
+        pin: Callable[[Root], None],
         welcome: Callable[[], Welcome],
         retired: Callable[[bytes], None],
     ) -> None:
-        """`welcome` makes the first message to a worker; `retired` is given what a worker that ended had counted."""
+        """Make the first link with `attend`.
+
+        Args:
+            services: what workers may use.
+            ring: the keys that they serve.
+            pin: told which chain the record belongs to, once a worker's duty has decided it.
+            welcome: makes the first message to a worker.
+            retired: given what a worker that ended had counted.
+        """
         self._services = services
         self._ring = ring
+        self._pin = pin
+        self._pinned: Root | None = None
         self._welcome = welcome
         self._retired = retired
         self._links: list[WorkerLink] = []
@@ -56,7 +67,7 @@ class Relay:
             self._retired(link.tallies)
             lost(reason)
 
-        link = WorkerLink(self._services, lost=on_lost)
+        link = WorkerLink(self._services, pin=self.pin, lost=on_lost)
         await link.open(end)
         link.send(self._welcome())
         self._links.append(link)
@@ -78,7 +89,11 @@ class Relay:
             link.send(Stop())
 
     def pin(self, root: Root) -> None:
-        """Tell all workers which chain the record belongs to."""
+        """Tell this process and all workers which chain the record belongs to."""
+        if root == self._pinned:
+            return
+        self._pinned = root
+        self._pin(root)
         for link in self._links:
             link.send(Pinned(root))
 

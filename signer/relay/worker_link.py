@@ -64,15 +64,14 @@ class MainServices:
     write_line: Callable[[int, str], None]
     """Writes a finished log line of this level."""
 
-    pin: Callable[[Root], None]
-    """The record belongs to this chain from now on."""
-
 
 class WorkerLink:
     """Owned by `Relay` for as long as its worker lives, on the main process's event loop."""
 
-    def __init__(self, services: MainServices, *, lost: Callable[[str], None]) -> None:
+    def __init__(self, services: MainServices, *, pin: Callable[[Root], None], lost: Callable[[str], None]) -> None:
+        """`pin` is told of the chain of a durable command; `lost` of the link's end, with the reason."""
         self._services = services
+        self._pin = pin
         self._on_lost = lost
         self._link: Link[FromWorker] = Link(
             FROM_WORKER, limit_bytes=WORKER_FRAME_BYTES, heard=self._hear, lost=self._lose
@@ -178,7 +177,7 @@ class WorkerLink:
         """A durable command may have pinned the chain."""
         for claim in command.claims:
             if isinstance(claim, NetworkClaim):
-                self._services.pin(claim.genesis_validators_root)
+                self._pin(claim.genesis_validators_root)
 
     def _answer(self, question: AskState | AskReload | AskImport) -> None:
         task = self._loop.create_task(self._reply(question))

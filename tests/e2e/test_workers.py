@@ -347,6 +347,26 @@ def test_a_restarted_worker_serves_the_keys_of_the_last_reload(tmp_path: Path):
                 assert len(keys_on(line)) == KEYS + 3
 
 
+def test_a_restarted_worker_denies_no_key_while_its_keys_are_on_the_way(tmp_path: Path):
+    many = [interop_secret(number) for number in range(1000)]
+    with running_signer(tmp_path, secrets=many, sections=WORKERS) as signer:
+        keys = signer.public_keys()
+        before = set(workers_of(signer))
+        kill(min(before))
+        verdicts, servers, epoch = set(), set(), 1
+
+        def served_by_the_new_one() -> bool:
+            nonlocal epoch
+            epoch += 1
+            with line_to(signer.port) as line:
+                verdicts.add(line.sign(keys[-1], vote_body(epoch, epoch + 1)).verdict)
+                servers.add(server_of(signer, line))
+            return bool(servers - before)
+
+        until(served_by_the_new_one)
+        assert verdicts == {"signed"}
+
+
 # --- what monitoring sees ------------------------------------------------------------------------
 
 

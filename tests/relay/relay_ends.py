@@ -111,12 +111,11 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
     pinned: list[Root] = []
     retired: list[bytes] = []
     mainstay = Mainstay(record.writer, loads, imports, journal_state, journal_healthy)
-    services = MainServices(
-        mainstay, record.writer, directory, lambda level, line: lines.append((level, line)), pinned.append
-    )
+    services = MainServices(mainstay, record.writer, directory, lambda level, line: lines.append((level, line)))
     relay = Relay(
         services,
         ring,
+        pin=pinned.append,
         welcome=lambda: frames.Welcome(frames.VERSION, "1.2.3", b"config", b"network", None),
         retired=retired.append,
     )
