@@ -40,8 +40,8 @@ def test_a_new_signer_has_nothing_wrong_before_its_first_start(cli: Cli, ready: 
     found = grades(said)
     assert found.pop("fsync") in {"ok", "warning"}, "the disk's own business"
     assert found == {
-        "configuration": "ok", "file system": "ok", "free space": "ok", "database": "ok", "master key": "ok",
-        "keys": "ok", "clock": "ok", "port": "ok", "metrics port": "ok", "open files": "ok", "memory": "ok",
+        "configuration": "ok", "file system": "ok", "free space": "ok", "head file": "ok", "database": "ok",
+        "master key": "ok", "keys": "ok", "clock": "ok", "port": "ok", "metrics port": "ok", "open files": "ok", "memory": "ok",
     }  # fmt: skip
 
 
@@ -153,3 +153,29 @@ def test_findings_are_a_list_of_five_members(cli: Cli, ready: None) -> None:
 @pytest.fixture
 def made(ready: None, tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+def test_in_production_published_test_keys_are_found_before_the_first_start(
+    cli: Cli, ready: None, tmp_path: Path
+) -> None:
+    (tmp_path / "data/keys/interop.yaml").touch(mode=0o600)
+    # Interop validator 0 (ethereum/eth2.0-pm, interop/mocked_start).
+    secret = "25295f0d1d592a90b333e26e85149708208e9f8e8bc18f6c77bd62f8ad7a6866"
+    (tmp_path / "data/keys/interop.yaml").write_text(f"type: file-raw\nprivateKey: '0x{secret}'\n")
+    said = doctor(cli, "--preset", "production")
+    assert finding(said, "test keys")["grade"] == "fault"
+    assert "interop.yaml" in finding(said, "test keys")["sentence"]
+    assert secret not in said.out
+    assert "test keys" not in grades(doctor(cli)), "the preset development takes them"
+
+
+def test_tls_files_that_would_not_serve_are_found(cli: Cli, ready: None, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert cli("tls", "init", name).code == 0
+    tls = "server.tls."
+    said = doctor(
+        cli, "--set", f"{tls}certificate_file=one/server.pem", "--set", f"{tls}key_file=two/server.key",
+        "--set", f"{tls}client_ca_file=one/ca.pem",
+    )  # fmt: skip
+    assert said.code == 1
+    assert "is not that of the first certificate" in finding(said, "configuration")["sentence"]

@@ -8,19 +8,25 @@ import pytest
 from signer.audit.head import create_head_file, read_head
 from signer.clock.sources import TrustedClock
 from signer.clock.state import ClockState
+from signer.crypto.bls import SecretKey, load
+from signer.crypto.secret import Secret
 from signer.errors import DataDirectoryInUseError, StartupError
 from signer.journal.lock import DirectoryLock
+from signer.keys.keystore_writer import encode_keystore
+from signer.keys.public_test_keys import interop_secret
+from signer.keys.sources import BulkDirectory, KeyLocations
 from signer.operations.examine.disk import (
     check_file_system,
     examine_file_system,
     examine_free_space,
     examine_fsync,
+    examine_head_directory,
     find_file_system,
     judge_fsync,
     measure_fsync,
 )
-from signer.operations.examine.finding import Grade
-from signer.operations.examine.key_files import examine_key_files
+from signer.operations.examine.finding import Finding, Grade
+from signer.operations.examine.key_files import examine_key_files, examine_public_test_keys
 from signer.operations.examine.machine import (
     examine_clock,
     examine_master_key,
@@ -247,6 +253,25 @@ def test_no_key_at_all_is_a_warning(tmp_path: Path) -> None:
     assert (finding.grade, finding.sentence) == (Grade.WARNING, "no key is listed")
 
 
+def test_published_test_keys_are_found_in_raw_files_and_by_the_names_of_keystores(tmp_path: Path) -> None:
+    bls, far = load(), tmp_path / "bulk"
+    far.mkdir()
+    locations = KeyLocations(tmp_path, (BulkDirectory(far, tmp_path / "password"),))
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "own.yaml").write_text("type: file-raw\nprivateKey: '0x" + "11" * 32 + "'\n")
+    (tmp_path / "no-key.yaml").write_text("type: file-raw\nprivateKey: '0x" + "ff" * 32 + "'\n")
+    own = SecretKey.from_bytes(b"\x11" * 32)
+    (far / "own.json").write_bytes(encode_keystore(own, bls.public_key(own), Secret(b"x")))
+    assert examine_public_test_keys(locations, bls).grade is Grade.OK
+    (tmp_path / "interop.yaml").write_text(f"type: file-raw\nprivateKey: '0x{interop_secret(77_777).hex()}'\n")
+    known = SecretKey.from_bytes(interop_secret(7))
+    (far / "known.json").write_bytes(encode_keystore(known, bls.public_key(known), Secret(b"x")))
+    finding = examine_public_test_keys(locations, bls)
+    assert (finding.grade, finding.figures) == (Grade.FAULT, {"found": 2})
+    assert str(tmp_path / "interop.yaml") in finding.sentence
+    assert str(far / "known.json") in finding.sentence
+
+
 # --- the record ------------------------------------------------------------------------------------
 
 
@@ -314,3 +339,24 @@ def test_a_corrupted_page_is_found(places: Places) -> None:
     finding = examine_record(places)
     assert finding.grade is Grade.FAULT
     assert "damaged" in finding.sentence
+
+
+def test_where_the_first_start_may_not_make_the_record_its_absence_is_a_fault(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    places = Places(tmp_path, tmp_path / "head")
+    assert examine_record(places).grade is Grade.OK
+    finding = examine_record(places, may_begin=False)
+    assert finding.grade is Grade.FAULT
+    assert "holdfast init" in finding.remedy
+
+
+def test_a_head_file_apart_from_the_data_needs_its_directory(tmp_path: Path) -> None:
+    def examine(head_file: Path) -> Finding:
+        return examine_head_directory(head_file, data_directory=tmp_path)
+
+    assert examine(tmp_path / "head").grade is Grade.OK
+    finding = examine(tmp_path / "other" / "head")
+    assert finding.grade is Grade.FAULT
+    assert str(tmp_path / "other") in finding.sentence
+    (tmp_path / "other").mkdir()
+    assert examine(tmp_path / "other" / "head").grade is Grade.OK

@@ -12,13 +12,20 @@ from signer.cli.service import RemoteService
 from signer.cli.session import Session
 from signer.clock.sources import parse_clock_source
 from signer.config.fault import Fault
+from signer.config.key_sources import key_locations
 from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
 from signer.config.tls_checks import find_tls_faults, find_tls_warnings
+from signer.crypto.bls import load
 from signer.errors import ConfigError, DataDirectoryInUseError, SignerError
-from signer.operations.examine.disk import examine_file_system, examine_free_space, examine_fsync
+from signer.operations.examine.disk import (
+    examine_file_system,
+    examine_free_space,
+    examine_fsync,
+    examine_head_directory,
+)
 from signer.operations.examine.finding import Finding, Grade, fault
-from signer.operations.examine.key_files import examine_key_files
+from signer.operations.examine.key_files import examine_key_files, examine_public_test_keys
 from signer.operations.examine.machine import (
     examine_clock,
     examine_master_key,
@@ -77,6 +84,7 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
         ]
     else:
         found.append(lambda: [_missing_directory(config)])
+    found.append(lambda: [examine_head_directory(config.storage.head_file, data_directory=directory)])
     if server is not None:
         found.append(lambda: _of_the_server(server))
     else:
@@ -92,6 +100,8 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
                 )
             ],
         ]
+        if config.refuse_public_test_keys:
+            found.append(lambda: [examine_public_test_keys(key_locations(keys), load())])
     found += [
         lambda: [_clock(config)],
         lambda: _ports(config, ours=server is not None),
@@ -130,7 +140,8 @@ def _missing_directory(config: Config) -> Finding:
 
 def _database(config: Config) -> Finding:
     try:
-        return examine_record(Places(config.storage.data_directory, config.storage.head_file))
+        places = Places(config.storage.data_directory, config.storage.head_file)
+        return examine_record(places, may_begin=config.may_begin_record)
     except DataDirectoryInUseError as error:
         return fault(
             "database",

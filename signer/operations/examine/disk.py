@@ -98,6 +98,21 @@ def check_file_system(directory: Path) -> None:
         raise StartupError(finding.sentence, remedy=finding.remedy, evidence={"directory": str(directory)})
 
 
+def examine_head_directory(head_file: Path, *, data_directory: Path) -> Finding:
+    """Is there a place for a head file that is kept apart from the data, and may we write there?"""
+    subject, directory = "head file", head_file.parent
+    if directory == data_directory:
+        sentence = f"{head_file} is beside the data: a restored directory brings its old head along"
+        return Finding(subject, Grade.OK, sentence)
+    if not directory.is_dir():
+        remedy = "run `holdfast init`, which makes it where it may; if it is on another disk, mount that"
+        return fault(subject, f"there is no {directory} for the head file (storage.head_file)", remedy=remedy)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        remedy = "give it to the signer's user, mode 0700; in a systemd unit name it in ReadWritePaths"
+        return fault(subject, f"{directory} cannot be written: the head file is replaced there", remedy=remedy)
+    return Finding(subject, Grade.OK, f"{head_file} is apart from the data")
+
+
 def examine_free_space(directory: Path) -> Finding:
     """Is there room for what will be written?"""
     state = os.statvfs(directory)

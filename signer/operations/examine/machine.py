@@ -85,7 +85,11 @@ def examine_master_key(key_file: Path, password_file: Path | None) -> Finding:
     file = password_file or key_file
     if file.is_file():
         return Finding("master key", Grade.OK, f"{file} is there")
-    return fault("master key", f"there is no {file}", remedy="run `holdfast init`, or restore it from the backup")
+    return fault(
+        "master key",
+        f"there is no {file}",
+        remedy="for a new signer run `holdfast init`; one that has served needs its own from the backup",
+    )
 
 
 def _bind(host: str, port: int) -> None:

@@ -8,14 +8,16 @@ from signer.audit.ledger import read_log_head
 from signer.errors import DataDirectoryInUseError, StartupError
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import database_id, open_examined
-from signer.operations.examine.finding import Figures, Finding, Grade
+from signer.operations.examine.finding import Figures, Finding, Grade, fault
 from signer.operations.record import Places
 
 SUBJECT = "database"
 
 
-def examine_record(places: Places) -> Finding:
+def examine_record(places: Places, *, may_begin: bool = True) -> Finding:
     """Integrity, settings, schema and head file. Holds the directory's lock meanwhile; a large file takes minutes.
+
+    `may_begin` says whether a first start may make the record.
 
     Raises:
         DataDirectoryInUseError: a server holds it: ask that instead.
@@ -29,17 +31,20 @@ def examine_record(places: Places) -> Finding:
     except StartupError as error:
         return Finding(SUBJECT, Grade.FAULT, error.sentence, error.remedy)
     try:
-        return _examine(places)
+        return _examine(places, may_begin=may_begin)
     except StartupError as error:
         return Finding(SUBJECT, Grade.FAULT, error.sentence, error.remedy)
     finally:
         lock.close()
 
 
-def _examine(places: Places) -> Finding:
+def _examine(places: Places, *, may_begin: bool) -> Finding:
     anchor = read_head(places.head_file)
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
+        if not may_begin:
+            remedy = "for a new signer run `holdfast init`; otherwise put its record back (is the disk mounted?)"
+            return fault(SUBJECT, f"there is no slashing record at {places.database}", remedy=remedy)
         return Finding(SUBJECT, Grade.OK, "there is none yet: the first start makes it")
     figures = _compare(places, anchor)
     sentence = f"it is whole and agrees with its head file: {figures['audit_entries']} audit entries"
