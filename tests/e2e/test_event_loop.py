@@ -19,6 +19,7 @@ from running import RunningSigner, interop_secret, running_signer
 
 LOAD_SECONDS = 4.0
 MEDIAN_SECONDS = 0.1
+NEARLY_ALL_SECONDS = 0.3
 MOST_SECONDS = 1.0
 
 
@@ -99,5 +100,7 @@ def test_a_busy_signer_answers_probes(vectors: Path, signer: RunningSigner) -> N
             each.result()
     assert load.answers > 20, "there was no load"
     assert len(taken) > 20
-    assert statistics.median(taken) < MEDIAN_SECONDS, sorted(taken)[-10:]
-    assert max(taken) < MOST_SECONDS, sorted(taken)[-10:]
+    slowest = sorted(taken)
+    assert statistics.median(taken) < MEDIAN_SECONDS, slowest[-10:]
+    assert slowest[len(slowest) * 98 // 100] < NEARLY_ALL_SECONDS, slowest[-10:]
+    assert slowest[-1] < MOST_SECONDS, slowest[-10:]
