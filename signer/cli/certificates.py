@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import (
     PKCS12Certificate,
@@ -64,6 +65,14 @@ def create_authority(*, now: datetime, days: int) -> Authority:
         .add_extension(_key_usage(signs_certificates=True), critical=True)
     )
     return Identity(builder.sign(key, hashes.SHA256()), key)
+
+
+def load_authority(certificate: bytes, key: bytes) -> Authority:
+    """The authority in two PEM files. Raises ValueError: they are none, or do not belong together."""
+    loaded, secret = x509.load_pem_x509_certificate(certificate), load_pem_private_key(key, None)
+    if not isinstance(secret, ec.EllipticCurvePrivateKey) or secret.public_key() != loaded.public_key():
+        raise ValueError("ca.key is not the key of ca.pem")
+    return Identity(loaded, secret)
 
 
 def server_identity(authority: Authority, *, hosts: Sequence[str], now: datetime, days: int) -> Identity:

@@ -41,7 +41,8 @@ def test_a_new_signer_has_nothing_wrong_before_its_first_start(cli: Cli, ready: 
     assert found.pop("fsync") in {"ok", "warning"}, "the disk's own business"
     assert found == {
         "configuration": "ok", "file system": "ok", "free space": "ok", "head file": "ok", "database": "ok",
-        "master key": "ok", "keys": "ok", "clock": "ok", "port": "ok", "metrics port": "ok", "open files": "ok", "memory": "ok",
+        "master key": "ok", "keys": "ok", "clock": "ok", "port": "ok", "metrics port": "ok", "open files": "ok",
+        "memory": "ok",
     }  # fmt: skip
 
 

@@ -408,6 +408,43 @@ def test_the_certificates_end_when_they_were_told_to(cli: Cli, tmp_path: Path) -
     assert 9 <= left.days <= 10
 
 
+def test_a_client_that_comes_later_gets_a_certificate_of_the_same_authority(cli: Cli, tls: Path) -> None:
+    before = content_of(tls)
+    said = cli("tls", "client", "prysm-proxy", "tls")
+    assert (said.code, said.err) == (0, "")
+    certificate(tls / "prysm-proxy.pem").verify_directly_issued_by(certificate(tls / "ca.pem"))
+    after = content_of(tls)
+    assert set(after) - set(before) == {f"prysm-proxy.{ending}" for ending in ("key", "pem", "p12", "password")}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"known-clients.txt"}
+    assert {mode for mode, _ in after.values()} == {0o600}
+    lines = (tls / "known-clients.txt").read_text().splitlines()
+    assert lines[:2] == before["known-clients.txt"][1].decode().splitlines()
+    assert lines[2].startswith("prysm-proxy ")
+
+
+@pytest.mark.parametrize("name", ["teku", "a b", "../x", "ca"])
+def test_a_client_is_never_overwritten_nor_named_what_cannot_be(cli: Cli, tls: Path, name: str) -> None:
+    before = content_of(tls)
+    assert cli("tls", "client", name, "tls").code == 2
+    assert content_of(tls) == before
+
+
+def test_a_directory_without_an_authority_makes_no_client(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir(mode=0o700)
+    said = cli("tls", "client", "teku", "empty")
+    assert said.code == 2
+    assert "tls init" in said.err
+
+
+def test_what_is_printed_names_the_host_and_each_programs_own_bundle(cli: Cli) -> None:
+    said = cli("tls", "init", "tls", "--host", "signer.lan", "--client", "teku", "--client", "lighthouse").out
+    assert "--validators-external-signer-url=https://signer.lan:9000" in said
+    assert "url: https://signer.lan:9000/" in said
+    assert "tls/teku.p12" in said
+    assert "tls/lighthouse.p12" in said
+
+
 def test_an_authority_is_never_overwritten(cli: Cli, tls: Path) -> None:
     before = content_of(tls)
     assert cli("tls", "init", "tls").code == 2
