@@ -19,7 +19,10 @@ from running import RunningSigner, interop_secret, running_signer
 
 LOAD_SECONDS = 4.0
 MEDIAN_SECONDS = 0.1
-NEARLY_ALL_SECONDS = 0.3
+SLOW_SECONDS = 0.25
+MOST_SLOW_SHARE = 0.25
+"""Of the whole time, how much may pass in probes slower than that."""
+
 MOST_SECONDS = 1.0
 
 
@@ -102,5 +105,5 @@ def test_a_busy_signer_answers_probes(vectors: Path, signer: RunningSigner) -> N
     assert len(taken) > 20
     slowest = sorted(taken)
     assert statistics.median(taken) < MEDIAN_SECONDS, slowest[-10:]
-    assert slowest[len(slowest) * 98 // 100] < NEARLY_ALL_SECONDS, slowest[-10:]
+    assert sum(each for each in taken if each > SLOW_SECONDS) < MOST_SLOW_SHARE * LOAD_SECONDS, slowest[-10:]
     assert slowest[-1] < MOST_SECONDS, slowest[-10:]
