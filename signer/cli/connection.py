@@ -25,6 +25,12 @@ TIMEOUT_SECONDS = 300.0
 PIECE_BYTES = 1 << 16
 """How much of a stream is read at once."""
 
+_REMEDY_WITHOUT_ADMIN_ROUTES = (
+    "set server.admin_over_network: true at the signer, and name a principal with a token; or run the command on the "
+    "signer's machine, without --endpoint"
+)
+"""The network listener serves the commands' routes only where the configuration says so."""
+
 _PROBLEM_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "instance"})
 """Members of RFC 9457, and our code: what is left is evidence."""
 
@@ -68,8 +74,11 @@ class Connection:
         where: str,
         prefix: str = "",
         headers: Mapping[str, str] | None = None,
+        remedy_where_missing: str = "",
     ) -> None:
+        """`remedy_where_missing` is told where a route is not there (404)."""
         self.where = where
+        self._remedy_where_missing = remedy_where_missing
         self._connect = connect
         self._prefix = prefix
         self._headers = dict(headers or {})
@@ -110,7 +119,7 @@ class Connection:
                     connection.request(method, self._prefix + path, body=body, headers=headers)
                 response = connection.getresponse()
                 if response.status >= http.client.BAD_REQUEST:
-                    raise _answered(response)
+                    raise _answered(response, self._remedy_where_missing)
                 yield response
             finally:
                 connection.close()
@@ -159,7 +168,13 @@ def endpoint_connection(endpoint: Endpoint) -> Connection:
         def connect() -> http.client.HTTPConnection:
             return http.client.HTTPConnection(host, plain_port, timeout=TIMEOUT_SECONDS)
 
-    return Connection(connect, where=endpoint.url, prefix=parts.path.rstrip("/"), headers=headers)
+    return Connection(
+        connect,
+        where=endpoint.url,
+        prefix=parts.path.rstrip("/"),
+        headers=headers,
+        remedy_where_missing=_REMEDY_WITHOUT_ADMIN_ROUTES,
+    )
 
 
 def _probe(path: Path) -> None:
@@ -190,7 +205,9 @@ def _json_of(response: http.client.HTTPResponse) -> Any:
         raise http.client.HTTPException(f"the answer is not JSON: {body[:80]!r}") from error
 
 
-def _answered(response: http.client.HTTPResponse) -> AnsweredError:
+def _answered(response: http.client.HTTPResponse, remedy_where_missing: str) -> AnsweredError:
+    remedy = remedy_where_missing if response.status == http.client.NOT_FOUND else ""
+    evidence = {"remedy": remedy} if remedy else {}
     body = response.read(PIECE_BYTES)
     try:
         problem = json.loads(body)
@@ -200,12 +217,12 @@ def _answered(response: http.client.HTTPResponse) -> AnsweredError:
         # Web3Signer's own routes answer in its own words.
         told = problem.get("message") if isinstance(problem, dict) else body.decode("utf-8", "replace").strip()
         text = str(told or response.reason)
-        return AnsweredError(text, status=response.status, reported_code=f"HTTP_{response.status}", evidence={})
+        return AnsweredError(text, status=response.status, reported_code=f"HTTP_{response.status}", evidence=evidence)
     return AnsweredError(
         str(problem.get("detail") or problem.get("title")),
         status=response.status,
         reported_code=str(problem["code"]),
-        evidence={name: value for name, value in problem.items() if name not in _PROBLEM_MEMBERS},
+        evidence={name: value for name, value in problem.items() if name not in _PROBLEM_MEMBERS} | evidence,
     )
 
 

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import typer
 
@@ -76,10 +77,18 @@ def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer
         "2 the command line or the configuration is at fault.",
     )
 
+    def show_version(value: bool) -> None:  # noqa: FBT001  # typer calls it with the flag's value
+        if value:
+            Output(as_json=False).line(f"{NAME} {find_host().version()}")
+            raise typer.Exit
+
     @app.callback()
     def global_options(
         context: typer.Context,
         *,
+        _version: Annotated[
+            bool, typer.Option("--version", callback=show_version, is_eager=True, help="The version of this program.")
+        ] = False,
         config: ConfigOption = None,
         preset: PresetOption = None,
         data_directory: DataDirectoryOption = None,

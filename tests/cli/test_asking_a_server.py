@@ -424,3 +424,13 @@ def test_mutual_tls_with_the_certificates_of_tls_init(cli: Cli, server: AdminSer
     assert unknown.code == 1
     assert "UNREACHABLE" in unknown.err
     assert cli("keys", "list", *endpoint, "--ca", tls / "nothing.pem").code == 2
+
+
+def test_a_server_without_these_routes_on_the_network_is_told_with_the_setting(cli: Cli, server: AdminServer) -> None:
+    server.answers.clear()
+    port = server.listen_on_port()
+    said = cli("keys", "list", "--endpoint", f"http://127.0.0.1:{port}")
+    assert said.code == 1
+    assert "server.admin_over_network" in said.err
+    problem = cli("keys", "list", "--endpoint", f"http://127.0.0.1:{port}", "--json").problem
+    assert "server.admin_over_network" in problem["remedy"]

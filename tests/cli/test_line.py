@@ -104,3 +104,9 @@ def test_a_setting_without_a_value_is_a_wrong_command_line(cli: Cli) -> None:
     said = cli("serve", "--preset", "development", "--set", "server.port")
     assert (said.code, said.out) == (2, "")
     assert "--set SECTION.KEY=VALUE" in said.err
+
+
+def test_the_version_is_an_option_too(cli: Cli) -> None:
+    said = cli("--version")
+    assert (said.code, said.out) == (0, "holdfast 9.8.7\n")
+    assert "--version" in cli("--help").out
