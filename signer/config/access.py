@@ -118,13 +118,15 @@ class SecuritySettings:
         default=False,
         metadata=about(
             "Refuses everyone who proves no principal. Off, because on loopback the machine's own users are the only "
-            "callers; `production` refuses to listen further without it or client certificates."
+            "callers; `production` refuses to listen further without it or client certificates, and to start with "
+            "principals while this is not written: whoever shows nothing may do everything, so they would bind nobody."
         ),
     )
     principals: tuple[PrincipalSettings, ...] = field(
         default=(),
         metadata=about(
-            "The callers known by name. Each proves itself by bearer token, basic password or client certificate."
+            "The callers known by name. Each proves itself by bearer token, basic password or client certificate, "
+            "by none that another has too. Their limits hold where `require_authentication` is on."
         ),
     )
     extension_signing: bool = field(

@@ -40,7 +40,9 @@ PRESET_REFUSALS: Mapping[Preset, tuple[str, ...]] = MappingProxyType(
     {
         Preset.PRODUCTION: (
             "a listener beyond loopback that asks nobody who they are",
-            "a data directory, or a file with a key, password or token, that others can read",
+            "`security.principals` without `security.require_authentication`, unless that is written as `false`",
+            "a data directory, or a file with a key, password or token, that others can read, wherever it is named",
+            "a data directory without a slashing record: `holdfast init` begins it",
             "bearer tokens and passwords shorter than `security.minimum_secret_characters`",
             "interop keys and other public test keys",
             "a clock that is off by more than `clock.max_offset_seconds`, or that nobody vouches for",

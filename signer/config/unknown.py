@@ -10,8 +10,8 @@ _ALWAYS_DURABLE = (
     "The commits of a busy signer share one disk write, so little would be gained"
 )
 _ALWAYS_PROTECTED = (
-    "there is none, on purpose: no switch turns slashing protection off. "
-    "For keys of a network without worth use the preset `test` and a data directory of its own"
+    "there is none, on purpose: no switch and no preset turns slashing protection off; take the line out. "
+    "To sign the same thing anew in a test, begin a new data directory"
 )
 
 REFUSED_ON_PURPOSE = {

@@ -182,6 +182,10 @@ _ETH1 = "only `eth2` is served: Ethereum transactions are not signed yet"
 _COMMIT_BOOST = "the commit-boost API is not served yet"
 _KEY_MANAGER = "the key manager API is not served yet; put key files in keys.config_directory and POST /reload"
 _SUBCOMMAND = "an argument of a command, not a setting; see `holdfast slashing --help`"
+_WATERMARK_REPAIR = (
+    "there is no such command yet: floors rise by `holdfast slashing import`, and above all that may be missing by "
+    "`holdfast slashing accept-restore --anyway`"
+)
 _FORK_EPOCH = (
     "fork epochs come with the network; put them in its consensus config.yaml and name it in network.config_file"
 )
@@ -299,7 +303,7 @@ OPTIONS: tuple[Option, ...] = (
     _none("eth2.export.to", _SUBCOMMAND),
     _none("eth2.import.from", _SUBCOMMAND),
     *(
-        _none(f"eth2.watermark-repair.{name}", _SUBCOMMAND)
+        _none(f"eth2.watermark-repair.{name}", _WATERMARK_REPAIR)
         for name in ("epoch", "slot", "remove-high-watermark", "set-high-watermark", "validator-ids")
     ),
 )
