@@ -11,6 +11,7 @@ from signer.audit.head import Head
 from signer.audit.ledger import head_at
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, RolledBackError
 from signer.journal.checkpoint import check_file_mark, read_file_mark
+from signer.journal.ledger import Transaction
 from signer.journal.sqlite import SqliteDatabase
 
 _ACCEPT = (
@@ -36,10 +37,23 @@ def check_missing_database(anchor: Head | None, *, database: Path) -> None:
 def check_anchor(anchor: Head | None, stored: Head, database: SqliteDatabase) -> None:
     """The database must hold everything that the head file tells of, and be the file that it tells of.
 
+    Only where nobody writes: a running signer's file mark may change between the two looks.
+
     Raises:
         RolledBackError: it is older than its head file, or the head file is gone.
         ForeignDatabaseError: the head file is another database's.
         CorruptDatabaseError: the same size, another history.
+    """
+    check_log(anchor, stored, database)
+    if anchor is not None:
+        check_file_mark(read_file_mark(database), anchor.marks)
+
+
+def check_log(anchor: Head | None, stored: Head, transaction: Transaction) -> None:
+    """The audit log must hold everything that the head file tells of: also beside a running signer.
+
+    Raises:
+        RolledBackError, ForeignDatabaseError, CorruptDatabaseError: as `check_anchor`.
     """
     if anchor is None:
         if stored.size > 0:
@@ -64,10 +78,9 @@ def check_anchor(anchor: Head | None, stored: Head, database: SqliteDatabase) ->
             remedy=f"put the newest database back; {_ACCEPT}",
             evidence={"database_size": stored.size, "head_file_size": anchor.size},
         )
-    if head_at(database, anchor.size) != anchor.head:
+    if head_at(transaction, anchor.size) != anchor.head:
         raise CorruptDatabaseError(
             f"at {anchor.size} entries the audit log differs from the head file: this is another history",
             remedy=f"put back the database that belongs to this head file; {_ACCEPT}",
             evidence={"head_file_size": anchor.size},
         )
-    check_file_mark(read_file_mark(database), anchor.marks)

@@ -165,8 +165,8 @@ def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anywa
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
-        reason = asked_for if anyway else None
-        lost: int | None = 0
+        reason = damage or (asked_for if anyway else None)
+        lost: int | None = 0 if damage is None else None
         try:
             check_anchor(anchor, head, database)
         except (RolledBackError, ForeignDatabaseError, CorruptDatabaseError) as error:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from signer.audit.anchor import check_anchor
+from signer.audit.anchor import check_log
 from signer.audit.archive import LogStart, read_start, verify_archives
 from signer.audit.head import Head, read_head
 from signer.audit.verify import Verified, stored_batches, verify_log
@@ -77,6 +77,6 @@ def _read_anchor(file: Path) -> Head | None:
 def _check_end(database: SqliteDatabase, anchor: Head | None, found: Verified, log_id: bytes) -> None:
     """The newest entries can be removed without breaking the chain: only the head file tells of them."""
     try:
-        check_anchor(anchor, Head(log_id, log_id, found.size, found.head), database)
+        check_log(anchor, Head(log_id, log_id, found.size, found.head), database)
     except StartupError as error:
         raise AuditError(error.sentence, evidence=error.evidence) from error
