@@ -1,4 +1,4 @@
-"""`file:PATH`: the first line of a file. `file+whole:PATH`: all of it, newline included."""
+"""A password from a file: its first line, or all of it, newline included."""
 
 import re
 from pathlib import Path
@@ -12,22 +12,6 @@ LIMIT_BYTES = 65_536
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 """What ends a line for Web3Signer, whose password files we read (java.io.BufferedReader.readLine)."""
-
-
-class FirstLineSource:
-    """The first line, without its end."""
-
-    def read(self, location: str) -> Secret:
-        """See SecretSource."""
-        return first_line(whole_file(Path(location)), location)
-
-
-class WholeFileSource:
-    """Every byte."""
-
-    def read(self, location: str) -> Secret:
-        """See SecretSource."""
-        return whole_file(Path(location))
 
 
 def whole_file(path: Path) -> Secret:

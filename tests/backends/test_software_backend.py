@@ -6,12 +6,11 @@ import threading
 
 import pytest
 
-from signer.backends.registry import build_backend
 from signer.backends.software import SoftwareBackend
 from signer.crypto import bls as bls_scheme
 from signer.crypto.bls import HashedMessage, SecretKey
 from signer.crypto.bls.through_ckzg import CkzgBls
-from signer.errors import SigningFailedError, StartupError
+from signer.errors import SigningFailedError
 from signer.units import Signature
 
 BLS = bls_scheme.load()
@@ -205,14 +204,6 @@ def test_a_loop_that_died_under_a_signature_harms_no_thread() -> None:
     gated.gate.set()
     asyncio.run(backend.close())
     assert gated.signed == [b"root"]
-
-
-async def test_the_software_backend_has_its_scheme_and_others_are_refused() -> None:
-    backend = build_backend("software:", BLS, threads=1)
-    assert await backend.sign(KEYS[0], b"root") == BLS.sign(KEYS[0], b"root")
-    await backend.close()
-    with pytest.raises(StartupError, match="no backend for 'pkcs11:token'"):
-        build_backend("pkcs11:token", BLS)
 
 
 class InstantBls(CkzgBls):
