@@ -1,7 +1,7 @@
 """`holdfast keys`: what is loaded, and bringing keystores in."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +11,12 @@ from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.service import RemoteService
 from signer.cli.session import Session
+from signer.config.key_sources import master_key
+from signer.config.state import MasterKeySettings
 from signer.crypto.bls import load
 from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
-from signer.operations.set_up import ensure_key_directory
+from signer.operations.rewrap_keys import rewrap_keys
+from signer.operations.set_up import ensure_key_directory, ensure_master_key
 
 POLL_SECONDS = 0.2
 """How often a running reload is looked at."""
@@ -24,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The validator keys.", no_args_is_help=True)
     group.command("list")(list_keys)
     group.command("import")(import_)
+    group.command("rewrap")(rewrap)
     app.add_typer(group, name="keys")
 
 
@@ -90,6 +94,47 @@ def import_(
     _show(session, done, reload)
     failed = any(each.outcome == "failed" for each in done) or (reload and reload.get("status") == "failed")
     return EXIT_REFUSED if failed else 0
+
+
+def rewrap(
+    context: typer.Context,
+    *,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="The new master key's file; made if it is not there.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="A file whose first line is the new password.")
+    ] = None,
+) -> None:
+    """Let another master key, or a password, open the sealed keys; the one of the configuration opens them no more.
+
+    Stop the signer first, and change `storage.master_key` in the configuration afterwards.
+
+    For example:
+
+    - `holdfast keys rewrap --password-file /run/secrets/password --config holdfast.yaml`
+    """
+    session = session_of(context)
+    if session.options.endpoint is not None:
+        raise UsageFault("the sealed keys are where the data directory is", remedy="leave --endpoint out")
+    if (key_file is None) is (password_file is None):
+        raise UsageFault("nothing says what shall open the keys", remedy="give --key-file or --password-file")
+    config = session.load_config()
+    storage = config.storage
+    chosen = (key_file or password_file or Path()).absolute()
+    # The default's place is of no weight where a password is named.
+    new = MasterKeySettings(key_file=chosen, password_file=chosen if password_file is not None else None)
+    if key_file is not None:
+        ensure_master_key(chosen)
+    rewrap_keys(
+        storage.data_directory,
+        vault_directory=storage.vault_directory,
+        old=master_key(storage),
+        new=master_key(replace(storage, master_key=new)),
+    )
+    setting = "key_file" if password_file is None else "password_file"
+    session.output.document({"setting": f"storage.master_key.{setting}", "value": str(chosen)})
+    session.output.line(f"The sealed keys open with {chosen} alone. Set storage.master_key.{setting}: {chosen}")
 
 
 def _reload(session: Session, server: RemoteService) -> dict[str, Any]:
