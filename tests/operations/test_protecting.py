@@ -1,0 +1,169 @@
+"""The slashing record as an operator sees it: watermarks, and EIP-3076 documents in and out, all or nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal.record import PlainStory, block, vote
+from operations.record_twin import CALLER, CHAIN, House, verdict
+
+from signer.audit.chain import unpack
+from signer.audit.entry import Kind, decode_entry
+from signer.audit.verify import stored_batches
+from signer.auth.principal import Action, Caller, Principal
+from signer.errors import ForbiddenError, MalformedRequestError, SignerError, WrongNetworkError
+from signer.journal.sqlite import SqliteDatabase
+from signer.operations.protect import Protection, WriterImports
+from signer.operations.record import Record
+
+KEY = "0x" + "00" * 47 + "01"
+OTHER = "0x" + "99" * 32
+NOBODY = Caller(Principal("nobody", actions=frozenset({Action.SIGN_DUTY})))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def record(house: House) -> Iterator[Record]:
+    with house.record() as opened:
+        yield opened
+
+
+def protection(house: House, record: Record) -> Protection:
+    imports = WriterImports(changes=record.writer, clock=house.clock, pinned=lambda: record.pinned)
+    return Protection(imports=imports, database=house.places.database)
+
+
+def document(*votes: tuple[int, int], chain: str = "0x" + CHAIN.hex(), **members: Any) -> dict[str, Any]:
+    data = {
+        "pubkey": KEY,
+        "signed_blocks": [],
+        "signed_attestations": [{"source_epoch": str(s), "target_epoch": str(t)} for s, t in votes],
+    }
+    metadata = {"interchange_format_version": "5", "genesis_validators_root": chain}
+    return {"metadata": metadata, "data": [data], **members}
+
+
+def write(house: House, content: Any) -> Path:
+    file = house.directory / "document.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+async def test_what_was_imported_is_counted_recorded_told_and_protects(house: House, record: Record) -> None:
+    file = write(house, document((10, 11), (11, 12)))
+    [imported] = await protection(house, record).import_interchange(file, CALLER)
+    assert (imported.public_key.hex(), imported.blocks, imported.attestations) == (KEY[2:], 0, 2)
+    assert await verdict(record, 10, 12) == "DOUBLE_VOTE"
+    assert await verdict(record, 12, 13) == "new"
+    database = SqliteDatabase(house.places.database, read_only=True)
+    [first, *_] = stored_batches(database)
+    database.close()
+    told = decode_entry(next(iter(unpack(first.entries))))
+    assert (told.kind, told.principal) == (Kind.INTERCHANGE_IMPORTED, "operator")
+    assert told.note == "validators=1 blocks=0 attestations=2"
+
+
+async def test_an_export_is_the_record(house: House, record: Record) -> None:
+    await record.writer.commit(vote(1, 2))
+    await record.writer.commit(block(70))
+    found = json.loads(b"".join(protection(house, record).export_interchange(CALLER)))
+    assert found["metadata"]["genesis_validators_root"] == "0x" + CHAIN.hex()
+    [validator] = found["data"]
+    assert validator["pubkey"] == KEY
+    assert validator["signed_blocks"][0]["slot"] == "70"
+    assert validator["signed_attestations"][0]["target_epoch"] == "2"
+
+
+async def test_an_export_shows_one_moment(house: House, record: Record) -> None:
+    await record.writer.commit(vote(1, 2))
+    pieces = protection(house, record).export_interchange(CALLER)
+    text = next(pieces)
+    await record.writer.commit(vote(2, 3))
+    found = json.loads(text + b"".join(pieces))
+    assert len(found["data"][0]["signed_attestations"]) == 1
+
+
+async def test_another_chains_document_is_refused(house: House, record: Record) -> None:
+    with pytest.raises(WrongNetworkError):
+        await protection(house, record).import_interchange(write(house, document((1, 2), chain=OTHER)), CALLER)
+    assert record.log.head.size == 0
+
+
+async def test_the_first_document_pins_a_chain_where_nothing_did(house: House) -> None:
+    with house.record(genesis_validators_root=None) as record:
+        guard = protection(house, record)
+        with pytest.raises(SignerError, match="no slashing record yet"):
+            next(guard.export_interchange(CALLER))
+        await guard.import_interchange(write(house, document((1, 2), chain=OTHER)), CALLER)
+        with pytest.raises(WrongNetworkError):
+            await guard.import_interchange(write(house, document((1, 2))), CALLER)
+    with house.record(genesis_validators_root=None) as record:
+        assert record.pinned is not None
+        assert record.pinned.hex() == OTHER[2:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "no json",
+        json.dumps({"data": []}),
+        json.dumps({"metadata": {"interchange_format_version": "4", "genesis_validators_root": OTHER}, "data": []}),
+        json.dumps(document((1, 2), data=[{"pubkey": "0x12"}])),
+        json.dumps(document((3, 4)))[:-40],
+    ],
+    ids=["empty", "no json", "no metadata", "old format", "bad key", "cut off"],
+)
+async def test_a_document_that_cannot_be_read_changes_nothing(house: House, record: Record, content: str) -> None:
+    with pytest.raises(MalformedRequestError):
+        await protection(house, record).import_interchange(write(house, content), CALLER)
+    assert record.log.head.size == 0
+    assert record.writer.alive
+    assert await verdict(record, 0, 1) == "new", "no floor was set"
+
+
+async def test_a_file_that_vanishes_or_never_was_stops_nothing(house: House, record: Record) -> None:
+    guard = protection(house, record)
+    with pytest.raises(MalformedRequestError, match="cannot be read"):
+        await guard.import_interchange(house.directory / "nothing", CALLER)
+    file = write(house, document((1, 2)))
+
+    class Vanishing:
+        """Between the look at its metadata and the import somebody removes the file."""
+
+        def perform(self, change: Any, story: Any) -> Any:
+            file.unlink()
+            return record.writer.perform(change, story)
+
+    imports = WriterImports(changes=Vanishing(), clock=house.clock, pinned=lambda: record.pinned)
+    with pytest.raises(MalformedRequestError, match="cannot be read"):
+        await imports.merge(file, CALLER)
+    assert record.writer.alive
+    assert not house.deaths
+    assert await verdict(record, 1, 2) == "new"
+
+
+async def test_watermarks_are_told(house: House, record: Record) -> None:
+    guard = protection(house, record)
+    unset = await guard.high_watermark(CALLER)
+    assert (unset.epoch, unset.slot) == (None, None)
+    statement = "UPDATE watermarks SET high_epoch = ?, high_slot = ?"
+    await record.writer.perform(lambda t: t.run(statement, (50 - 2**63, 1600 - 2**63)), lambda _: PlainStory())
+    told = await guard.high_watermark(CALLER)
+    assert (told.epoch, told.slot) == (50, 1600)
+
+
+async def test_who_may_not_is_refused(house: House, record: Record) -> None:
+    guard = protection(house, record)
+    with pytest.raises(ForbiddenError):
+        await guard.high_watermark(NOBODY)
+    with pytest.raises(ForbiddenError):
+        await guard.import_interchange(write(house, document((1, 2))), NOBODY)
+    with pytest.raises(ForbiddenError):
+        guard.export_interchange(NOBODY)
