@@ -57,8 +57,9 @@ class Listeners:
         """
 
         def site(runner: web.ServerRunner) -> web.BaseSite:
-            return web.TCPSite(runner, host, port, backlog=backlog, ssl_context=tls)
+            return web.TCPSite(runner, host, port, backlog=backlog)
 
+        server.tls = tls
         runner = await self._start(server, site, f"{host}:{port}")
         bound = runner.addresses[0]
         self.addresses[name] = _address(host, bound[1], encrypted=tls is not None)
@@ -85,11 +86,12 @@ class Listeners:
         Raises:
             StartupError: one cannot be listened to.
         """
+        server.tls = tls
         for descriptor in descriptors:
             bound = socket.socket(fileno=descriptor)
             await self._start(
                 server,
-                partial(web.SockSite, sock=bound, ssl_context=tls, backlog=backlog),
+                partial(web.SockSite, sock=bound, backlog=backlog),
                 f"socket {descriptor}",
             )
 

@@ -6,6 +6,7 @@ left out: its router, middlewares and response cost 15 us a request, as much as 
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -21,6 +22,7 @@ from signer.api.problems import UNFORESEEN, Problem, challenge, document_answer,
 from signer.api.routing import Access, Route, RouteTable
 from signer.api.services import Services
 from signer.api.settings import ApiSettings
+from signer.api.tls_door import TlsDoor
 from signer.auth.credentials import PeerCertificate
 from signer.auth.principal import ANONYMOUS, Caller, Principal
 from signer.errors import AuthenticationError, NotReadyError, SignerError, UnavailableError
@@ -68,11 +70,18 @@ class ApiServer(web.Server):
         )
         self.in_flight = 0
         """Requests that have no answer yet."""
+        self.tls: ssl.SSLContext | None = None
+        """Set before listening, where connections begin with a TLS handshake."""
         self.draining = False
         """Set before a shutdown: every answer from now on is the last of its connection, and says so."""
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> Any:
         """A protocol for a new connection; the loop calls this."""
+        if self.tls is not None:
+            return TlsDoor(self.tls, admit=self._new_connection, refused=self.door.refused)
+        return self._new_connection()
+
+    def _new_connection(self) -> Connection:
         return Connection(
             self,
             self.door,

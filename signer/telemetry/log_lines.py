@@ -1,6 +1,8 @@
 """Which events become log lines, and at what level."""
 
 import logging
+import time
+from collections.abc import Callable
 
 import structlog
 
@@ -17,12 +19,18 @@ UNMATCHED = "unmatched"
 """The route of a request that has none: scanners' noise."""
 
 
-def subscribe_log(events: Events) -> None:
-    """Write a line for each event that an operator wants to read."""
+REFUSED_LINES = 20
+"""Lines for refused connections within REFUSED_SECONDS; what is above is summed up in one line afterwards."""
+
+REFUSED_SECONDS = 60.0
+
+
+def subscribe_log(events: Events, *, now: Callable[[], float] = time.monotonic) -> None:
+    """Write a line for each event that an operator wants to read. `now` is a steady clock in seconds."""
     events.subscribe(RequestRefused, _on_refusal)
     events.subscribe(RequestCrashed, _on_crash)
     events.subscribe(RequestAccessed, _on_access)
-    events.subscribe(ConnectionRefused, _on_connection)
+    events.subscribe(ConnectionRefused, _RefusedConnections(now).on_refusal)
     events.subscribe(KeysLoaded, _on_keys)
 
 
@@ -64,8 +72,24 @@ def _on_access(event: RequestAccessed) -> None:
     )
 
 
-def _on_connection(event: ConnectionRefused) -> None:
-    structlog.get_logger("signer.api").info("connection refused", address=event.address, reason=event.reason)
+class _RefusedConnections:
+    """A line each, until there are too many: a scanner must not fill the disk. The metrics count them all."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._began = -REFUSED_SECONDS
+        self._count = 0
+
+    def on_refusal(self, event: ConnectionRefused) -> None:
+        log = structlog.get_logger("signer.api")
+        now = self._now()
+        if now - self._began >= REFUSED_SECONDS:
+            if self._count > REFUSED_LINES:
+                log.info("more connections refused", count=self._count - REFUSED_LINES, seconds=int(now - self._began))
+            self._began, self._count = now, 0
+        self._count += 1
+        if self._count <= REFUSED_LINES:
+            log.info("connection refused", address=event.address, reason=event.reason)
 
 
 def _on_keys(event: KeysLoaded) -> None:

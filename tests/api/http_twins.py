@@ -376,7 +376,8 @@ async def listening(
         )
     runner = web.ServerRunner(server, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    server.tls = tls
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
         yield Listener(server, site.port, runner, tls)

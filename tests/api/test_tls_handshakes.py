@@ -1,7 +1,9 @@
 """Real handshakes with both engines, on both event loops: who is let in, and what is offered."""
 
 import asyncio
+import contextlib
 import json
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from signer.auth.authenticate import Authenticator
 from signer.auth.credentials import CertificateCredential
 from signer.auth.principal import Principal
 from signer.config.server import TlsSettings
+from signer.events import ConnectionRefused
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 SIGN = f"/api/v1/eth2/sign/0x{KEY.hex()}"
@@ -321,3 +324,105 @@ def _quiet():
     import contextlib
 
     return contextlib.nullcontext()
+
+
+async def refused_reasons(settings: TlsSettings, attempt: Callable[[int], Awaitable[None]]) -> list[tuple[str, str]]:
+    """What the log is told of one attempt to connect."""
+    world = World()
+    refused = world.seen(ConnectionRefused)
+    async with listening(world, tls=HotContext.load(settings)) as listener:
+        await attempt(listener.port)
+        for _ in range(200):
+            if refused:
+                break
+            await asyncio.sleep(0.01)
+    return [(event.address, event.reason) for event in refused]
+
+
+def shaking_hands(client: ssl.SSLContext) -> Callable[[int], Awaitable[None]]:
+    async def attempt(port: int) -> None:
+        with contextlib.suppress(*REFUSED):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
+            await reader.read()  # with TLS 1.3 the client hears of its refusal only now
+            writer.close()
+
+    return attempt
+
+
+def saying(data: bytes) -> Callable[[int], Awaitable[None]]:
+    async def attempt(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    return attempt
+
+
+@pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3])
+@pytest.mark.parametrize(
+    ("known", "ca", "shows", "reason"),
+    [
+        (False, True, None, "no client certificate"),
+        (True, False, None, "no client certificate"),
+        (False, True, "listed", "the client certificate is not admitted"),
+        (True, False, "unlisted", "the client certificate is not admitted"),
+        (False, True, "issued_but_expired", "the client certificate is not admitted: certificate has expired"),
+    ],
+)
+def test_who_is_refused_by_the_handshake_is_told_with_address_and_reason(run, party, version, known, ca, shows, reason):
+    client = client_context(party.server, shows=shows and getattr(party, shows), version=version)
+    [(address, told)] = run(refused_reasons(party.settings(known=known, ca=ca), shaking_hands(client)))
+    assert address == "127.0.0.1"
+    assert told.startswith(reason)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n", "plain HTTP on the TLS port"),
+        (b"\x00" * 64, "not TLS"),
+    ],
+)
+def test_what_is_no_tls_is_told_as_what_it_is(run, party, known, data, reason):
+    [(address, told)] = run(refused_reasons(party.settings(known=known), saying(data)))
+    assert (address, told) == ("127.0.0.1", reason)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_too_old_a_version_is_told(run, party, known):
+    client = client_context(party.server, shows=party.listed, version=TLS_1_2)
+    [(_, told)] = run(refused_reasons(party.settings(known=known, minimum="1.3"), shaking_hands(client)))
+    assert told == "too old a TLS version"
+
+
+def test_a_client_that_does_not_trust_the_server_is_told_of(run, party):
+    def shake_hands(port: int) -> None:  # blocking: asyncio's client goes without its alert
+        with socket.create_connection(("127.0.0.1", port)) as plain, pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
+
+    async def attempt(port: int) -> None:
+        await asyncio.to_thread(shake_hands, port)
+
+    [(_, told)] = run(refused_reasons(party.settings(), attempt))
+    assert told.startswith("the client gave up: ")
+
+
+def test_a_probe_of_the_port_is_nobody_who_was_refused(run, party):
+    async def probe(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        await writer.wait_closed()
+
+    async def attempts() -> list[tuple[str, str]]:
+        world = World()
+        refused = world.seen(ConnectionRefused)
+        async with listening(world, tls=HotContext.load(party.settings())) as listener:
+            await probe(listener.port)
+            async with listener.client(client_context(party.server)) as client:
+                assert (await client.ask("GET", "/upcheck")).status == 200
+        return refused
+
+    assert run(attempts()) == []

@@ -47,7 +47,8 @@ class Written:
         self.events = Events()
         self.logs = Logs(level=level, form=form, handlers=[logging.StreamHandler(self.text)])
         self.logs.start()
-        subscribe_log(self.events)
+        self.now = 1000.0
+        subscribe_log(self.events, now=lambda: self.now)
 
     def lines(self) -> list[str]:
         self.logs.stop()
@@ -95,6 +96,22 @@ def test_the_level_follows_the_status(status, route, level):
     [entry] = written.entries()
     assert entry["level"] == level
     assert not {"caller_request_id", "public_key", "duty_type"} & set(entry)
+
+
+def test_refused_connections_are_a_line_each_until_they_are_a_flood():
+    written = Written()
+    for number in range(25):
+        written.events.publish(ConnectionRefused("10.0.0.7", f"reason {number}"))
+    written.now += 60
+    for _ in range(3):
+        written.events.publish(ConnectionRefused("10.0.0.8", "no client certificate"))
+    written.now += 60
+    written.events.publish(ConnectionRefused("10.0.0.9", "not TLS"))
+    lines = written.entries()
+    assert [line["reason"] for line in lines[:20]] == [f"reason {number}" for number in range(20)]
+    assert (lines[20]["event"], lines[20]["count"], lines[20]["seconds"]) == ("more connections refused", 5, 60)
+    assert [line.get("address") for line in lines[21:]] == ["10.0.0.8"] * 3 + ["10.0.0.9"]
+    assert {line["level"] for line in lines} == {"info"}
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
