@@ -1,12 +1,15 @@
 """The documents are in step with the program: codes, keys, commands and links that they name exist."""
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
-from signer import errors
-from signer.api.problems import INTERNAL
+from signer import api, errors
+from signer.api.problems import Problem
+from signer.cli.problem import USAGE_CODE
 from signer.config.sections import Config
 from signer.config.setting import leaves
 
@@ -31,7 +34,18 @@ def error_codes() -> set[str]:
     classes = [
         each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.SignerError)
     ]
-    return {each.code for each in classes} | {INTERNAL}
+    return {each.code for each in classes} | {USAGE_CODE} | codes_of_problems()
+
+
+def codes_of_problems() -> set[str]:
+    """The codes of answers that are no error class: every `Problem(status, code, ...)` that the HTTP edge makes."""
+    found = set()
+    for module in pkgutil.iter_modules(api.__path__):
+        made = vars(importlib.import_module(f"signer.api.{module.name}")).values()
+        found |= {one.code for one in made if isinstance(one, Problem)}
+        source = (ROOT / "signer" / "api" / f"{module.name}.py").read_text()
+        found |= set(re.findall(r"\bProblem\(\s*\d+,\s*\"([A-Z_]+)\"", source))
+    return found
 
 
 def headings(page: Path) -> list[str]:
