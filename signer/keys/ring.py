@@ -53,9 +53,16 @@ class KeyRing:
         """True once the first load is complete."""
         return self._ready
 
-    def replace(self, keys: Iterable[Key]) -> None:
-        """Serve these keys from now on; requests that hold a key of the old set end with it."""
+    def replace(self, keys: Iterable[Key], *, complete: bool = True) -> None:
+        """Serve these keys from now on; requests that hold a key of the old set end with it.
+
+        `complete` is False in a worker: it serves, but is not ready before all workers do and `complete` is called.
+        """
         self._current = _key_set(keys)
+        self._ready = self._ready or complete
+
+    def complete(self) -> None:
+        """The first load is complete."""
         self._ready = True
 
 

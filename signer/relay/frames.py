@@ -271,6 +271,10 @@ class Keys(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag
     keys: list[KeyRow]
 
 
+class Complete(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=12):
+    """Every worker serves the keys: whoever asks one whether it is ready may turn to another."""
+
+
 class AskTallies(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=9):
     """What have you counted?"""
 
@@ -287,4 +291,6 @@ class Stop(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag
     """Finish what is under way within the grace, then end."""
 
 
-FromMain = Welcome | Serve | Verdicts | StateIs | Done | Imported | Failed | Keys | AskTallies | Pinned | Stop
+FromMain = (
+    Welcome | Serve | Verdicts | StateIs | Done | Imported | Failed | Keys | Complete | AskTallies | Pinned | Stop
+)

@@ -19,6 +19,7 @@ from signer.relay.frames import (
     AskReload,
     AskState,
     AskTallies,
+    Complete,
     Counted,
     Done,
     Failed,
@@ -166,6 +167,8 @@ class MainLink:
                 self._start(self._count(message.number))
             case Keys():
                 self._start(self._take_keys(message))
+            case Complete():
+                self._ring.complete()
             case Pinned():
                 self._pin(message.genesis_validators_root)
             case Serve():
@@ -184,7 +187,7 @@ class MainLink:
             except ValueError as error:
                 self._link.cut(f"a key set that cannot be read: {error}")
                 return
-            self._ring.replace(keys)
+            self._ring.replace(keys, complete=False)
             self._link.send(KeysTaken(message.number))
             await asyncio.to_thread(self.after_keys)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from signer.keys.ring import KeyRing
-from signer.relay.frames import Keys, Pinned, Serve, Stop, Welcome
+from signer.relay.frames import Complete, Keys, Pinned, Serve, Stop, Welcome
 from signer.relay.key_sets import key_rows, wipe
 from signer.relay.link import encode_frame
 from signer.relay.worker_link import MainServices, WorkerLink, settle
@@ -132,6 +132,7 @@ class Relay:
                 await asyncio.wait(waiting, timeout=TAKE_SECONDS)
             for link in links:
                 settle(link.equipped)
+                link.send(Complete())
 
     def _frame(self, number: int) -> bytearray:
         """On a thread: ten thousand keys take a tenth of a second."""

@@ -17,6 +17,7 @@ from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.protect import ImportedValidator
 from signer.relay import frames
+from signer.relay.link import FROM_MAIN
 from signer.relay.main_link import MainLink
 from signer.relay.relay import Relay
 from signer.relay.worker_link import MainServices, WorkerLink
@@ -131,18 +132,16 @@ async def attach(ends: Ends, *, answer_seconds: float = 10) -> tuple[WorkerEnd, 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     link = await ends.relay.attend(ours, ends.lost.append)
     worker = WorkerEnd(answer_seconds=answer_seconds)
-    await skip_welcome(theirs)
+    await read_frame(theirs)
     await worker.open(theirs)
     return worker, link
 
 
-async def skip_welcome(end: socket.socket) -> frames.FromMain:
+async def read_frame(end: socket.socket) -> frames.FromMain:
     """Read one frame from a plain socket."""
     loop = asyncio.get_running_loop()
     end.setblocking(False)
     length = int.from_bytes(await _exactly(loop, end, 4))
-    from signer.relay.link import FROM_MAIN
-
     return FROM_MAIN.decode(await _exactly(loop, end, length))
 
 

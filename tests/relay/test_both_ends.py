@@ -1,12 +1,13 @@
 """What a worker asks of the main process, and what all workers are told."""
 
 import asyncio
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 from journal.record import public_key, root
-from relay.relay_ends import attach, both_ends, main_process
+from relay.relay_ends import attach, both_ends, main_process, read_frame
 
 from signer.auth.principal import Caller, Principal
 from signer.crypto.bls import SecretKey
@@ -47,10 +48,10 @@ async def test_a_worker_serves_the_keys_of_the_main_process(tmp_path: Path):
         keys = [key(number) for number in range(1, 300)]
         ends.ring.replace(keys)
         await asyncio.to_thread(ends.relay.spread_keys)
+        await until(lambda: ends.worker.ring.ready)
         found = ends.worker.ring.current
         assert [told(found.keys[one.public_key]) for one in keys] == [told(one) for one in keys]
         assert found.tag == ends.ring.tag
-        assert ends.worker.ring.ready
 
 
 async def test_a_worker_that_comes_later_is_given_the_keys_too(tmp_path: Path):
@@ -62,6 +63,27 @@ async def test_a_worker_that_comes_later_is_given_the_keys_too(tmp_path: Path):
         await worker.link.hang_up()
 
 
+async def test_no_worker_is_ready_before_all_serve_the_keys(tmp_path: Path):
+    async with both_ends(tmp_path) as ends:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        slow = await ends.relay.attend(ours, ends.lost.append)
+        assert isinstance(await read_frame(theirs), frames.Welcome)
+        ends.ring.replace([key(1)])
+        spreading = asyncio.create_task(asyncio.to_thread(ends.relay.spread_keys))
+        message = await read_frame(theirs)
+        assert isinstance(message, frames.Keys)
+        await until(lambda: ends.worker.ring.public_keys)
+        await ends.worker.link.mainstay().loads.status()  # whatever was sent to it before has arrived
+        assert not ends.worker.ring.ready
+        assert not spreading.done()
+        theirs.sendall(encode_frame(frames.KeysTaken(message.number)))
+        assert isinstance(await read_frame(theirs), frames.Complete)
+        await until(lambda: ends.worker.ring.ready)
+        await spreading
+        theirs.close()
+        await slow.ended(within_seconds=10)
+
+
 async def test_an_empty_set_of_keys_is_a_set_too(tmp_path: Path):
     async with both_ends(tmp_path) as ends:
         ends.ring.replace([key(1)])
@@ -69,7 +91,7 @@ async def test_an_empty_set_of_keys_is_a_set_too(tmp_path: Path):
         ends.ring.replace([])
         await asyncio.to_thread(ends.relay.spread_keys)
         assert ends.worker.ring.public_keys == ()
-        assert ends.worker.ring.ready
+        await until(lambda: ends.worker.ring.ready)
 
 
 async def test_the_newest_keys_are_the_last_to_come(tmp_path: Path):
