@@ -1,31 +1,127 @@
-"""A database file is told from older copies of itself, whatever write-ahead log lies beside it."""
+"""Folding the write-ahead log in: an older copy of the file is told from the newest, whatever log lies beside it."""
 
+import asyncio
 import os
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
+import apsw
 import pytest
-from journal.record import open_record, vote
+from journal.record import public_key, vote
+from operations.record_twin import House, verdict
 
-from signer.errors import RolledBackError
-from signer.journal.checkpoint import Checkpointer, check_file_mark, read_file_mark
+from signer.audit.head import read_head
+from signer.errors import OutcomeUnknownError, RolledBackError
+from signer.journal.checkpoint import DUE_PAGES, Checkpointer, check_file_mark, read_file_mark
+from signer.journal.files import FilesInUse
+from signer.journal.ledger import Marks
 from signer.journal.sqlite import SqliteDatabase, create_database, open_writer
-from signer.operations.record import Places, open_database
-from signer.operations.record import open_record as open_whole_record
+from signer.operations.record import Record
 
 
-class Notes:
-    """Keeps marks in memory, in the order they were noted."""
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
 
-    def __init__(self) -> None:
-        self.noted: list[tuple[bytes, bytes]] = []
 
-    @property
-    def marks(self) -> tuple[bytes, bytes] | None:
-        return self.noted[-1] if self.noted else None
+async def fill(record: Record, *, batches: int, start: int = 0) -> None:
+    """Commits of many validators' votes: about 60 pages each."""
+    for batch in range(start, start + batches):
+        await asyncio.gather(*record.writer.commit_all([vote(1, 2, key=512 * batch + n) for n in range(512)]))
 
-    def note_marks(self, marks: tuple[bytes, bytes]) -> None:
+
+def mark_of(house: House) -> bytes:
+    database = SqliteDatabase(house.places.database, read_only=True)
+    try:
+        return read_file_mark(database)
+    finally:
+        database.close()
+
+
+def leave_as_killed(house: House, record: Record, directory: Path) -> None:
+    """What a kill at this moment would leave: database, log and head file."""
+    directory.mkdir()
+    for file in ("journal.sqlite", "journal.sqlite-wal", "head"):
+        shutil.copy(house.data / file, directory / file)
+
+
+async def test_a_long_log_is_folded_in_and_the_file_changes_its_mark(house: House) -> None:
+    with house.record() as record:
+        first = mark_of(house)
+        await fill(record, batches=30)
+        wal = house.data / "journal.sqlite-wal"
+        assert wal.stat().st_size < 3 * DUE_PAGES * 4200, "it does not grow for ever"
+        assert house.places.database.stat().st_size > 1_000_000
+        assert mark_of(house) != first
+        head = read_head(house.places.head_file)
+        assert head is not None
+        assert head.marks is not None
+        assert mark_of(house) in head.marks
+    assert not wal.exists(), "a signer that was stopped leaves one file"
+
+
+async def test_an_older_file_beside_a_newer_log_is_refused(house: House) -> None:
+    """SQLite would replay the log over it: votes from before the log began would be gone, and every check pass."""
+    killed = house.directory / "killed"
+    with house.record() as record:
+        await verdict(record, 5, 6, key=77_000)
+    older = house.places.database.read_bytes()
+    with house.record() as record:
+        assert await verdict(record, 6, 7, key=77_000) == "new"
+    with house.record() as record:
+        await verdict(record, 1, 2, key=78_000)
+        leave_as_killed(house, record, killed)
+    for file in killed.iterdir():
+        shutil.copy(file, house.data / file.name)
+    with house.record() as record:
+        assert await verdict(record, 6, 7, key=77_000, mark=2) == "DOUBLE_VOTE", "as the kill left it, all is there"
+    for file in killed.iterdir():
+        shutil.copy(file, house.data / file.name)
+    house.places.database.write_bytes(older)
+    with pytest.raises(RolledBackError, match="an older copy was put in its place"), house.record():
+        pass
+
+
+async def test_every_moment_of_a_checkpoint_leaves_what_starts(house: House) -> None:
+    """Copies taken while a busy writer commits and folds, as a kill would leave them. A copy is not one moment, so
+    each is taken head first: the head file is never ahead of its database."""
+    places = house.places
+
+    async def copies(record: Record) -> list[Path]:
+        made = []
+        for number in range(12):
+            directory = house.directory / f"copy {number}"
+            filling = asyncio.create_task(fill(record, batches=3, start=3 * number))
+            await filling
+            leave_as_killed(house, record, directory)
+            made.append(directory)
+        return made
+
+    with house.record() as record:
+        made = await copies(record)
+    for directory in made:
+        for old in house.data.glob("journal.sqlite*"):
+            old.unlink()
+        for file in directory.iterdir():
+            shutil.copy(file, house.data / file.name)
+        with house.record() as record:
+            number = int(directory.name.split()[1])
+            assert await verdict(record, 1, 2, key=512 * (3 * number + 2), mark=2) == "DOUBLE_VOTE"
+    assert places.database.exists()
+
+
+class Keeper:
+    """Remembers marks in memory, and may fail to."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.marks: Marks | None = None
+        self.noted: list[Marks] = []
+        self.broken = broken
+
+    def note_marks(self, marks: Marks) -> None:
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        self.marks = marks
         self.noted.append(marks)
 
 
@@ -37,89 +133,90 @@ def database(tmp_path: Path):
     opened.close()
 
 
-def test_the_mark_is_read_from_the_file_and_not_from_its_log(database: SqliteDatabase) -> None:
+def test_both_marks_are_noted_before_any_page_is_moved(database: SqliteDatabase) -> None:
+    keeper = Keeper(broken=True)
     before = read_file_mark(database)
-    with database.transaction():
-        database.run("UPDATE identity SET file_mark = ?", (b"n" * 16,))
-    assert read_file_mark(database) == before
+    with pytest.raises(OSError, match="No space"):
+        Checkpointer(database, keeper).run()
+    assert read_file_mark(database) == before, "not moved, because nobody would know the new mark"
+    keeper.broken = False
+    Checkpointer(database, keeper).run()
+    after = read_file_mark(database)
+    assert keeper.noted == [(before, after), (after, after)], "the older file is no right one any more"
+    assert not Checkpointer(database, keeper).due
 
 
-def test_each_checkpoint_brings_a_new_mark_that_was_noted_before(database: SqliteDatabase) -> None:
-    notes = Notes()
-    checkpointer = Checkpointer(database, notes)
-    seen = [read_file_mark(database)]
-    for _ in range(3):
-        checkpointer.run()
-        seen.append(read_file_mark(database))
-    assert len(set(seen)) == 4
-    assert notes.noted == [pair for old, new in pairwise(seen) for pair in ((old, new), (new, new))], (
-        "both marks before a page is moved, the new one alone afterwards"
-    )
+def test_a_file_that_was_replaced_in_use_is_not_written_to(database: SqliteDatabase) -> None:
+    keeper = Keeper()
+    keeper.marks = (b"a" * 16, b"b" * 16)
+    with pytest.raises(RolledBackError):
+        Checkpointer(database, keeper).run()
+    check_file_mark(b"b" * 16, keeper.marks)
+    check_file_mark(b"anything", None)
 
 
-def test_a_reader_that_holds_the_log_back_leaves_both_marks_right(database: SqliteDatabase, tmp_path: Path) -> None:
-    notes = Notes()
-    checkpointer = Checkpointer(database, notes)
-    checkpointer.run()
-    reader = SqliteDatabase(tmp_path / "journal.sqlite", read_only=True)
+def test_a_reader_holds_nothing_up(database: SqliteDatabase) -> None:
+    reader = SqliteDatabase(database.path, read_only=True)
     with reader.snapshot():
-        list(reader.rows("SELECT count(*) FROM validators"))
-        for _ in range(3):
-            checkpointer.run()
-            assert notes.marks is not None
-            check_file_mark(read_file_mark(database), notes.marks)
+        assert list(reader.rows("SELECT count(*) FROM validators")) == [(0,)]
+        with database.transaction():
+            database.run("INSERT INTO validators (public_key) VALUES (?)", (public_key(1),))
+        Checkpointer(database, Keeper()).run()
+        assert list(reader.rows("SELECT count(*) FROM validators")) == [(0,)], "its moment stands"
+    assert list(reader.rows("SELECT count(*) FROM validators")) == [(1,)]
     reader.close()
-    checkpointer.run()
-    assert notes.marks == (read_file_mark(database),) * 2
 
 
-def test_a_file_replaced_under_the_same_inode_is_found_at_the_next_checkpoint(
-    database: SqliteDatabase, tmp_path: Path
-) -> None:
-    path = tmp_path / "journal.sqlite"
-    older = path.read_bytes()
-    checkpointer = Checkpointer(database, Notes())
-    checkpointer.run()
-    checkpointer.run()
-    path.write_bytes(older)
-    with pytest.raises(RolledBackError, match="older copy"):
-        checkpointer.run()
+# --- the files under our feet ----------------------------------------------------------------------------
 
 
-async def test_an_older_file_beside_the_log_of_a_killed_signer_is_refused(tmp_path: Path) -> None:
-    """SQLite would replay the newer log over the older file: size and head agree, and the votes between are gone."""
-    data = tmp_path / "data"
-    data.mkdir(mode=0o700)
-    places = Places(data, data / "head")
-    for target in (2, 3):
-        record = open_whole_record(places, genesis_validators_root=None, on_death=_raise)
-        await record.writer.commit(vote(target - 1, target))
-        record.close()
-        shutil.copy(places.database, tmp_path / f"copy-{target}")
-    killed = open_whole_record(places, genesis_validators_root=None, on_death=_raise)
-    await killed.writer.commit(vote(1, 2, key=2))
-    snapshot = {file.name: file.read_bytes() for file in data.iterdir() if file.is_file()}
-    killed.close()
-    for name, content in snapshot.items():  # as `kill -9` leaves them: the vote is in the write-ahead log
-        (data / name).write_bytes(content)
-    assert os.path.getsize(data / "journal.sqlite-wal") > 0
-    (data / "journal.sqlite").write_bytes((tmp_path / "copy-2").read_bytes())
-    with pytest.raises(RolledBackError, match="older copy"):
-        open_database(places, may_create=False)
-    (data / "journal.sqlite").write_bytes(snapshot["journal.sqlite"])
-    database, _ = open_database(places, may_create=False)
-    database.close()
+def remove_log(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
 
 
-async def test_a_long_run_folds_the_log_in_by_itself(tmp_path: Path) -> None:
-    record = open_record(tmp_path)
-    at_first = (tmp_path / "journal.sqlite").read_bytes()
-    for target in range(1, 700):
-        await record.writer.commit(vote(target - 1, target))
-    assert (tmp_path / "journal.sqlite").read_bytes() != at_first, "only a checkpoint brings pages into the file"
-    record.close()
-    assert not (tmp_path / "journal.sqlite-wal").exists(), "a signer that was stopped leaves one file"
+def replace_log(path: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    shutil.copy(log, log.with_name("copy"))
+    log.with_name("copy").replace(log)
 
 
-def _raise(error: Exception) -> None:
-    raise error
+def cut_log(path: Path) -> None:
+    os.truncate(path.with_name(path.name + "-wal"), 100)
+
+
+def second_name(path: Path) -> None:
+    path.with_name("second").hardlink_to(path)
+
+
+def remove_database(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    "take", [remove_log, replace_log, cut_log, second_name, remove_database], ids=lambda take: take.__name__
+)
+async def test_files_that_change_under_our_feet_end_the_journal(house: House, take) -> None:
+    with house.record() as record:
+        assert await verdict(record, 1, 2) == "new"
+        assert await verdict(record, 2, 3) == "new"
+        take(house.places.database)
+        with pytest.raises(OutcomeUnknownError, match="while in use"):
+            await record.writer.commit(vote(3, 4))
+        assert not record.writer.alive
+        assert not await record.healthy()
+
+
+def test_files_that_were_never_there_are_missed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FilesInUse(tmp_path / "nothing").check()
+
+
+def test_an_immutable_look_at_a_file_in_use_does_not_let_go_of_its_locks(database: SqliteDatabase) -> None:
+    """A plain open and close would: POSIX drops all of a process's locks on a file with any descriptor of it."""
+    other = apsw.Connection(str(database.path))
+    other.set_busy_timeout(0)
+    with database.transaction():
+        read_file_mark(database)
+        with pytest.raises(apsw.BusyError):
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
