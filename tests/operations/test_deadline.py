@@ -21,7 +21,7 @@ async def test_what_is_in_time_is_left_alone() -> None:
 
 
 async def test_of_many_only_the_late_ones_end() -> None:
-    watch = DeadlineWatch(0.1)
+    watch = DeadlineWatch(1.0)  # long, because a busy machine may stop us for a while
     never = asyncio.get_running_loop().create_future()
 
     async def attempt(number: int) -> str:
