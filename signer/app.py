@@ -295,7 +295,7 @@ class _Desk:
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
         )
-        threads = config.server.signing_threads or max(1, (os.cpu_count() or 1) // config.server.workers)
+        threads = config.server.signing_threads or max(2, 2 * (os.cpu_count() or 1) // config.server.workers)
         self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
 
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:

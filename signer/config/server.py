@@ -113,9 +113,10 @@ class ServerSettings:
     signing_threads: int | None = field(
         default=None,
         metadata=about(
-            "Threads that compute signatures, in each process.",
+            "Threads that compute signatures, in each process. Two for each core: one waits for the interpreter's lock "
+            "while the other computes (a fifth more signatures, measured).",
             unit="threads",
-            default_text="one for each core, shared out among the workers",
+            default_text="two for each core, shared out among the workers",
             minimum=1,
             maximum=256,
         ),

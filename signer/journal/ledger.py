@@ -26,6 +26,10 @@ class Transaction(Protocol):
         """Run a statement for its effect."""
         ...
 
+    def changed(self) -> int:
+        """How many rows the last statement has inserted, updated or deleted."""
+        ...
+
     def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
         """Run one statement once for each tuple of values."""
         ...

@@ -59,6 +59,10 @@ class SqliteDatabase:
         """See `Transaction.run`."""
         self.connection.execute(statement, values)
 
+    def changed(self) -> int:
+        """See `Transaction.changed`."""
+        return self.connection.changes()
+
     def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
         """See `Transaction.run_many`."""
         self.connection.executemany(statement, values)

@@ -256,7 +256,7 @@ def _keep_validators(transaction: Transaction, keys: Iterable[PublicKey]) -> Non
 
 def _store_all(transaction: Transaction, statement: str, rows: Sequence[Any]) -> None:
     transaction.run(statement, (_json(rows),))
-    ((stored,),) = transaction.rows("SELECT changes()")
+    stored = transaction.changed()
     if stored != len(rows):
         # Not an expected error: it stops the journal before anything of this batch is signed.
         raise RuntimeError(f"{stored} of {len(rows)} records were stored")
