@@ -17,7 +17,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -43,6 +42,7 @@ from signer.durable import ensure_private_directory
 from signer.errors import BusyError, SignerError
 from signer.eth2.networks import Network
 from signer.events import Events
+from signer.interpreter import tune_interpreter
 from signer.journal.command import Command
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
@@ -71,9 +71,6 @@ from signer.telemetry.progress import LoadProgress
 from signer.telemetry.summing import absorb_retired, take_tallies
 from signer.telemetry.watch import Watch
 from signer.units import Root
-
-SWITCH_INTERVAL_SECONDS = 0.0005
-"""How long a thread may keep the interpreter from the event loop; the default of 5 ms shows in p99 (DESIGN.md)."""
 
 _log = logging.getLogger("holdfast")
 
@@ -390,7 +387,7 @@ def _logs(config: Config, *instead: logging.Handler) -> Logs:
 def _run(service: Coroutine[Any, Any, int]) -> int:
     import uvloop  # never needed by the commands that only ask
 
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    tune_interpreter()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(service)
 

@@ -5,7 +5,6 @@ left out: its router, middlewares and response cost 15 us a request, as much as 
 """
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +18,7 @@ from signer.api.connection import Connection, Doorkeeper, seal_with
 from signer.api.decoding import DecodingThread
 from signer.api.exchange import Exchange
 from signer.api.problems import UNFORESEEN, Problem, challenge, document_answer, problem_answer
+from signer.api.request_ids import RequestIds
 from signer.api.routing import Access, Route, RouteTable
 from signer.api.services import Services
 from signer.api.settings import ApiSettings
@@ -61,6 +61,7 @@ class ApiServer(web.Server):
         self._origins = OriginRules(settings.cors_origins)
         self._challenge = challenge(settings.realm)
         self._date = DateLine()
+        self._request_ids = RequestIds()
         self._decoding = DecodingThread(deadline_seconds=settings.request_deadline_seconds)
         self.door = Doorkeeper(
             max_connections=settings.max_connections,
@@ -101,7 +102,7 @@ class ApiServer(web.Server):
         connection: Any = request.protocol
         exchange = Exchange(
             request,
-            os.urandom(8),
+            self._request_ids.next(),
             address=connection.address,
             services=self._services,
             settings=self._settings,

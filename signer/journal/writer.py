@@ -167,11 +167,16 @@ class Writer:
 
     def _await(self) -> "Item | Empty":
         """The next item; on a full disk, a look every few seconds whether there is space again."""
+        item = self._next()
+        if not isinstance(item, Empty):
+            return item
         try:
             return self._waiting.get(timeout=PROBE_SECONDS if self._full else None)
         except queue.Empty:
             self._checkpoint()
             return EMPTY
+        finally:
+            self._files.expire()
 
     def _checkpoint(self, *, empty_the_log: bool = False) -> None:
         if self._death is not None:
@@ -237,7 +242,7 @@ class Writer:
         return outcomes
 
     def _transact(self, commands: list[Command]) -> tuple[list[Outcome], float]:
-        self._files.check()
+        self._files.check_again()
         try:
             with self._database.transaction() as transaction:
                 verdicts = self._judge(transaction, commands)

@@ -22,14 +22,14 @@ from signer.slashing.rules import (
     check_attestation,
     check_block,
 )
-from signer.slashing.watermarks import read_watermarks
+from signer.slashing.watermarks import WATERMARKS_JSON, Watermarks, decode_watermarks
 from signer.units import Epoch, PublicKey, Root, Slot
 
-_LOAD_VOTES = """
+_LOAD_VOTES = f"""
 WITH claim (n, public_key, s, t) AS (
     SELECT key, unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)
 )
-SELECT json_group_array(json_array(
+SELECT {WATERMARKS_JSON}, json_group_array(json_array(
     n, v.floor_source, v.floor_target,
     json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
       WHERE a.validator_id = v.id AND a.target_epoch = t)),
@@ -41,9 +41,9 @@ SELECT json_group_array(json_array(
 )) FROM claim CROSS JOIN validators v USING (public_key)
 """
 
-_LOAD_PROPOSALS = """
+_LOAD_PROPOSALS = f"""
 WITH claim (n, public_key, slot) AS (SELECT key, unhex(value ->> 0), value ->> 1 FROM json_each(?))
-SELECT json_group_array(json_array(
+SELECT {WATERMARKS_JSON}, json_group_array(json_array(
     n, v.floor_slot,
     json((SELECT json_array(b.slot, hex(b.signing_root)) FROM signed_blocks b
       WHERE b.validator_id = v.id AND b.slot = claim.slot))
@@ -130,13 +130,13 @@ class AttestationLedger:
 
     def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> AttestationFacts:
         """The recorded neighbours of every vote, by one statement."""
-        marks = read_watermarks(transaction)
+        asked = [(c.public_key.hex(), ordered(c.source_epoch), ordered(c.target_epoch)) for c in claims]
+        marks, neighbours = _marks_and_neighbours(transaction, _LOAD_VOTES, asked)
         everybody = None if marks.low_epoch is None else VoteFloor(marks.low_epoch, marks.low_epoch)
         unknown = VoteFacts(None, None, None, everybody, marks.high_epoch)
-        asked = [(c.public_key.hex(), ordered(c.source_epoch), ordered(c.target_epoch)) for c in claims]
         recorded = {}
         settled = set()
-        for n, floor_source, floor_target, same, around, inside in _one_json(transaction, _LOAD_VOTES, asked):
+        for n, floor_source, floor_target, same, around, inside in neighbours:
             floor = None
             if floor_source is not None:
                 floor = VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target)))
@@ -185,11 +185,11 @@ class BlockLedger:
 
     def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> BlockFacts:
         """The recorded neighbours of every proposal, by one statement."""
-        marks = read_watermarks(transaction)
         asked = [(c.public_key.hex(), ordered(c.slot)) for c in claims]
+        marks, neighbours = _marks_and_neighbours(transaction, _LOAD_PROPOSALS, asked)
         recorded = {}
         settled = set()
-        for n, floor_slot, same in _one_json(transaction, _LOAD_PROPOSALS, asked):
+        for n, floor_slot, same in neighbours:
             floor = marks.low_slot
             if floor_slot is not None:
                 floor = Slot(max(unordered(floor_slot), floor or 0))
@@ -262,10 +262,11 @@ def _store_all(transaction: Transaction, statement: str, rows: Sequence[Any]) ->
         raise RuntimeError(f"{stored} of {len(rows)} records were stored")
 
 
-def _one_json(transaction: Transaction, statement: str, asked: Sequence[Any]) -> list[Any]:
-    ((text,),) = transaction.rows(statement, (_json(asked),))
-    found: list[Any] = msgspec.json.decode(text)
-    return found
+def _marks_and_neighbours(
+    transaction: Transaction, statement: str, asked: Sequence[Any]
+) -> tuple[Watermarks, list[Any]]:
+    ((marks, neighbours),) = transaction.rows(statement, (_json(asked),))
+    return decode_watermarks(msgspec.json.decode(marks)), msgspec.json.decode(neighbours)
 
 
 def _json(value: Any) -> str:

@@ -4,13 +4,19 @@ Low: nothing at or below is signed unless it is on record; raised when a restore
 or above is signed; set for a planned stop. A low watermark only ever rises.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from signer.journal.ledger import Transaction
 from signer.slashing.records import ordered, unordered
 from signer.units import Epoch, Slot
 
-_READ = "SELECT low_epoch, low_slot, high_epoch, high_slot FROM watermarks"
+WATERMARKS_JSON = "(SELECT json_array(low_epoch, low_slot, high_epoch, high_slot) FROM watermarks)"
+"""A term for a statement that reads other facts too; `decode_watermarks` takes its value."""
+
+_READ = f"SELECT {WATERMARKS_JSON}"
 _RAISE = """
 UPDATE watermarks SET
     low_epoch = max(coalesce(low_epoch, ?1), ?1),
@@ -30,7 +36,13 @@ class Watermarks:
 
 def read_watermarks(transaction: Transaction) -> Watermarks:
     """The watermarks now."""
-    ((low_epoch, low_slot, high_epoch, high_slot),) = transaction.rows(_READ)
+    ((text,),) = transaction.rows(_READ)
+    return decode_watermarks(msgspec.json.decode(text))
+
+
+def decode_watermarks(row: Sequence[int | None]) -> Watermarks:
+    """From a decoded WATERMARKS_JSON."""
+    low_epoch, low_slot, high_epoch, high_slot = row
     return Watermarks(
         None if low_epoch is None else Epoch(unordered(low_epoch)),
         None if low_slot is None else Slot(unordered(low_slot)),

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent.parent)]
 
 from signer.auth.principal import OPERATOR, Caller  # noqa: E402 - the path above comes first
+from signer.interpreter import tune_interpreter  # noqa: E402
 from signer.journal.command import Command  # noqa: E402
 from signer.operations.record import Places, open_record  # noqa: E402
 from signer.operations.story import DutyStory  # noqa: E402
@@ -23,8 +24,6 @@ from signer.slashing.ledger import AttestationClaim  # noqa: E402
 from signer.units import Epoch, PublicKey, Root  # noqa: E402
 
 CALLERS = (1, 32, 256)
-SWITCH_INTERVAL_SECONDS = 0.0005
-"""As the service sets it."""
 
 
 def command(caller: Caller, validator: int, epoch: int) -> Command:
@@ -60,7 +59,7 @@ def main() -> None:
     """Measure each number of callers in a directory of its own."""
     import uvloop
 
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    tune_interpreter()
     rates = {}
     for callers in CALLERS:
         directory = Path(sys.argv[1]) / f"journal-{callers}-{os.getpid()}"
