@@ -1,15 +1,15 @@
 """What a caller wants done with a key, fully decoded: all that operations accept."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from signer.eth2.duties import Duty
 from signer.eth2.forks import ForkInfo
 from signer.units import PublicKey, Root
 
 
-@dataclass(frozen=True, slots=True)
-class SignDuty:
+class SignDuty(Struct, frozen=True):
     """Sign one consensus duty with one key."""
 
     public_key: PublicKey
@@ -21,8 +21,7 @@ class SignDuty:
     """The caller's `signing_root`: compared with ours, never signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignExtension:
+class SignExtension(Struct, frozen=True):
     """Sign the raw bytes of a PROOF_OF_VALIDATION body (Web3Signer's `ext/sign`): the one named exception
     to signing only what we hash. Off unless configured; marked in the audit log.
     """

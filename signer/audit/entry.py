@@ -12,8 +12,10 @@ Rule 2: fields are only ever added at the end, under a new version; a parser ref
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
+
+from msgspec import Struct
 
 from signer.errors import AuditError
 
@@ -60,8 +62,7 @@ class Flag(IntEnum):
     """The bytes signed were the caller's own: we could not see what they mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """An entry's fields."""
 
     kind: Kind
@@ -89,12 +90,12 @@ def encode_entry(entry: Entry) -> bytes:
             _HEAD.pack(
                 VERSION, entry.kind, entry.outcome, entry.flags, min(entry.time_ms, _UINT64_MAX), entry.request_id
             ),
-            _short(_text(entry.principal, _SHORT_MAX)),
+            _short_text(entry.principal),
             _short(entry.public_key),
-            _short(_text(entry.duty, _SHORT_MAX)),
+            _short_text(entry.duty),
             _RANGE.pack(min(entry.lower, _UINT64_MAX), min(entry.upper, _UINT64_MAX)),
             _short(entry.signing_root),
-            _short(_text(entry.code, _SHORT_MAX)),
+            _short_text(entry.code),
             len(note).to_bytes(2),
             note,
         )
@@ -156,6 +157,12 @@ def _text(text: str, most_bytes: int) -> bytes:
     """UTF-8 of at most so many bytes, cut at a character; what is no character becomes a question mark."""
     data = text.encode(errors="replace")
     return data if len(data) <= most_bytes else data[:most_bytes].decode(errors="ignore").encode()
+
+
+@lru_cache(maxsize=1024)
+def _short_text(text: str) -> bytes:
+    """Names, duty types and codes: a handful of texts, again and again."""
+    return _short(_text(text, _SHORT_MAX))
 
 
 def _short(value: bytes) -> bytes:

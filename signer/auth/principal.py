@@ -1,7 +1,8 @@
 """Who asks: a principal, static and from configuration, and what it was granted."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Action(StrEnum):
@@ -16,8 +17,7 @@ class Action(StrEnum):
     SLASHING_WRITE = "slashing:write"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """One caller known by name."""
 
     name: str
@@ -39,11 +39,10 @@ OPERATOR = Principal("operator")
 """Whoever reaches the admin socket: the file system let them in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """A principal at one moment: where from, and under which request id."""
 
     principal: Principal
     address: str = ""
-    request_id: bytes = field(default=b"\0" * 8)
+    request_id: bytes = b"\0" * 8
     """8 bytes, also in the log line, the problem document and the audit entry."""

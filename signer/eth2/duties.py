@@ -5,15 +5,15 @@ class holds its hash tree root and the few fields worth judging. Bit fields are 
 bit i is bit i % 8 of byte i // 8, and a bitlist ends with its delimiting bit.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from signer.eth2.forks import Fork
 from signer.units import Epoch, PublicKey, Root, Signature, Slot, Version
 
 
-@dataclass(frozen=True, slots=True)
-class AttestationDuty:
+class AttestationDuty(Struct, frozen=True):
     """A vote: AttestationData (consensus-specs, phase0)."""
 
     type: ClassVar[str] = "ATTESTATION"
@@ -26,8 +26,7 @@ class AttestationDuty:
     target_root: Root
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDuty:
+class BlockDuty(Struct, frozen=True):
     """A proposal: BeaconBlockHeader; a full phase0 or altair block is reduced to its header on arrival
     (a block and its header have the same hash tree root).
     """
@@ -40,16 +39,14 @@ class BlockDuty:
     body_root: Root
 
 
-@dataclass(frozen=True, slots=True)
-class AggregationSlotDuty:
+class AggregationSlotDuty(Struct, frozen=True):
     """Proof that a validator is chosen to aggregate attestations at a slot (phase0, `get_slot_signature`)."""
 
     type: ClassVar[str] = "AGGREGATION_SLOT"
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class AggregateAndProofDuty:
+class AggregateAndProofDuty(Struct, frozen=True):
     """An aggregate of a committee's votes: AggregateAndProof (phase0; Electra adds `committee_bits`)."""
 
     type: ClassVar[str] = "AGGREGATE_AND_PROOF"
@@ -65,16 +62,14 @@ class AggregateAndProofDuty:
     """`version` of the request's wrapped shape. Clients write anything there; see `aggregate_fork`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RandaoRevealDuty:
+class RandaoRevealDuty(Struct, frozen=True):
     """The proposer's share of an epoch's randomness (phase0, `get_epoch_signature`)."""
 
     type: ClassVar[str] = "RANDAO_REVEAL"
     epoch: Epoch
 
 
-@dataclass(frozen=True, slots=True)
-class DepositDuty:
+class DepositDuty(Struct, frozen=True):
     """A deposit into the deposit contract: DepositMessage (phase0). Valid across forks and chains."""
 
     type: ClassVar[str] = "DEPOSIT"
@@ -86,8 +81,7 @@ class DepositDuty:
     genesis_fork_version: Version
 
 
-@dataclass(frozen=True, slots=True)
-class VoluntaryExitDuty:
+class VoluntaryExitDuty(Struct, frozen=True):
     """A validator's irrevocable exit: VoluntaryExit (phase0)."""
 
     type: ClassVar[str] = "VOLUNTARY_EXIT"
@@ -95,8 +89,7 @@ class VoluntaryExitDuty:
     validator_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class SyncCommitteeMessageDuty:
+class SyncCommitteeMessageDuty(Struct, frozen=True):
     """A sync committee member's vote for a head: the block's root alone is signed (altair)."""
 
     type: ClassVar[str] = "SYNC_COMMITTEE_MESSAGE"
@@ -104,8 +97,7 @@ class SyncCommitteeMessageDuty:
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class SyncCommitteeSelectionProofDuty:
+class SyncCommitteeSelectionProofDuty(Struct, frozen=True):
     """Proof that a member is chosen to aggregate a subcommittee: SyncAggregatorSelectionData (altair)."""
 
     type: ClassVar[str] = "SYNC_COMMITTEE_SELECTION_PROOF"
@@ -113,8 +105,7 @@ class SyncCommitteeSelectionProofDuty:
     subcommittee_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class SyncCommitteeContributionDuty:
+class SyncCommitteeContributionDuty(Struct, frozen=True):
     """A subcommittee's aggregate: ContributionAndProof (altair)."""
 
     type: ClassVar[str] = "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF"
@@ -127,8 +118,7 @@ class SyncCommitteeContributionDuty:
     selection_proof: Signature
 
 
-@dataclass(frozen=True, slots=True)
-class ValidatorRegistrationDuty:
+class ValidatorRegistrationDuty(Struct, frozen=True):
     """Where a builder shall pay: ValidatorRegistrationV1 (builder-specs, bellatrix)."""
 
     type: ClassVar[str] = "VALIDATOR_REGISTRATION"
@@ -141,8 +131,7 @@ class ValidatorRegistrationDuty:
     """`pubkey` of the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlsToExecutionChangeDuty:
+class BlsToExecutionChangeDuty(Struct, frozen=True):
     """Withdrawal credentials moved from a BLS key to an address, once and for good: BLSToExecutionChange (capella)."""
 
     type: ClassVar[str] = "BLS_TO_EXECUTION_CHANGE"
@@ -151,8 +140,7 @@ class BlsToExecutionChangeDuty:
     to_execution_address: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionPayloadBidDuty:
+class ExecutionPayloadBidDuty(Struct, frozen=True):
     """A builder's offer for a slot: ExecutionPayloadBid (gloas; heze adds `inclusion_list_bits`)."""
 
     type: ClassVar[str] = "EXECUTION_PAYLOAD_BID"
@@ -172,8 +160,7 @@ class ExecutionPayloadBidDuty:
     """None where the request has none: before Heze."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionPayloadEnvelopeDuty:
+class ExecutionPayloadEnvelopeDuty(Struct, frozen=True):
     """A builder's payload, revealed: ExecutionPayloadEnvelope (gloas). Payload and requests are held by their roots."""
 
     type: ClassVar[str] = "EXECUTION_PAYLOAD_ENVELOPE"
@@ -191,8 +178,7 @@ class ExecutionPayloadEnvelopeDuty:
     gas_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadAttestationDuty:
+class PayloadAttestationDuty(Struct, frozen=True):
     """A payload timeliness committee member's vote: PayloadAttestationData (gloas)."""
 
     type: ClassVar[str] = "PAYLOAD_ATTESTATION_MESSAGE"
@@ -202,8 +188,7 @@ class PayloadAttestationDuty:
     blob_data_available: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProposerPreferencesDuty:
+class ProposerPreferencesDuty(Struct, frozen=True):
     """What a proposer asks of builders for a coming slot: ProposerPreferences (gloas)."""
 
     type: ClassVar[str] = "PROPOSER_PREFERENCES"
@@ -214,8 +199,7 @@ class ProposerPreferencesDuty:
     target_gas_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderRequestAuthDuty:
+class BuilderRequestAuthDuty(Struct, frozen=True):
     """A proposer's pass to a builder for one slot: BuilderRequestAuth (builder-specs, gloas/validator.md)."""
 
     type: ClassVar[str] = "BUILDER_REQUEST_AUTH"
@@ -225,8 +209,7 @@ class BuilderRequestAuthDuty:
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class InclusionListDuty:
+class InclusionListDuty(Struct, frozen=True):
     """Transactions a committee member wants included: InclusionList (heze, EIP-7805)."""
 
     type: ClassVar[str] = "INCLUSION_LIST"

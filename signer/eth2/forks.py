@@ -1,7 +1,8 @@
 """Forks of the beacon chain: their order, a request's `fork_info`, and which version counts at an epoch."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from signer.units import Epoch, Root, Version
 
@@ -20,8 +21,7 @@ class Fork(IntEnum):
     HEZE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ForkInfo:
+class ForkInfo(Struct, frozen=True):
     """What a client says of the fork it signs under (`fork_info` of the remote signing API)."""
 
     previous_version: Version

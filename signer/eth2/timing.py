@@ -1,6 +1,6 @@
 """When a duty is for: what the far-future guard compares with the wall clock."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from signer.eth2.duties import (
     AggregateAndProofDuty,
@@ -26,16 +26,14 @@ from signer.eth2.duties import (
 from signer.units import Epoch, Slot
 
 
-@dataclass(frozen=True, slots=True)
-class AtSlot:
+class AtSlot(Struct, frozen=True):
     """A duty's slot, and the field it stands in."""
 
     field: str
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class AtEpoch:
+class AtEpoch(Struct, frozen=True):
     """A duty's epoch, and the field it stands in."""
 
     field: str

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from signer.errors import RefusalError, SignerError
 
@@ -16,8 +17,7 @@ class Chronicle(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the writer decided about one command."""
 
     refusal: RefusalError | None
@@ -27,8 +27,7 @@ class Verdict:
     """True when every claim was on record already: the same answer may be given again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A few claims that pass together or not at all, and their audit entry."""
 
     claims: tuple[Any, ...]
@@ -38,8 +37,7 @@ class Command:
     """Told once, in the same transaction, whatever the verdict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Proof that a command is durable."""
 
     repeat: bool

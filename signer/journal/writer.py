@@ -114,7 +114,13 @@ class Writer:
             JournalDownError: nothing was recorded.
             OutcomeUnknownError: the command may or may not be on record.
         """
-        return self.commit_all((command,))[0]
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Receipt] = loop.create_future()
+        if self._death is not None:
+            future.set_exception(self._death)
+        else:
+            self._waiting.put(Waiting((command,), (future,), loop))
+        return future
 
     def commit_all(self, commands: Sequence[Command]) -> "Sequence[asyncio.Future[Receipt]]":
         """The same for many, in order: full batches of their own, not mixed with others'."""

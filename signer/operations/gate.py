@@ -12,8 +12,9 @@ Rule 1: the order is the order of this file; there is no second road and no swit
 Rule 2: everything here fails closed. What can change between here and the commit is judged again by a ledger.
 """
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
@@ -36,8 +37,7 @@ from signer.slashing.network import NetworkClaim
 from signer.units import PublicKey, Root
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """What the gate let through, up to the commit."""
 
     key: Key

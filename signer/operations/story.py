@@ -1,6 +1,6 @@
 """How each operation is told in the audit log."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from signer.audit.entry import Entry, Flag, Kind, Outcome, encode_entry
 from signer.auth.principal import Caller
@@ -10,8 +10,7 @@ from signer.journal.command import Verdict
 _NO_REQUEST = b"\0" * 8
 
 
-@dataclass(frozen=True, slots=True)
-class DutyStory:
+class DutyStory(Struct, frozen=True):
     """One duty: allowed or refused by the writer's verdict, or refused before it (`refused_as`)."""
 
     caller: Caller
@@ -45,8 +44,7 @@ class DutyStory:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionStory:
+class ExtensionStory(Struct, frozen=True):
     """Raw bytes of a PROOF_OF_VALIDATION: marked blind."""
 
     caller: Caller
@@ -82,15 +80,14 @@ class ExtensionStory:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NoteStory:
+class NoteStory(Struct, frozen=True):
     """Something that happened to the service or by an operator's hand."""
 
     kind: Kind
     time_ms: int
     note: str
     principal: str = ""
-    request_id: bytes = field(default=_NO_REQUEST)
+    request_id: bytes = _NO_REQUEST
     public_key: bytes = b""
     code: str = ""
 

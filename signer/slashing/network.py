@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from signer.errors import ForeignDatabaseError, WrongNetworkError
 from signer.journal.ledger import Transaction
 from signer.units import Root
@@ -11,8 +13,7 @@ _READ = "SELECT genesis_validators_root FROM network"
 _WRITE = "INSERT INTO network (id, genesis_validators_root) VALUES (1, ?)"
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkClaim:
+class NetworkClaim(Struct, frozen=True):
     """The next duties are for this chain."""
 
     genesis_validators_root: Root

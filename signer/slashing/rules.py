@@ -10,8 +10,9 @@ above, target below), and the floor: the least vote that is still on record, bel
 never known. If one surrounding vote exists the vote is refused, whichever one is shown as evidence.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from signer.errors import (
     BelowFloorError,
@@ -35,8 +36,7 @@ class Safe(Enum):
     """The same signing root is on record: the same signature may be given again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(Struct, frozen=True):
     """What is remembered of an attestation."""
 
     source_epoch: Epoch
@@ -45,24 +45,21 @@ class Vote:
     """None where an import did not carry it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """What is remembered of a block."""
 
     slot: Slot
     signing_root: Root | None
 
 
-@dataclass(frozen=True, slots=True)
-class VoteFloor:
+class VoteFloor(Struct, frozen=True):
     """The least vote on record: EIP-3076 conditions 4 and 5 speak of these minima."""
 
     source_epoch: Epoch
     target_epoch: Epoch
 
 
-@dataclass(frozen=True, slots=True)
-class VoteFacts:
+class VoteFacts(Struct, frozen=True):
     """The recorded neighbours of one vote."""
 
     same_target: Vote | None
@@ -77,8 +74,7 @@ class VoteFacts:
     """No source and no target at or above it is signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalFacts:
+class ProposalFacts(Struct, frozen=True):
     """The recorded neighbours of one proposal."""
 
     same_slot: Proposal | None

@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from duty_requests import MAINNET_ROOT, Line, block_body, fork_info, line_to, vote_body
 from e2e.worker_processes import line_to_each, until, workers_of
+from msgspec.structs import astuple, replace
 from running import RunningSigner, free_port, holdfast, interop_secret, merged, running_signer
 
 from signer.api.openapi import DOCUMENT

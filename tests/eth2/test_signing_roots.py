@@ -4,6 +4,7 @@ import dataclasses
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from signer.errors import MalformedRequestError
 from signer.eth2 import domains, object_roots
@@ -139,7 +140,7 @@ def test_every_duty_has_a_root_of_32_bytes_and_an_equal_duty_the_same(duty):
     known = fork_info(Fork.PHASE0, Fork.PHASE0, 0)
     root = signing_root(duty, known, MAINNET)
     assert len(root) == 32
-    assert signing_root(dataclasses.replace(duty), known, MAINNET) == root
+    assert signing_root(replace(duty), known, MAINNET) == root
 
 
 def test_no_two_duties_share_a_root():
@@ -168,7 +169,7 @@ def test_an_inclusion_list_without_fork_info_is_signed_under_the_networks_own():
 
 @pytest.mark.parametrize(("target_epoch", "fork"), [(9, Fork.PHASE0), (10, Fork.ALTAIR), (11, Fork.ALTAIR)])
 def test_a_vote_is_under_the_version_of_its_target(target_epoch, fork):
-    vote = dataclasses.replace(VOTE, slot=9999, target_epoch=target_epoch)
+    vote = replace(VOTE, slot=9999, target_epoch=target_epoch)
     expected = under(domains.BEACON_ATTESTER, fork, object_roots.attestation_data_root(vote))
     assert signing_root(vote, fork_info(Fork.PHASE0, Fork.ALTAIR, 10), MAINNET) == expected
 
@@ -259,9 +260,9 @@ BITS = b"\1" + bytes(7)
     ],
 )
 def test_an_aggregates_shape_is_chosen_by_schedule_and_version_together(slot, current, committee_bits, declared, fork):
-    aggregate = dataclasses.replace(
+    aggregate = replace(
         AGGREGATE,
-        vote=dataclasses.replace(VOTE, slot=slot),
+        vote=replace(VOTE, slot=slot),
         committee_bits=committee_bits,
         declared_fork=declared,
     )
@@ -274,15 +275,15 @@ def test_an_aggregates_shape_is_chosen_by_schedule_and_version_together(slot, cu
     ("slot", "current"), [(ELECTRA_SLOT, Fork.ELECTRA), (ELECTRA_SLOT, Fork.DENEB), (DENEB_SLOT, Fork.ELECTRA)]
 )
 def test_an_aggregate_of_electra_without_committee_bits_is_refused(slot, current):
-    aggregate = dataclasses.replace(AGGREGATE, vote=dataclasses.replace(VOTE, slot=slot))
+    aggregate = replace(AGGREGATE, vote=replace(VOTE, slot=slot))
     with pytest.raises(MalformedRequestError, match="committee_bits is missing"):
         signing_root(aggregate, fork_info(current, current, 0), MAINNET)
 
 
 def test_committee_bits_change_nothing_before_electra():
     known = fork_info(Fork.DENEB, Fork.DENEB, 0)
-    aggregate = dataclasses.replace(AGGREGATE, vote=dataclasses.replace(VOTE, slot=DENEB_SLOT))
-    with_bits = dataclasses.replace(aggregate, committee_bits=b"\1\2\3")
+    aggregate = replace(AGGREGATE, vote=replace(VOTE, slot=DENEB_SLOT))
+    with_bits = replace(aggregate, committee_bits=b"\1\2\3")
     assert signing_root(with_bits, known, MAINNET) == signing_root(aggregate, known, MAINNET)
 
 
@@ -296,11 +297,11 @@ def test_committee_bits_change_nothing_before_electra():
     ],
 )
 def test_bits_that_do_not_fit_the_type_are_refused(aggregation_bits, committee_bits, slot, sentence):
-    aggregate = dataclasses.replace(
+    aggregate = replace(
         AGGREGATE,
         aggregation_bits=aggregation_bits,
         committee_bits=committee_bits,
-        vote=dataclasses.replace(VOTE, slot=slot),
+        vote=replace(VOTE, slot=slot),
     )
     fork = MAINNET.fork_at(slot // 32)
     with pytest.raises(MalformedRequestError, match=sentence):
@@ -311,9 +312,9 @@ def test_bits_beyond_the_size_in_the_last_byte_are_refused():
     minimal = find_network("minimal")
     electra = minimal.find_version(Fork.ELECTRA)
     known = ForkInfo(electra, electra, 0, ROOT)
-    assert signing_root(dataclasses.replace(AGGREGATE, committee_bits=b"\x0f"), known, minimal)
+    assert signing_root(replace(AGGREGATE, committee_bits=b"\x0f"), known, minimal)
     with pytest.raises(MalformedRequestError, match="vector of 4 bits"):
-        signing_root(dataclasses.replace(AGGREGATE, committee_bits=b"\x1f"), known, minimal)
+        signing_root(replace(AGGREGATE, committee_bits=b"\x1f"), known, minimal)
 
 
 def test_a_contribution_of_another_preset_is_refused():
@@ -334,8 +335,8 @@ def test_a_bid_of_heze_without_its_bits_is_refused():
     with pytest.raises(MalformedRequestError, match="inclusion_list_bits is missing"):
         signing_root(BID, known, heze)
     with pytest.raises(MalformedRequestError, match="vector of 16 bits"):
-        signing_root(dataclasses.replace(BID, inclusion_list_bits=b"\1"), known, heze)
-    assert signing_root(dataclasses.replace(BID, inclusion_list_bits=b"\1\0"), known, heze)
+        signing_root(replace(BID, inclusion_list_bits=b"\1"), known, heze)
+    assert signing_root(replace(BID, inclusion_list_bits=b"\1\0"), known, heze)
 
 
 # --- when a duty is for ---------------------------------------------------------------------------------------

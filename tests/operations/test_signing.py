@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from operations.record_twin import CHAIN, NOW, House
 
 from signer.audit.chain import unpack
@@ -44,7 +46,7 @@ from signer.units import Epoch, PublicKey, Root, Signature, Slot, Version
 
 BLS = bls.load()
 NOW_EPOCH = 1000
-NETWORK = replace(find_network("mainnet"), genesis_time=int(NOW) - NOW_EPOCH * 32 * 12)  # type: ignore[type-var]
+NETWORK = changed(find_network("mainnet"), genesis_time=int(NOW) - NOW_EPOCH * 32 * 12)  # type: ignore[type-var]
 SECRETS = [SecretKey.from_bytes(number.to_bytes(32, "big")) for number in (1, 2, 3)]
 KEYS = [PublicKey(bytes(BLS.public_key(secret))) for secret in SECRETS]
 STRANGER = PublicKey(b"\xab" * 48)
@@ -253,7 +255,7 @@ async def test_without_a_guard_any_time_is_signed_and_without_a_genesis_none(tmp
     async with road(tmp_path, far_future_epochs=None) as on:
         assert await on.signing.sign(vote(2**40), CALLER)
     async with road(tmp_path) as on:
-        on.gate._network = replace(NETWORK, genesis_time=None)
+        on.gate._network = changed(NETWORK, genesis_time=None)
         with pytest.raises(FarFutureError):
             await on.signing.sign(vote(2**40 + 1), CALLER)
 
