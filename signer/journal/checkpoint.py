@@ -70,6 +70,9 @@ def read_file_mark(database: SqliteDatabase) -> bytes:
     address = f"file:{quote(str(database.path))}?immutable=1"
     connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
+        # A crash within a checkpoint leaves a first page that tells of more pages than the file has yet: whole together
+        # with its log, and called malformed without it, unless this is set (SQLite's btree.c, lockBtree).
+        connection.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
         ((mark,),) = connection.execute(_READ)
         return bytes(mark)
     finally:

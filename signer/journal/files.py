@@ -5,7 +5,6 @@ the file (a hard link, a symbolic link) would give a second process its own lock
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +19,6 @@ class _File:
     size: int
 
 
-LOOK_SECONDS = 0.05
-"""How old the last look may be while batches follow each other without a pause."""
-
-
 class FilesInUse:
     """Owned by the writer, used on its thread. Two system calls for each look."""
 
@@ -32,16 +27,6 @@ class FilesInUse:
         self._log = str(database) + "-wal"
         self._first = _look(self._database)
         self._newest_log: _File | None = None
-        self._looked = -LOOK_SECONDS
-
-    def check_again(self) -> None:
-        """`check`, unless the last look is younger than LOOK_SECONDS. Raises FileNotFoundError."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self.check()
-
-    def expire(self) -> None:
-        """There was a pause: the next `check_again` looks, however young the last look is."""
-        self._looked = -LOOK_SECONDS
 
     def check(self) -> None:
         """Raises FileNotFoundError: a file is not the one it was."""
@@ -55,7 +40,6 @@ class FilesInUse:
         if known is not None and (log is None or _identity(log) != _identity(known) or log.size < known.size):
             raise FileNotFoundError(f"{self._log} was removed, replaced or cut while in use")
         self._newest_log = log
-        self._looked = time.monotonic()
 
     def note(self, *, wal_may_shrink: bool) -> None:
         """We have just folded the write-ahead log in."""

@@ -173,16 +173,11 @@ class Writer:
 
     def _await(self) -> "Item | Empty":
         """The next item; on a full disk, a look every few seconds whether there is space again."""
-        item = self._next()
-        if not isinstance(item, Empty):
-            return item
         try:
             return self._waiting.get(timeout=PROBE_SECONDS if self._full else None)
         except queue.Empty:
             self._checkpoint()
             return EMPTY
-        finally:
-            self._files.expire()
 
     def _checkpoint(self, *, empty_the_log: bool = False) -> None:
         if self._death is not None:
@@ -248,7 +243,7 @@ class Writer:
         return outcomes
 
     def _transact(self, commands: list[Command]) -> tuple[list[Outcome], float]:
-        self._files.check_again()
+        self._files.check()
         try:
             with self._database.transaction() as transaction:
                 verdicts = self._judge(transaction, commands)

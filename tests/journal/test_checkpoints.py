@@ -155,6 +155,31 @@ def test_a_file_that_was_replaced_in_use_is_not_written_to(database: SqliteDatab
     check_file_mark(b"anything", None)
 
 
+def test_a_kill_after_any_page_of_a_checkpoint_leaves_what_starts(database: SqliteDatabase, tmp_path: Path) -> None:
+    """Pages move in the order of their numbers, so the first page tells of pages that the file has not got yet."""
+    path, killed = database.path, tmp_path / "killed" / "journal.sqlite"
+    killed.parent.mkdir()
+    keeper = Keeper()
+    with database.transaction():
+        database.run_many("INSERT INTO validators (public_key) VALUES (?)", ((public_key(n),) for n in range(2_000)))
+    before = path.read_bytes()
+    Checkpointer(database, keeper).run()  # a passive one: the log stays as it is
+    after, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+    page = 4096
+    pages = len(after) // page
+    assert pages > len(before) // page + 10, "the file must have grown"
+    for moved in (*range(6), pages // 2, pages - 1, pages):
+        killed.with_name(killed.name + "-shm").unlink(missing_ok=True)
+        killed.with_name(killed.name + "-wal").write_bytes(log)
+        killed.write_bytes(after[: moved * page] + before[moved * page :])
+        opened = open_writer(killed)
+        try:
+            check_file_mark(read_file_mark(opened), keeper.noted[0])
+            assert list(opened.rows("SELECT count(*) FROM validators")) == [(2_000,)]
+        finally:
+            opened.close()
+
+
 def test_a_reader_holds_nothing_up(database: SqliteDatabase) -> None:
     reader = SqliteDatabase(database.path, read_only=True)
     with reader.snapshot():
