@@ -42,6 +42,9 @@ class Kind(IntEnum):
     SUMMARY = 8
     NETWORK_PINNED = 9
     ARCHIVED = 10
+    WATERMARK_MOVED = 11
+    PRUNED = 12
+    CONFLICTING_REQUESTS = 13
 
 
 class Outcome(IntEnum):
