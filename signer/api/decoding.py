@@ -1,7 +1,7 @@
 """Where large bodies are read: on a thread of their own, one at a time, never on the event loop.
 
 Millions of values in one body take seconds to decode and hash. The thread gives the interpreter up to the event loop
-every half millisecond (`sys.setswitchinterval`), so other requests hardly notice.
+every two milliseconds (`interpreter.py`), so other requests hardly notice.
 """
 
 import asyncio
