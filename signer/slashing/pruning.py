@@ -3,48 +3,239 @@
 After it the least kept vote is the floor: a new vote needs a target above it and a source not below it. In a history
 without slashable pairs no deleted source is above the least kept one; where an import brought such pairs along, the
 floor's source is the greatest deleted one.
+
+What is old is found beside the writer (`find_cuts`) and deleted in small transactions (`prune`), two statements for
+each kind of record, however many validators they are of. In between more may be recorded, or pruned by another hand: a
+cut only says below which target or slot to delete, and the floor is computed where the rows are deleted.
+
+Rule 1: a validator's newest vote and block stay.
+Rule 2: no floor rises above the present: a record that lies ahead of the clock is no reason to forget what lies before.
 """
 
-from signer.journal.ledger import Transaction
-from signer.slashing.records import ordered
-from signer.units import Epoch, Slot
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+import msgspec
+
+from signer.journal.ledger import Row, Transaction
+from signer.slashing.records import ordered, unordered
+from signer.units import Epoch, PublicKey, Slot
+
+PAGE = 500
+"""Validators whose records are looked at by one statement: a few milliseconds."""
+
+_ENDS = """
+SELECT id,
+    (SELECT min(target_epoch) FROM signed_attestations WHERE validator_id = v.id),
+    (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = v.id),
+    (SELECT min(slot) FROM signed_blocks WHERE validator_id = v.id),
+    (SELECT max(slot) FROM signed_blocks WHERE validator_id = v.id)
+FROM validators v WHERE id > ?1 AND (?2 IS NULL OR public_key = ?2) ORDER BY id LIMIT ?3
+"""
+_OLD_VOTES = """
+SELECT value ->> 0,
+    (SELECT target_epoch FROM signed_attestations
+     WHERE validator_id = value ->> 0 AND target_epoch >= value ->> 1 ORDER BY target_epoch LIMIT 1),
+    (SELECT target_epoch FROM signed_attestations
+     WHERE validator_id = value ->> 0 ORDER BY target_epoch LIMIT 1 OFFSET ?2),
+    (SELECT count(*) FROM (SELECT 1 FROM signed_attestations
+     WHERE validator_id = value ->> 0 AND target_epoch < value ->> 1 LIMIT ?2))
+FROM json_each(?1)
+"""
+_OLD_BLOCKS = """
+SELECT value ->> 0,
+    (SELECT slot FROM signed_blocks
+     WHERE validator_id = value ->> 0 AND slot >= value ->> 1 ORDER BY slot LIMIT 1),
+    (SELECT slot FROM signed_blocks WHERE validator_id = value ->> 0 ORDER BY slot LIMIT 1 OFFSET ?2),
+    (SELECT count(*) FROM (SELECT 1 FROM signed_blocks
+     WHERE validator_id = value ->> 0 AND slot < value ->> 1 LIMIT ?2))
+FROM json_each(?1)
+"""
 _LEAST_KEPT_VOTE = """
-SELECT source_epoch, target_epoch FROM signed_attestations
+SELECT target_epoch FROM signed_attestations
 WHERE validator_id = ?1
   AND target_epoch >= min(?2, (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = ?1))
 ORDER BY target_epoch LIMIT 1
 """
-_GREATEST_DELETED_SOURCE = """
-SELECT max(source_epoch) FROM signed_attestations WHERE validator_id = ? AND target_epoch < ?
-"""
-_RAISE_VOTE_FLOOR = """
-UPDATE validators SET
-    floor_source = max(coalesce(floor_source, ?2), ?2), floor_target = max(coalesce(floor_target, ?3), ?3)
-WHERE id = ?1
-"""
-_DELETE_VOTES = "DELETE FROM signed_attestations WHERE validator_id = ? AND target_epoch < ?"
-
 _LEAST_KEPT_BLOCK = """
 SELECT slot FROM signed_blocks
 WHERE validator_id = ?1 AND slot >= min(?2, (SELECT max(slot) FROM signed_blocks WHERE validator_id = ?1))
 ORDER BY slot LIMIT 1
 """
-_RAISE_BLOCK_FLOOR = "UPDATE validators SET floor_slot = max(coalesce(floor_slot, ?2), ?2) WHERE id = ?1"
-_DELETE_BLOCKS = "DELETE FROM signed_blocks WHERE validator_id = ? AND slot < ?"
+_RAISE_VOTE_FLOORS = """
+UPDATE validators SET
+    floor_source = max(coalesce(floor_source, cut.source), cut.source),
+    floor_target = max(coalesce(floor_target, cut.below), cut.below)
+FROM (
+    SELECT value ->> 0 AS validator_id, value ->> 1 AS below,
+        (SELECT max(source_epoch) FROM signed_attestations
+         WHERE validator_id = value ->> 0 AND target_epoch <= value ->> 1) AS source
+    FROM json_each(?)
+) AS cut
+WHERE validators.id = cut.validator_id AND cut.source IS NOT NULL
+"""
+_DELETE_VOTES = """
+DELETE FROM signed_attestations WHERE (validator_id, target_epoch) IN (
+    SELECT a.validator_id, a.target_epoch FROM json_each(?) CROSS JOIN signed_attestations a
+        ON a.validator_id = value ->> 0 AND a.target_epoch < value ->> 1
+)
+"""
+_RAISE_BLOCK_FLOORS = """
+UPDATE validators SET floor_slot = max(coalesce(floor_slot, value ->> 1), value ->> 1)
+FROM json_each(?) WHERE validators.id = value ->> 0
+"""
+_DELETE_BLOCKS = """
+DELETE FROM signed_blocks WHERE (validator_id, slot) IN (
+    SELECT b.validator_id, b.slot FROM json_each(?) CROSS JOIN signed_blocks b
+        ON b.validator_id = value ->> 0 AND b.slot < value ->> 1
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays of each validator, counted back from its newest record, or from the present where that is earlier."""
+
+    epochs: int
+    """Votes: this many epochs of targets."""
+
+    slots: int
+    """Blocks: this many slots."""
+
+    epoch_now: Epoch | None
+    """By the clock; None where nobody knows when the chain began."""
+
+    slot_now: Slot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One validator's votes below a target, or its blocks below a slot."""
+
+    validator_id: int
+    below: int
+    """As it is stored (`records.ordered`): the least record that stays."""
+
+    rows: int
+    """How many there were when they were counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """What one transaction is to delete."""
+
+    votes: tuple[Cut, ...]
+    blocks: tuple[Cut, ...]
+    after: int | None
+    """The validator behind which to look next; None when that was all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted."""
+
+    validators: int = 0
+    votes: int = 0
+    blocks: int = 0
+
+
+def find_cuts(
+    transaction: Transaction, keep: Keep, *, rows: int, after: int = 0, public_key: PublicKey | None = None
+) -> Cuts:
+    """The next old records, at most so many, of validators behind an id; of one validator alone where it is named."""
+    while ends := list(transaction.rows(_ENDS, (after, public_key, PAGE))):
+        votes: list[Cut] = []
+        blocks: list[Cut] = []
+        room = rows
+        after = int(ends[-1][0])
+        for cuts, cut in _old_records(transaction, ends, keep, rows=rows, into=(votes, blocks)):
+            if cut.rows > room:
+                after = cut.validator_id - 1  # once more, for what did not fit
+                break
+            cuts.append(cut)
+            room -= cut.rows
+            if cut.rows == rows:
+                after = cut.validator_id - 1  # once more: nobody has counted further
+                break
+        if votes or blocks:
+            return Cuts(tuple(votes), tuple(blocks), after)
+    return Cuts((), (), None)
+
+
+def cut_votes(transaction: Transaction, cuts: Sequence[Cut]) -> int:
+    """Raise the floors and delete the votes below; how many there were."""
+    if not cuts:
+        return 0
+    what = _json(cuts)
+    transaction.run(_RAISE_VOTE_FLOORS, (what,))
+    transaction.run(_DELETE_VOTES, (what,))
+    return transaction.changed()
+
+
+def cut_blocks(transaction: Transaction, cuts: Sequence[Cut]) -> int:
+    """Raise the floors and delete the blocks below; how many there were."""
+    if not cuts:
+        return 0
+    what = _json(cuts)
+    transaction.run(_RAISE_BLOCK_FLOORS, (what,))
+    transaction.run(_DELETE_BLOCKS, (what,))
+    return transaction.changed()
+
+
+def prune(transaction: Transaction, cuts: Cuts) -> Pruned:
+    """Delete what was found. Crash before the commit: nothing is deleted. After it: the floors stand in its place."""
+    validators = {cut.validator_id for cut in (*cuts.votes, *cuts.blocks)}
+    return Pruned(len(validators), cut_votes(transaction, cuts.votes), cut_blocks(transaction, cuts.blocks))
 
 
 def prune_votes(transaction: Transaction, validator_id: int, *, before: Epoch) -> None:
     """Delete this validator's votes with a target before an epoch, but never its newest."""
-    for source, target in list(transaction.rows(_LEAST_KEPT_VOTE, (validator_id, ordered(before)))):
-        ((deleted,),) = transaction.rows(_GREATEST_DELETED_SOURCE, (validator_id, target))
-        floor_source = source if deleted is None else max(source, deleted)
-        transaction.run(_RAISE_VOTE_FLOOR, (validator_id, floor_source, target))
-        transaction.run(_DELETE_VOTES, (validator_id, target))
+    for (below,) in list(transaction.rows(_LEAST_KEPT_VOTE, (validator_id, ordered(before)))):
+        cut_votes(transaction, [Cut(validator_id, below, 0)])
 
 
 def prune_blocks(transaction: Transaction, validator_id: int, *, before: Slot) -> None:
     """Delete this validator's blocks before a slot, but never its newest."""
-    for (slot,) in list(transaction.rows(_LEAST_KEPT_BLOCK, (validator_id, ordered(before)))):
-        transaction.run(_RAISE_BLOCK_FLOOR, (validator_id, slot))
-        transaction.run(_DELETE_BLOCKS, (validator_id, slot))
+    for (below,) in list(transaction.rows(_LEAST_KEPT_BLOCK, (validator_id, ordered(before)))):
+        cut_blocks(transaction, [Cut(validator_id, below, 0)])
+
+
+def _old_records(
+    transaction: Transaction, ends: Sequence[Row], keep: Keep, *, rows: int, into: tuple[list[Cut], list[Cut]]
+) -> list[tuple[list[Cut], Cut]]:
+    """Where each cut belongs, and the cut; by validator, votes first."""
+    old_votes: list[tuple[int, int]] = []
+    old_blocks: list[tuple[int, int]] = []
+    for validator_id, first_target, last_target, first_slot, last_slot in ends:
+        for old, first, last, kept, now in (
+            (old_votes, first_target, last_target, keep.epochs, keep.epoch_now),
+            (old_blocks, first_slot, last_slot, keep.slots, keep.slot_now),
+        ):
+            if first is not None and (before := _oldest_kept(last, kept=kept, now=now)) > unordered(first):
+                old.append((validator_id, ordered(before)))
+    votes = _cuts(transaction, _OLD_VOTES, old_votes, rows=rows, present=keep.epoch_now)
+    blocks = _cuts(transaction, _OLD_BLOCKS, old_blocks, rows=rows, present=keep.slot_now)
+    found = [(into[0], cut) for cut in votes] + [(into[1], cut) for cut in blocks]
+    return sorted(found, key=lambda each: each[1].validator_id)
+
+
+def _oldest_kept(last: int, *, kept: int, now: int | None) -> int:
+    """The least target or slot that stays whatever else there is; `last` is the newest one, as it is stored."""
+    newest = unordered(last) if now is None else min(unordered(last), now)
+    return max(0, newest - kept + 1)
+
+
+def _cuts(
+    transaction: Transaction, statement: str, old: Sequence[tuple[int, int]], *, rows: int, present: int | None
+) -> Iterator[Cut]:
+    if not old:
+        return
+    asked = msgspec.json.encode(old).decode()
+    for validator_id, kept, further, count in transaction.rows(statement, (asked, rows)):
+        if kept is None or not count or (present is not None and unordered(kept) > present + 1):
+            continue
+        yield Cut(validator_id, kept if further is None else min(kept, further), count)
+
+
+def _json(cuts: Iterable[Cut]) -> str:
+    return msgspec.json.encode([(cut.validator_id, cut.below) for cut in cuts]).decode()

@@ -1,7 +1,7 @@
-"""Watermarks that hold for every validator, known or not.
+"""Watermarks that hold for every validator, known or not; and floors of single ones, raised by hand.
 
-Low: nothing at or below is signed unless it is on record; raised when a restored database is accepted. High: nothing at
-or above is signed; set for a planned stop. A low watermark only ever rises.
+Low: nothing at or below is signed unless it is on record; raised by operators, and when a restored database is
+accepted. High: nothing at or above is signed; set for a planned stop. A low watermark only ever rises, as floors do.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import msgspec
 
 from signer.journal.ledger import Transaction
 from signer.slashing.records import ordered, unordered
-from signer.units import Epoch, Slot
+from signer.units import Epoch, PublicKey, Slot
 
 WATERMARKS_JSON = "(SELECT json_array(low_epoch, low_slot, high_epoch, high_slot) FROM watermarks)"
 """A term for a statement that reads other facts too; `decode_watermarks` takes its value."""
@@ -19,9 +19,20 @@ WATERMARKS_JSON = "(SELECT json_array(low_epoch, low_slot, high_epoch, high_slot
 _READ = f"SELECT {WATERMARKS_JSON}"
 _RAISE = """
 UPDATE watermarks SET
-    low_epoch = max(coalesce(low_epoch, ?1), ?1),
-    low_slot = max(coalesce(low_slot, ?2), ?2)
+    low_epoch = CASE WHEN ?1 IS NULL THEN low_epoch ELSE max(coalesce(low_epoch, ?1), ?1) END,
+    low_slot = CASE WHEN ?2 IS NULL THEN low_slot ELSE max(coalesce(low_slot, ?2), ?2) END
 """
+_SET_HIGH = "UPDATE watermarks SET high_epoch = coalesce(?1, high_epoch), high_slot = coalesce(?2, high_slot)"
+_CLEAR_HIGH = "UPDATE watermarks SET high_epoch = NULL, high_slot = NULL"
+_KEEP = "INSERT INTO validators (public_key) VALUES (?) ON CONFLICT DO NOTHING"
+_RAISE_FLOORS = """
+UPDATE validators SET
+    floor_source = CASE WHEN ?2 IS NULL THEN floor_source ELSE max(coalesce(floor_source, ?2), ?2) END,
+    floor_target = CASE WHEN ?2 IS NULL THEN floor_target ELSE max(coalesce(floor_target, ?2), ?2) END,
+    floor_slot = CASE WHEN ?3 IS NULL THEN floor_slot ELSE max(coalesce(floor_slot, ?3), ?3) END
+WHERE public_key = ?1
+"""
+_HIGHEST_FLOORS = "SELECT max(floor_target), max(floor_slot) FROM validators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,37 @@ def decode_watermarks(row: Sequence[int | None]) -> Watermarks:
     )
 
 
-def raise_low_watermark(transaction: Transaction, *, epoch: Epoch, slot: Slot) -> None:
-    """Nothing at or below is signed from this commit on, for any validator."""
-    transaction.run(_RAISE, (ordered(epoch), ordered(slot)))
+def raise_low_watermark(transaction: Transaction, *, epoch: Epoch | None = None, slot: Slot | None = None) -> None:
+    """Nothing at or below is signed from this commit on, for any validator. None leaves a mark as it is."""
+    transaction.run(_RAISE, (_stored(epoch), _stored(slot)))
+
+
+def raise_floors(
+    transaction: Transaction, public_key: PublicKey, *, epoch: Epoch | None = None, slot: Slot | None = None
+) -> None:
+    """The same for one validator, known or not: its floors rise to these, a vote's source and target to the epoch."""
+    transaction.run(_KEEP, (public_key,))
+    transaction.run(_RAISE_FLOORS, (public_key, _stored(epoch), _stored(slot)))
+
+
+def highest_floors(transaction: Transaction) -> tuple[Epoch | None, Slot | None]:
+    """The highest floors of all validators: of targets, and of slots."""
+    ((target, slot),) = transaction.rows(_HIGHEST_FLOORS)
+    return (
+        None if target is None else Epoch(unordered(target)),
+        None if slot is None else Slot(unordered(slot)),
+    )
+
+
+def set_high_watermark(transaction: Transaction, *, epoch: Epoch | None = None, slot: Slot | None = None) -> None:
+    """Nothing at or above is signed from this commit on, for any validator. None leaves a mark as it is."""
+    transaction.run(_SET_HIGH, (_stored(epoch), _stored(slot)))
+
+
+def clear_high_watermark(transaction: Transaction) -> None:
+    """No high watermark from this commit on."""
+    transaction.run(_CLEAR_HIGH)
+
+
+def _stored(value: int | None) -> int | None:
+    return None if value is None else ordered(value)

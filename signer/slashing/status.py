@@ -1,0 +1,77 @@
+"""What is on record for each validator: floors, the newest vote and block, and how many there are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from signer.journal.ledger import Transaction
+from signer.slashing.records import unordered
+from signer.slashing.rules import Proposal, Vote, VoteFloor
+from signer.units import Epoch, PublicKey, Root, Slot
+
+_FIND = """
+SELECT v.public_key, v.floor_source, v.floor_target, v.floor_slot,
+    a.source_epoch, a.target_epoch, a.signing_root, b.slot, b.signing_root,
+    (SELECT count(*) FROM signed_attestations WHERE validator_id = v.id),
+    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id)
+FROM validators v
+LEFT JOIN signed_attestations a ON a.validator_id = v.id
+    AND a.target_epoch = (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = v.id)
+LEFT JOIN signed_blocks b ON b.validator_id = v.id
+    AND b.slot = (SELECT max(slot) FROM signed_blocks WHERE validator_id = v.id)
+"""
+_PAGE = _FIND + "WHERE v.public_key > ? ORDER BY v.public_key LIMIT ?"
+_ONE = _FIND + "WHERE v.public_key = ?"
+_GREATEST_SOURCE = """
+SELECT max(source_epoch) FROM signed_attestations
+WHERE validator_id = (SELECT id FROM validators WHERE public_key = ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One validator's record in short."""
+
+    public_key: PublicKey
+    vote_floor: VoteFloor | None
+    block_floor: Slot | None
+    newest_vote: Vote | None
+    """The one with the highest target."""
+
+    newest_block: Proposal | None
+    votes: int
+    blocks: int
+
+
+def read_key_records(transaction: Transaction, *, after: bytes, limit: int) -> list[KeyRecord]:
+    """The records of validators with a greater public key, ascending. Counts every row of theirs."""
+    return [_record(row) for row in transaction.rows(_PAGE, (after, limit))]
+
+
+def find_key_record(transaction: Transaction, public_key: PublicKey) -> KeyRecord | None:
+    """One validator's record; None where nothing is known of it."""
+    for row in transaction.rows(_ONE, (public_key,)):
+        return _record(row)
+    return None
+
+
+def greatest_source(transaction: Transaction, public_key: PublicKey) -> Epoch | None:
+    """The highest source of all recorded votes. Reads every vote of the validator."""
+    ((source,),) = transaction.rows(_GREATEST_SOURCE, (public_key,))
+    return None if source is None else Epoch(unordered(source))
+
+
+def _record(row: tuple[Any, ...]) -> KeyRecord:
+    key, floor_source, floor_target, floor_slot, source, target, vote_root, slot, block_root, votes, blocks = row
+    return KeyRecord(
+        PublicKey(bytes(key)),
+        None if floor_target is None else VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target))),
+        None if floor_slot is None else Slot(unordered(floor_slot)),
+        None if target is None else Vote(Epoch(unordered(source)), Epoch(unordered(target)), _root(vote_root)),
+        None if slot is None else Proposal(Slot(unordered(slot)), _root(block_root)),
+        votes,
+        blocks,
+    )
+
+
+def _root(value: bytes | None) -> Root | None:
+    return None if value is None else Root(bytes(value))
