@@ -13,6 +13,7 @@
     |  |- SlashingError            EIP-3076: one class per condition, holding both votes
     |  |- WrongNetworkError        another chain's genesis_validators_root
     |  |- FarFutureError           further ahead of the clock than the guard allows
+    |  |- KeyStateError            the key is frozen, disabled or deleted: one class each
     |  '- PolicyRefusalError
     |- BusyError                   one at a time, and one is running
     |- NotReadyError               the first load of keys has not ended
@@ -286,6 +287,50 @@ class FarFutureError(RefusalError):
         super().__init__(
             f"{field} {requested} is ahead of the clock's limit {limit}; check the clocks of client and signer",
             evidence={"field": field, "requested": requested, "limit": limit},
+        )
+
+
+class KeyStateError(RefusalError):
+    """The key is there, and an operator has taken it out of service. Times are milliseconds since the Unix epoch."""
+
+    code = "KEY_OUT_OF_SERVICE"
+
+
+class KeyFrozenError(KeyStateError):
+    """An operator has frozen this key, or all of them."""
+
+    code = "KEY_FROZEN"
+
+    def __init__(self, identifier: str, *, since_ms: int, frozen: str) -> None:
+        subject = "all keys are" if frozen == "all" else "this key is"
+        word = "all" if frozen == "all" else identifier
+        super().__init__(
+            f"{subject} frozen: nothing is signed until an operator thaws it (holdfast thaw {word})",
+            evidence={"identifier": identifier, "frozen": frozen, "frozen_since_ms": since_ms},
+        )
+
+
+class KeyDisabledError(KeyStateError):
+    """This key signs somewhere else."""
+
+    code = "KEY_DISABLED"
+
+    def __init__(self, identifier: str, *, since_ms: int) -> None:
+        super().__init__(
+            "this key is disabled: it was moved to another signer, and signing in two places is slashed",
+            evidence={"identifier": identifier, "disabled_since_ms": since_ms},
+        )
+
+
+class KeyDeletedError(KeyStateError):
+    """This key was deleted; its tombstone stays."""
+
+    code = "KEY_DELETED"
+
+    def __init__(self, identifier: str, *, since_ms: int) -> None:
+        super().__init__(
+            "this key was deleted here: it may live on another signer, and signing in two places is slashed",
+            evidence={"identifier": identifier, "deleted_since_ms": since_ms},
         )
 
 

@@ -7,7 +7,7 @@ new ledger, handed to the writer by `app.py`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Row = tuple[Any, ...]
 
@@ -36,7 +36,10 @@ class Transaction(Protocol):
 
 
 class Ledger(Protocol[Claim, Facts]):
-    """One kind of durable claim. Used by the writer's thread alone; keeps no state between batches."""
+    """One kind of durable claim. Used by the writer's thread alone; keeps no state between batches.
+
+    One that implements RemembersFacts too may keep its facts.
+    """
 
     claim_type: type[Claim]
 
@@ -44,8 +47,10 @@ class Ledger(Protocol[Claim, Facts]):
         """The facts that all of these claims will be judged by."""
         ...
 
-    def judge(self, claim: Claim, facts: Facts) -> bool:
+    def judge(self, claim: Claim, facts: Facts) -> bool | None:
         """True when an allowed claim adds to the record, False when it is on record already. Pure.
+
+        None says neither: the claim may pass, and is none that could be repeated.
 
         Raises:
             RefusalError: the claim must not be recorded, with the evidence.
@@ -58,6 +63,15 @@ class Ledger(Protocol[Claim, Facts]):
 
     def store(self, transaction: Transaction, facts: Facts) -> None:
         """Write what was accepted."""
+        ...
+
+
+@runtime_checkable
+class RemembersFacts(Protocol):
+    """A ledger whose facts only operators' changes alter: it keeps them between batches, and spares a statement."""
+
+    def forget(self) -> None:
+        """An operator's change has ended, committed or not: what was loaded before it may be wrong."""
         ...
 
 

@@ -26,7 +26,7 @@ from signer.errors import JournalDownError, OutcomeUnknownError, RefusalError, S
 from signer.journal.checkpoint import Checkpointer
 from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
 from signer.journal.files import FilesInUse
-from signer.journal.ledger import AppendLog, Ledger, Transaction
+from signer.journal.ledger import AppendLog, Ledger, RemembersFacts, Transaction
 from signer.journal.sqlite import SqliteDatabase
 from signer.journal.waiting import EMPTY, Batch, Empty, Item, Waiting, Work, tell
 
@@ -287,20 +287,22 @@ class Writer:
             if n in refused:
                 verdicts.append(Verdict(refused[n]))
                 continue
-            noted = False
-            repeat = bool(command.claims)
+            noted = recorded = False
             try:
                 for claim in command.claims:
                     ledger, known = self._ledgers[type(claim)], facts[type(claim)]
-                    if ledger.judge(claim, known):
+                    is_new = ledger.judge(claim, known)
+                    if is_new:
                         ledger.accept(claim, known)
-                        noted, repeat = True, False
+                        noted = True
+                    elif is_new is not None:
+                        recorded = True
             except RefusalError as refusal:
                 if noted:
                     return [], {}, (n, refusal)
                 verdicts.append(Verdict(refusal))
                 continue
-            verdicts.append(Verdict(None, repeat=repeat))
+            verdicts.append(Verdict(None, repeat=recorded and not noted))
         return verdicts, facts, None
 
     def _perform(self, work: Work) -> None:
@@ -330,6 +332,10 @@ class Writer:
         except BaseException:
             self._log.rolled_back()
             raise
+        finally:
+            for ledger in self._ledgers.values():
+                if isinstance(ledger, RemembersFacts):
+                    ledger.forget()
         self._log.committed()
         return result
 

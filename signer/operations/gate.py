@@ -6,6 +6,7 @@
     may they          the principal's actions, keys and duty types (403)
     which chain       genesis_validators_root is the pinned one (412)
     when              not further ahead of the clock than the guard allows (412)
+    in service        the key's state: not frozen, disabled or deleted; judged inside the commit alone (412)
     on record         the slashing ledger, inside the commit (412)
 
 Rule 1: the order is the order of this file; there is no second road and no switch around a check.
@@ -31,6 +32,7 @@ from signer.eth2.signing_root import signing_root
 from signer.eth2.timing import AtEpoch, moments
 from signer.intent import SignDuty, SignExtension
 from signer.keys.key import Key
+from signer.keys.ledger import KeyUseClaim
 from signer.keys.ring import KeyRing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
@@ -103,7 +105,8 @@ class Gate:
         check_authorized(caller.principal, Action.SIGN_DUTY, duty_type=intent.duty.type)
         network_claims = self._check_network(intent)
         self._check_time(intent.duty)
-        return Passed(key, root, network_claims + _slashing_claims(intent.public_key, intent.duty, root))
+        use = KeyUseClaim(intent.public_key)  # first: a key that is out of service is told before anything else
+        return Passed(key, root, (use, *network_claims, *_slashing_claims(intent.public_key, intent.duty, root)))
 
     def decide_extension(self, intent: SignExtension, caller: Caller) -> None:
         """May they have raw bytes signed.

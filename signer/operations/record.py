@@ -21,6 +21,7 @@ from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
+from signer.keys.ledger import KeyStateLedger
 from signer.keys.vault import DATA_KEY_FILE
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
@@ -112,7 +113,7 @@ def open_record(
         undo.pop_all()
     writer = Writer(
         database,
-        ledgers=[AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=on_death,
         observer=observer,

@@ -22,6 +22,7 @@ from signer.events import DutyAnswered, Events, Outcome
 from signer.intent import SignDuty, SignExtension
 from signer.journal.command import Command, Journal, Receipt
 from signer.journal.writer import MAX_BATCH
+from signer.keys.ledger import KeyUseClaim
 from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, Passed, span
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
@@ -151,8 +152,10 @@ class Signing:
         key = self._gate.find_key(intent.public_key, caller)
         digest = hashlib.sha256(intent.payload).digest()
         refused: SignerError | None = None
+        claims: tuple[KeyUseClaim, ...] = ()
         try:
             self._gate.decide_extension(intent, caller)
+            claims = (KeyUseClaim(intent.public_key),)
         except ForbiddenError as error:
             refused = error
         story = ExtensionStory(
@@ -166,7 +169,7 @@ class Signing:
             refused_as=refused,
         )
         with Deadline(self._deadlines):
-            await self._journal.commit(Command((), story))
+            await self._journal.commit(Command(claims, story))
             if refused is not None:
                 raise refused
             return Signature(await self._backend.sign(key.secret, intent.payload))

@@ -7,12 +7,14 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
 from signer.journal.command import Chronicle, Command
+from signer.keys.ledger import KeyUseClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.relay.frames import (
     ChainRow,
     CommandRow,
     DutyRow,
     ExtensionRow,
+    KeyUseRow,
     NoteRow,
     ProblemRow,
     ProposalRow,
@@ -37,8 +39,10 @@ def command_of(row: CommandRow) -> Command:
     return Command(tuple([_claim_of(claim) for claim in row.claims]), _story_of(row.story))
 
 
-def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow:
+def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow | KeyUseRow:
     match claim:
+        case KeyUseClaim():
+            return KeyUseRow(claim.public_key)
         case AttestationClaim():
             return VoteRow(claim.public_key, claim.source_epoch, claim.target_epoch, claim.signing_root)
         case BlockClaim():
@@ -49,8 +53,10 @@ def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow:
             raise TypeError(f"a {type(claim).__name__} cannot be sent to the main process")
 
 
-def _claim_of(row: VoteRow | ProposalRow | ChainRow) -> Any:
+def _claim_of(row: VoteRow | ProposalRow | ChainRow | KeyUseRow) -> Any:
     match row:
+        case KeyUseRow():
+            return KeyUseClaim(row.public_key)
         case VoteRow():
             return AttestationClaim(row.public_key, Epoch(row.source_epoch), Epoch(row.target_epoch), row.signing_root)
         case ProposalRow():

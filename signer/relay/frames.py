@@ -58,6 +58,12 @@ class ChainRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     genesis_validators_root: _Root
 
 
+class KeyUseRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=4):
+    """A KeyUseClaim."""
+
+    public_key: _PublicKey
+
+
 class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=1):
     """A DutyStory."""
 
@@ -102,7 +108,7 @@ class CommandRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """A Command under the number that its verdict will carry."""
 
     number: _Uint64
-    claims: tuple[VoteRow | ProposalRow | ChainRow, ...]
+    claims: tuple[VoteRow | ProposalRow | ChainRow | KeyUseRow, ...]
     story: DutyRow | ExtensionRow | NoteRow
 
 

@@ -10,6 +10,7 @@ from signer.audit.ledger import AuditLog, read_log_head
 from signer.journal.command import Command, Verdict
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import Writer
+from signer.keys.ledger import KeyStateLedger
 from signer.slashing.ledger import AttestationClaim, AttestationLedger, BlockClaim, BlockLedger
 from signer.slashing.network import NetworkLedger
 from signer.units import Epoch, PublicKey, Root, Slot
@@ -56,7 +57,7 @@ def open_record(directory: Path, *, max_batch: int = 512, observer: object = Non
     deaths: list[Exception] = []
     writer = Writer(
         database,
-        ledgers=[AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=deaths.append,
         max_batch=max_batch,

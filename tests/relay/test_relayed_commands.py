@@ -21,6 +21,7 @@ from signer.errors import (
     WrongNetworkError,
 )
 from signer.journal.command import Chronicle, Command, Receipt, Verdict
+from signer.keys.ledger import KeyUseClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.relay.commands import command_of, command_row
 from signer.relay.frames import Commands, Verdicts
@@ -74,6 +75,7 @@ def test_a_relayed_story_is_told_in_the_same_bytes(story, verdict):
 
 def test_relayed_claims_are_equal_in_the_same_order():
     claims = (
+        KeyUseClaim(public_key(3)),
         NetworkClaim(root(9)),
         AttestationClaim(public_key(1), 2**64 - 2, 2**64 - 1, root(1)),
         *block(2**64 - 1).claims,
@@ -91,6 +93,9 @@ ERRORS = [
     FAR,
     errors.HighWatermarkError(field="slot", requested=3, watermark=2),
     errors.BelowFloorError(field="source_epoch", requested=3, floor=4),
+    errors.KeyFrozenError("0x12", since_ms=5, frozen="key"),
+    errors.KeyDisabledError("0x12", since_ms=5),
+    errors.KeyDeletedError("0x12", since_ms=5),
     errors.PolicyRefusalError("not today", evidence={"rule": "weekend"}),
     errors.MalformedRequestError("cannot be read", path="data[3].pubkey"),
     errors.BusyError("one is running"),

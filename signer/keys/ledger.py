@@ -1,0 +1,161 @@
+"""What keeps keys from signing, judged inside the commit of every signature: frozen, disabled, deleted.
+
+Every signing command claims the use of its key. The states are changed by operators alone, in changes of their own
+(`Writer.perform`), after each of which the writer lets this ledger forget: so what it remembers in between is what is
+on record, and a signature costs no statement. Where others write the same database, it must not remember.
+
+Rule 1: frozen, disabled and deleted are three marks, not one word: a key that is thawed stays deleted.
+Rule 2: a mark that stands is not set anew: its time stays that of the first order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import msgspec
+
+from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError
+from signer.journal.ledger import Transaction
+from signer.units import PublicKey
+
+EVERY_KEY = PublicKey(b"")
+"""In the place of a public key: all keys, those that are loaded later too."""
+
+_READ = """
+SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms)) FROM key_states
+"""
+_MARK = {
+    mark: f"""
+INSERT INTO key_states (public_key, {mark}) VALUES (?1, ?2)
+ON CONFLICT (public_key) DO UPDATE SET {mark} = excluded.{mark} WHERE key_states.{mark} IS NULL
+"""  # noqa: S608 - names of columns
+    for mark in ("frozen_ms", "disabled_ms", "deleted_ms")
+}
+_CLEAR = {
+    mark: f"UPDATE key_states SET {mark} = NULL WHERE public_key = ?1 AND {mark} IS NOT NULL"  # noqa: S608 - as above
+    for mark in _MARK
+}
+_DROP_EMPTY = """
+DELETE FROM key_states WHERE public_key = ?1 AND frozen_ms IS NULL AND disabled_ms IS NULL AND deleted_ms IS NULL
+    AND quarantine_until IS NULL
+"""
+
+
+class KeyUseClaim(msgspec.Struct, frozen=True):
+    """This key is about to sign something."""
+
+    public_key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """Since when a key is what, in milliseconds since the Unix epoch; None where it is not."""
+
+    frozen_ms: int | None = None
+    disabled_ms: int | None = None
+    deleted_ms: int | None = None
+
+
+KeyStates = Mapping[PublicKey, KeyState]
+"""The keys that are not simply there to sign; EVERY_KEY among them while all are frozen."""
+
+
+class KeyStateLedger:
+    """Judges the use of keys. Owned by the writer."""
+
+    claim_type = KeyUseClaim
+
+    def __init__(self, *, alone: bool = True) -> None:
+        """`alone` is False where other processes write the same database: then every batch reads the states."""
+        self._alone = alone
+        self._remembered: KeyStates | None = None
+
+    def load(self, transaction: Transaction, _claims: Sequence[KeyUseClaim]) -> KeyStates:
+        """Every key that is not simply there to sign."""
+        if self._remembered is None or not self._alone:
+            self._remembered = read_key_states(transaction)
+        return self._remembered
+
+    def judge(self, claim: KeyUseClaim, facts: KeyStates) -> None:
+        """Says nothing of repeats. Raises KeyDeletedError, KeyDisabledError, KeyFrozenError."""
+        if facts:
+            check_may_sign(claim.public_key, facts)
+
+    def accept(self, claim: KeyUseClaim, facts: KeyStates) -> None:
+        """Using a key changes nothing."""
+
+    def store(self, transaction: Transaction, facts: KeyStates) -> None:
+        """Using a key leaves no record of its own."""
+
+    def forget(self) -> None:
+        """See `RemembersFacts.forget`."""
+        self._remembered = None
+
+
+def check_may_sign(public_key: PublicKey, states: KeyStates) -> None:
+    """Raises KeyDeletedError, KeyDisabledError, KeyFrozenError: the gravest first."""
+    shown = "0x" + public_key.hex()
+    state = states.get(public_key)
+    if state is not None:
+        if state.deleted_ms is not None:
+            raise KeyDeletedError(shown, since_ms=state.deleted_ms)
+        if state.disabled_ms is not None:
+            raise KeyDisabledError(shown, since_ms=state.disabled_ms)
+        if state.frozen_ms is not None:
+            raise KeyFrozenError(shown, since_ms=state.frozen_ms, frozen="key")
+    everybody = states.get(EVERY_KEY)
+    if everybody is not None and everybody.frozen_ms is not None:
+        raise KeyFrozenError(shown, since_ms=everybody.frozen_ms, frozen="all")
+
+
+def read_key_states(transaction: Transaction) -> KeyStates:
+    """The states on record, as far as keys are not simply there to sign."""
+    ((text,),) = transaction.rows(_READ)
+    return MappingProxyType(
+        {
+            PublicKey(bytes.fromhex(key)): KeyState(frozen_ms, disabled_ms, deleted_ms)
+            for key, frozen_ms, disabled_ms, deleted_ms in msgspec.json.decode(text)
+        }
+    )
+
+
+def freeze_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:
+    """Nothing is signed with the key (or EVERY_KEY) from this commit on; False where that was so already."""
+    return _mark(transaction, "frozen_ms", public_key, now_ms)
+
+
+def thaw_key(transaction: Transaction, public_key: PublicKey) -> bool:
+    """Take back `freeze_key`, and no other mark; False where the key (or EVERY_KEY) was not frozen by its own name."""
+    return _clear(transaction, "frozen_ms", public_key)
+
+
+def disable_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:
+    """The key signs somewhere else from this commit on; False where that was so already."""
+    return _mark(transaction, "disabled_ms", public_key, now_ms)
+
+
+def enable_key(transaction: Transaction, public_key: PublicKey) -> bool:
+    """Take back `disable_key`; False where the key was not disabled."""
+    return _clear(transaction, "disabled_ms", public_key)
+
+
+def bury_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:
+    """Set a deleted key's tombstone; False where it has one."""
+    return _mark(transaction, "deleted_ms", public_key, now_ms)
+
+
+def exhume_key(transaction: Transaction, public_key: PublicKey) -> bool:
+    """Take the tombstone away, so that the key may be brought in again; False where it had none."""
+    return _clear(transaction, "deleted_ms", public_key)
+
+
+def _mark(transaction: Transaction, mark: str, public_key: PublicKey, now_ms: int) -> bool:
+    transaction.run(_MARK[mark], (public_key, now_ms))
+    return transaction.changed() > 0
+
+
+def _clear(transaction: Transaction, mark: str, public_key: PublicKey) -> bool:
+    transaction.run(_CLEAR[mark], (public_key,))
+    cleared = transaction.changed() > 0
+    transaction.run(_DROP_EMPTY, (public_key,))
+    return cleared
