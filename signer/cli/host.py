@@ -1,4 +1,4 @@
-"""What the command line needs of the program it is the command line of; `app.py` implements it.
+"""What the command line needs of the program it is the command line of; `app/` implements it.
 
 Rule 1: the command line names no concrete class of the service. It asks a server where one runs, and asks here where
 none does.

@@ -3,7 +3,7 @@
 A ledger has four parts. `load` reads the facts for all claims of a batch in bulk; `judge` is pure and
 raises a refusal; `accept` notes a new claim in the facts, so that later claims of the batch see it;
 `store` writes what was accepted, in bulk. The journal knows no feature: a new kind of durable thing is one
-new ledger, handed to the writer by `app.py`.
+new ledger, handed to the writer by `app/`.
 """
 
 from collections.abc import Iterable, Sequence

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from signer.events import (
     BatchCommitted,
+    ClockAlarmChanged,
     ConnectionRefused,
     DutyAnswered,
     Events,
@@ -44,7 +45,7 @@ class Metrics:
         self._now = now
         self.lost_events: Callable[[], int] = lambda: 0
         self.in_flight: Callable[[], int] = lambda: 0
-        """Requests without an answer; `app.py` sets it once the server is there."""
+        """Requests without an answer; `app/` sets it once the server is there."""
 
         self.malformed = Counter()
         self.missing_identifier = Counter()
@@ -69,6 +70,7 @@ class Metrics:
         self.refusals: dict[str, Counter] = {}
         """By code."""
         self.crashes = Counter()
+        self.clock_alarm = False
         self.connections_refused = Counter()
 
         self.batch_size = Histogram(BATCH_SIZE_BOUNDS)
@@ -96,6 +98,7 @@ class Metrics:
         events.subscribe(RequestRefused, self._on_refusal)
         events.subscribe(RequestCrashed, lambda _: self.crashes.add())
         events.subscribe(ConnectionRefused, lambda _: self.connections_refused.add())
+        events.subscribe(ClockAlarmChanged, self._on_clock_alarm)
         events.subscribe(KeysLoaded, self._on_keys)
         events.subscribe(KeyOpened, self._on_key)
         events.subscribe(BatchCommitted, self._on_batch)
@@ -139,6 +142,9 @@ class Metrics:
 
     def _on_refusal(self, event: RequestRefused) -> None:
         self.refusals.setdefault(event.code, Counter()).add()
+
+    def _on_clock_alarm(self, event: ClockAlarmChanged) -> None:
+        self.clock_alarm = event.raised
 
     def _on_keys(self, event: KeysLoaded) -> None:
         self.keys_loaded = event.loaded

@@ -1,0 +1,104 @@
+"""Everything below the edges, for one data directory: opened in order, closed in reverse."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from signer.clock import Clock, SystemClock
+from signer.config.chain import read_network
+from signer.config.key_sources import key_locations, master_key
+from signer.config.sections import Config
+from signer.crypto import bls
+from signer.durable import ensure_private_directory
+from signer.eth2.networks import Network
+from signer.events import Events
+from signer.keys.guard import GuardedLoader, LoadsKeys
+from signer.keys.loader import Loader
+from signer.keys.reload import Listener, Reloader, tell_each
+from signer.keys.ring import KeyRing
+from signer.keys.vault import DATA_KEY_FILE, open_vault
+from signer.operations.mainstay import Mainstay, RecordOperations
+from signer.operations.manage_keys import LocalLoads
+from signer.operations.protect import WriterImports
+from signer.operations.record import Places, Record, open_record
+from signer.operations.telling import CommitEvents
+from signer.telemetry.logs import Logs, open_outputs
+
+_log = logging.getLogger("holdfast")
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything below the edges, for one data directory."""
+
+    network: Network
+    record: Record
+    ring: KeyRing
+    reloader: Reloader
+    after_load: list[Listener]
+    """Told of each load of keys, in order, before it counts as complete."""
+
+    mainstay: Mainstay
+    clock: Clock
+
+
+@contextmanager
+def open_core(config: Config, *, events: Events, on_death: Callable[[Exception], None]) -> Iterator[Core]:
+    """Everything below the edges, opened in order and closed in reverse."""
+    network, places, clock = read_network(config.network), places_of(config), SystemClock()
+    ensure_private_directory(places.data_directory)
+    record = open_record(
+        places,
+        genesis_validators_root=network.genesis_validators_root,
+        on_death=on_death,
+        observer=CommitEvents(events),
+        max_batch=config.journal.max_batch,
+        may_create=config.may_begin_record and not (config.storage.vault_directory / DATA_KEY_FILE).exists(),
+        far_future_epochs=config.clock.far_future_epochs or 0,
+        now=clock.now,
+    )
+    try:
+        ring, after_load = KeyRing(), list[Listener]()
+        reloader = Reloader(loader_of(config), ring, clock, listener=partial(tell_each, after_load))
+        imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
+        mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy)
+        try:
+            yield Core(network, record, ring, reloader, after_load, mainstay, clock)
+        finally:
+            reloader.close()
+    finally:
+        record.close()
+
+
+def operations_over(config: Config, ring: KeyRing, mainstay: Mainstay) -> RecordOperations:
+    """What is done with keys and record besides signing."""
+    return RecordOperations.over(mainstay, ring, places_of(config), archive_directory=config.audit.archive_directory)
+
+
+def places_of(config: Config) -> Places:
+    """Where the record of this configuration lies."""
+    return Places(config.storage.data_directory, config.storage.head_file)
+
+
+def loader_of(config: Config) -> LoadsKeys:
+    """What loads the keys; raises StartupError where the vault cannot be opened."""
+    vault = open_vault(config.storage.vault_directory, master_key(config.storage))
+    keys = config.keys
+    loader = Loader(key_locations(keys), bls.load(), vault, strict=keys.strict, threads=keys.load_workers)
+    return GuardedLoader(loader) if config.refuse_public_test_keys else loader
+
+
+def logs_of(config: Config, *instead: logging.Handler) -> Logs:
+    """The log of this process: to the configured outputs, or to what is given instead of them."""
+    settings = config.logging
+    handlers = instead or open_outputs(
+        settings.outputs, file=settings.file, max_bytes=settings.file_max_bytes, count=settings.file_count
+    )
+    return Logs(level=settings.level, form=settings.format, handlers=handlers)
+
+
+def log_death(error: Exception) -> None:
+    """The journal has stopped: one line, at the highest level."""
+    _log.critical("the journal has stopped, so nothing is signed any more: %s", error, extra={"code": "JOURNAL_DOWN"})

@@ -1,0 +1,78 @@
+"""What answers requests, in the one process or in each worker."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+
+from signer.api.services import Identity, Services, wire_of
+from signer.app.core import operations_over
+from signer.backends.software import SoftwareBackend
+from signer.clock import SystemClock
+from signer.config.sections import Config
+from signer.crypto import bls
+from signer.errors import SignerError
+from signer.eth2.networks import Network
+from signer.keys.ring import KeyRing
+from signer.operations.gate import Gate
+from signer.operations.mainstay import Mainstay
+from signer.operations.sign import Signing
+from signer.operations.upkeep import Summaries
+from signer.telemetry.exposition import MetricsPage
+from signer.telemetry.watch import Watch
+from signer.units import Root
+
+
+class Desk:
+    """What answers requests, in the one process or in each worker: the gate and the operations over a mainstay."""
+
+    def __init__(
+        self, config: Config, network: Network, ring: KeyRing, mainstay: Mainstay, watch: Watch, *, pinned: Root | None
+    ) -> None:
+        self._config, self._network, self._ring = config, network, ring
+        self._mainstay, self._watch, self._clock = mainstay, watch, SystemClock()
+        self.summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
+        self.gate = Gate(
+            ring=ring,
+            network=replace(network, genesis_validators_root=pinned),
+            pinned=pinned,
+            clock=self._clock,
+            # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
+            far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
+        )
+        threads = config.server.signing_threads or max(2, 2 * (os.cpu_count() or 1) // config.server.workers)
+        self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
+
+    def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
+        """What the listeners' handlers call; the page is this process's own unless another is given."""
+        mainstay, watch = self._mainstay, self._watch
+        record = operations_over(self._config, self._ring, mainstay)
+        return Services(
+            signing=Signing(
+                gate=self.gate,
+                journal=mainstay.journal,
+                backend=self._backend,
+                clock=self._clock,
+                events=watch.events,
+                deadline_seconds=self._config.server.request_deadline_seconds,
+            ),
+            keys=record.keys,
+            protection=record.protection,
+            wire=wire_of(self._network),
+            clock=self._clock,
+            events=watch.events,
+            identity=Identity(watch.version, self._network.name, str(self._config.storage.data_directory)),
+            journal_state=mainstay.journal_state,
+            journal_healthy=mainstay.journal_healthy,
+            verify_audit=record.verify_audit,
+            read_audit=record.read_audit,
+            metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
+        )
+
+    async def close(self) -> None:
+        """Write the last summary and end the signing threads."""
+        with contextlib.suppress(SignerError):
+            await self.summaries.write()
+        await self._backend.close()
