@@ -34,6 +34,7 @@ class Listeners:
         self._runners: list[web.ServerRunner] = []
         self._servers: list[ApiServer] = []
         self._reserved: list[socket.socket] = []
+        self._socket_files: list[Path] = []
         self.addresses: dict[str, str] = {}
         """By listener's name: `http`, `metrics`, `admin`."""
 
@@ -76,6 +77,7 @@ class Listeners:
             await self._start(server, lambda runner: web.UnixSite(runner, str(path)), str(path))
         finally:
             os.umask(old)
+        self._socket_files.append(path)
         self.addresses[name] = f"unix:{path}"
 
     async def listen_inherited(
@@ -128,7 +130,7 @@ class Listeners:
         """Accept nothing more, answer what is under way or on its way within the grace, then close what is left.
 
         From now on each answer is the last of its connection (`Connection: close`), so that a client under load is
-        told to go elsewhere and is never cut while it waits.
+        told to go elsewhere and is never cut while it waits. The files of unix sockets are gone afterwards.
         """
         self.release()
         for server in self._servers:
@@ -141,6 +143,9 @@ class Listeners:
             await runner.cleanup()
         self._runners.clear()
         self._servers.clear()
+        for path in self._socket_files:  # the loops leave them behind
+            path.unlink(missing_ok=True)
+        self._socket_files.clear()
 
     async def _fall_quiet(self) -> None:
         """Wait until no connection is open, or none has had a request for QUIET_SECONDS; at most for the grace."""
