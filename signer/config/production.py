@@ -5,7 +5,7 @@ Each check fails closed: a fault stops the start. Public test keys and the clock
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from signer.clock.sources import parse_clock_source
@@ -14,6 +14,7 @@ from signer.config.fault import Fault, fault_of
 from signer.config.open_files import mounted_secrets, open_data_directory, open_key_files, open_secret_files
 from signer.config.secret_files import read_first_line
 from signer.config.sections import Config, Preset
+from signer.config.tls_checks import find_tls_warnings
 from signer.errors import StartupError
 from signer.eth2.builtin_networks import find_network
 from signer.operations.examine.disk import check_file_system
@@ -222,7 +223,7 @@ def _mounted_secrets(config: Config) -> Iterator[Fault]:
         yield from mounted_secrets(config)
 
 
-_Check = Callable[[Config], Iterator[Fault]]
+_Check = Callable[[Config], Iterable[Fault]]
 
 _ON_PAPER: tuple[_Check, ...] = (_open_listener, _unasked_principals)
 _OF_FILES: tuple[_Check, ...] = (
@@ -238,4 +239,5 @@ _WARNINGS: tuple[_Check, ...] = (
     _unasked_clock,
     _unasked_principals_elsewhere,
     _mounted_secrets,
+    find_tls_warnings,
 )

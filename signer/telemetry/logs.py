@@ -148,6 +148,9 @@ _SHARED_PROCESSORS: tuple[Any, ...] = (
 )
 
 
+_EXTRA_FIELDS = ("code", "key")
+"""What our own lines through the standard library carry as `extra`; libraries' extras are not for the log."""
+
 _FINISHED = "finished"
 """Marks a record whose message is a whole line already."""
 
@@ -166,6 +169,6 @@ def _formatter(form: Literal["json", "console"]) -> logging.Formatter:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     return _Formatter(
-        foreign_pre_chain=list(_SHARED_PROCESSORS),
+        foreign_pre_chain=[*_SHARED_PROCESSORS, structlog.stdlib.ExtraAdder(allow=_EXTRA_FIELDS)],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
     )

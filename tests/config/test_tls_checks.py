@@ -8,6 +8,7 @@ import pytest
 
 from signer.cli.certificates import create_authority, pem_certificate, pem_key, server_identity
 from signer.config.load import load_config
+from signer.config.production import find_warnings
 from signer.config.sections import Config
 from signer.config.tls_checks import find_tls_faults, find_tls_warnings
 
@@ -62,6 +63,11 @@ def test_a_certificate_is_told_thirty_days_before_its_end_and_after_it(config: C
         assert [words in each.sentence for each in told] == ([True] if words else []), days
     late = find_tls_warnings(config, now=NOW + timedelta(days=399))
     assert [each.key for each in late] == ["server.tls.certificate_file", "server.tls.client_ca_file"]
+
+
+def test_a_certificate_that_has_ended_is_among_all_warnings(config: Config) -> None:
+    told = [each for each in find_warnings(config) if each.key == "server.tls.certificate_file"]
+    assert ["has ended" in each.sentence for each in told] == [True]
 
 
 def test_without_tls_there_is_nothing_to_look_at(tmp_path: Path) -> None:

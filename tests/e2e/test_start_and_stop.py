@@ -1,9 +1,11 @@
-"""What a clean stop leaves in the data directory."""
+"""What a start tells its operator, and what a clean stop leaves in the data directory."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.worker_processes import workers_of
 from running import RunningSigner, free_port, merged, running_signer
 
 PRIVATE_KEY = 0x2F0B5A9C71D3E84622A97C1B60D8453F9E07C1B2A4D6583F71902BCE4A8D635F
@@ -49,3 +51,26 @@ def test_a_socket_that_a_kill_has_left_behind_stops_no_start(tmp_path: Path):
         signer.restart()
         assert signer.stop() == 0
         assert not names(signer) & PUBLISHED
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_logs_what_the_operator_should_know_once_and_before_it_serves(tmp_path: Path, workers: int):
+    with start(tmp_path, "production", workers, {"server": {"allowed_hosts": ["*"]}}) as signer:
+        lines = [json.loads(line) for line in signer.log.splitlines()]
+    told = [line["event"] for line in lines if line["level"] == "warning" and "key" in line]
+    assert [word.split()[0] for word in told] == ["server.allowed_hosts", "clock.source"]
+    [known] = [line for line in lines if line.get("key") == "server.allowed_hosts"]
+    assert "name the hosts by which your clients call the signer" in known["event"]
+    assert str(tmp_path / "holdfast.yaml") in known["event"]
+    assert lines.index(known) < next(n for n, line in enumerate(lines) if line["event"].startswith("serving "))
+
+
+def test_no_process_that_holds_keys_may_leave_a_core_dump(tmp_path: Path):
+    with start(tmp_path, "test", 2) as signer:
+        processes = [signer.process.pid, *workers_of(signer)]
+        assert len(processes) == 3
+        for pid in processes:
+            [limit] = [
+                line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core")
+            ]
+            assert limit.split()[4:6] == ["0", "0"], limit

@@ -137,6 +137,14 @@ def test_the_lines_of_libraries_look_like_ours():
     assert (entry["event"], entry["level"], entry["logger"]) == ("3 keys", "warning", "some.library")
 
 
+def test_a_line_through_the_standard_library_keeps_its_code_and_key_and_nothing_else_of_its_extra():
+    written = Written()
+    logging.getLogger("holdfast").critical("down", extra={"code": "JOURNAL_DOWN", "key": "server.host", "secret": 7})
+    [entry] = written.entries()
+    assert (entry["code"], entry["key"]) == ("JOURNAL_DOWN", "server.host")
+    assert "secret" not in entry
+
+
 def test_a_line_below_the_level_is_not_written():
     written = Written(level="error")
     written.events.publish(REFUSED)

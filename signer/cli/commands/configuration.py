@@ -13,7 +13,7 @@ from signer.config.from_web3signer import convert
 from signer.config.production import find_faults, find_warnings
 from signer.config.reference import key_references, render_example, render_text
 from signer.config.show import show as shown_values
-from signer.config.tls_checks import find_tls_faults, find_tls_warnings
+from signer.config.tls_checks import find_tls_faults
 from signer.durable import write_durably
 from signer.errors import ConfigError
 
@@ -54,7 +54,7 @@ def check(context: typer.Context) -> int:
     session = session_of(context)
     config = session.load_config()
     faults = (*find_faults(config), *find_tls_faults(config))
-    warnings = (*find_warnings(config), *find_tls_warnings(config))
+    warnings = find_warnings(config)
     session.output.document(
         {"ok": not faults, "faults": [asdict(each) for each in faults], "warnings": [asdict(each) for each in warnings]}
     )

@@ -15,7 +15,7 @@ from signer.config.fault import Fault
 from signer.config.key_sources import key_locations
 from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
-from signer.config.tls_checks import find_tls_faults, find_tls_warnings
+from signer.config.tls_checks import find_tls_faults
 from signer.crypto.bls import load
 from signer.errors import ConfigError, DataDirectoryInUseError, SignerError
 from signer.operations.examine.disk import (
@@ -113,7 +113,7 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
 def _configuration(config: Config) -> Iterator[Finding]:
     try:
         faults = (*find_faults(config), *find_tls_faults(config))
-        warnings = (*find_warnings(config), *find_tls_warnings(config))
+        warnings = find_warnings(config)
     except ConfigError as error:
         yield fault("configuration", f"{error.sentence} ({error.where})", remedy=error.remedy)
         return
