@@ -19,6 +19,7 @@
     |- NotReadyError               the first load of keys has not ended
     |- UnavailableError            we do not know, so we do not sign
     |  |- JournalDownError         the journal does not take commands
+    |  |  '- DatabaseDownError     the shared database does not serve
     |  |- OutcomeUnknownError      a commit may or may not have happened
     |  '- DeadlineError            the answer would have come too late to be of use
     |- StartupError                a state in which the signer will not start; says what to do
@@ -263,6 +264,18 @@ class HighWatermarkError(SlashingError):
         )
 
 
+class DisabledInDatabaseError(RefusalError):
+    """The shared database says that this validator is signed for elsewhere, or no more (Web3Signer's `enabled`)."""
+
+    code = "DISABLED_IN_DATABASE"
+
+    def __init__(self, public_key: bytes) -> None:
+        super().__init__(
+            "the shared database has this validator disabled: it was deleted or moved, here or on another signer",
+            evidence={"public_key": _hex(public_key)},
+        )
+
+
 class WrongNetworkError(RefusalError):
     """The request is for a chain with another genesis_validators_root."""
 
@@ -367,6 +380,12 @@ class JournalDownError(UnavailableError):
     code = "JOURNAL_DOWN"
 
 
+class DatabaseDownError(JournalDownError):
+    """The shared database does not answer, or not in time; nothing was recorded."""
+
+    code = "DATABASE_DOWN"
+
+
 class OutcomeUnknownError(UnavailableError):
     """A commit may or may not have happened; nobody gets a signature from it."""
 
@@ -420,6 +439,33 @@ class DataDirectoryInUseError(StartupError):
     """Another process holds the data directory's lock."""
 
     code = "DATA_DIRECTORY_IN_USE"
+
+
+class InstanceInUseError(StartupError):
+    """Another process works under this instance's name: a copy of its data directory."""
+
+    code = "INSTANCE_IN_USE"
+
+    def __init__(self, instance: str) -> None:
+        super().__init__(
+            "another process holds the lease of this instance and goes on renewing it",
+            remedy="stop it; each signer of a shared database needs a data directory of its own, made by"
+            " `holdfast init`, never a copy of another's",
+            evidence={"instance": instance},
+        )
+
+
+class LeaseLostError(StartupError):
+    """Another process has taken over this instance's lease: this one must not write any more."""
+
+    code = "LEASE_LOST"
+
+    def __init__(self, instance: str) -> None:
+        super().__init__(
+            "another process has taken over the lease of this instance while this one was paused or cut off",
+            remedy="find out which of the two should run, and start only that one",
+            evidence={"instance": instance},
+        )
 
 
 class ConfigError(SignerError):

@@ -8,7 +8,9 @@ are appended last. Then one commit, the head file, and every caller gets its own
 What a failure leaves:
 - A refusal is a verdict: it is audited, and its neighbours commit.
 - A constraint that refuses the batch rolls it back; each command then runs alone, so one cannot deny its neighbours.
-- A full disk rolls back: nobody signs, and the next batch tries again.
+- A full disk, or a database that cannot be reached, rolls back: nobody signs, and the next batch tries again.
+- A batch that another signer on the same database came in the way of is judged again, with its facts read again.
+- A connection lost in the commit: nobody of the batch signs, and the truth is read before the next one.
 - An operator's change that fails by itself (an unreadable file) rolls back; its caller alone hears of it.
 - Any other error of the database leaves the truth unknown: the writer stops for good, and the process with it.
 """
@@ -20,21 +22,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-import apsw
-
-from signer.errors import JournalDownError, OutcomeUnknownError, RefusalError, SignerError
-from signer.journal.checkpoint import Checkpointer
+from signer.errors import DatabaseDownError, JournalDownError, OutcomeUnknownError, RefusalError, SignerError
 from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
-from signer.journal.files import FilesInUse
+from signer.journal.database import Claims, Database, Failure
 from signer.journal.ledger import AppendLog, Ledger, RemembersFacts, Transaction
-from signer.journal.sqlite import SqliteDatabase
 from signer.journal.waiting import EMPTY, Batch, Empty, Item, Waiting, Work, tell
 
 MAX_BATCH = 512
 """Most commands in one commit: bounds the wait of the first for the last (peers.md 13)."""
 
-PROBE_SECONDS = 5.0
-"""How often a full disk is tried again while nobody asks for anything."""
+MAX_ATTEMPTS = 5
+"""How often a batch is judged that other signers come in the way of. Their conflicts need one more look, rarely two."""
 
 T = TypeVar("T")
 Outcome = Receipt | SignerError
@@ -64,7 +62,7 @@ class Writer:
 
     def __init__(
         self,
-        database: SqliteDatabase,
+        database: Database,
         *,
         ledgers: Sequence[Ledger[Any, Any]],
         log: AppendLog,
@@ -80,9 +78,8 @@ class Writer:
         self._max_batch = max_batch
         self._waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._death: SignerError | None = None
-        self._files = FilesInUse(database.path)
-        self._checkpointer = Checkpointer(database, log)
         self._full = False
+        self._down = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
 
     def start(self) -> None:
@@ -98,8 +95,8 @@ class Writer:
 
     @property
     def healthy(self) -> bool:
-        """True while commands are recorded: False on a full disk too, until there is space again."""
-        return self.alive and not self._full
+        """True while commands are recorded: False on a full disk, or without a connection, until that is over."""
+        return self.alive and not self._full and not self._down
 
     @property
     def alive(self) -> bool:
@@ -167,30 +164,26 @@ class Writer:
                 case Waiting():
                     batch, item = self._gather(item)
                     self._settle(batch)
-            if self._checkpointer.due and self._death is None:
-                self._checkpoint()
-        self._checkpoint(empty_the_log=True)
+            if self._database.needs_rest:
+                self._rest()
+        self._rest(last=True)
 
     def _await(self) -> "Item | Empty":
-        """The next item; on a full disk, a look every few seconds whether there is space again."""
+        """The next item; in between, what the database needs to have done though nobody asks for anything."""
         try:
-            return self._waiting.get(timeout=PROBE_SECONDS if self._full else None)
+            return self._waiting.get(timeout=self._database.rest_within(full=self._full))
         except queue.Empty:
-            self._checkpoint()
+            self._rest()
             return EMPTY
 
-    def _checkpoint(self, *, empty_the_log: bool = False) -> None:
+    def _rest(self, *, last: bool = False) -> None:
         if self._death is not None:
             return
         try:
-            self._files.check()
-            self._checkpointer.run(empty_the_log=empty_the_log)
-            self._files.note(wal_may_shrink=empty_the_log)
-            self._full = False
-        except (apsw.FullError, apsw.BusyError):
-            self._full = True  # nothing is lost: the log stays as it is, and is folded in later
+            self._full = not self._database.rest(last=last)
+            self._down = False
         except Exception as error:  # noqa: BLE001 - as in _decide
-            self._die(error)
+            self._explain(error)
 
     def _gather(self, first: Waiting) -> "tuple[Batch, Item | Empty]":
         batch = Batch()
@@ -220,33 +213,32 @@ class Writer:
         for loop, pairs in by_loop.items():
             tell(loop, pairs)
 
-    def _decide(self, commands: list[Command]) -> list[Outcome]:
+    def _decide(self, commands: list[Command], *, attempt: int = 1) -> list[Outcome]:
         started = time.perf_counter()
         try:
             outcomes, commit_seconds = self._transact(commands)
-        except apsw.ConstraintError as error:
-            if _of_the_log(error):
-                return [self._die(error)] * len(commands)
-            if len(commands) == 1:
-                return [JournalDownError(f"the database refused this record: {error}")]
-            return [self._decide([command])[0] for command in commands]
-        except apsw.FullError:
-            self._full = True
-            full = JournalDownError("no space left in the data directory; nothing was recorded or signed")
-            return [full] * len(commands)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the truth is unknown: stop for good
-            return [self._die(error)] * len(commands)
-        self._full = False
+        except Exception as error:  # noqa: BLE001 - whatever it was: unless the database knows better, stop for good
+            match self._database.failure_of(error):
+                case Failure.REFUSED if len(commands) > 1:
+                    return [self._decide([command])[0] for command in commands]
+                case Failure.AGAIN if attempt < MAX_ATTEMPTS:
+                    return self._decide(commands, attempt=attempt + 1)
+            return [self._explain(error)] * len(commands)
+        self._full = self._down = False
         if self._observer is not None:
             seconds = time.perf_counter() - started
             self._observer.batch_committed(commands=len(commands), seconds=seconds, commit_seconds=commit_seconds)
         return outcomes
 
     def _transact(self, commands: list[Command]) -> tuple[list[Outcome], float]:
-        self._files.check()
+        self._database.ready()
+        claims: dict[type, list[Any]] = {}
+        for command in commands:
+            for claim in command.claims:
+                claims.setdefault(type(claim), []).append(claim)
         try:
-            with self._database.transaction() as transaction:
-                verdicts = self._judge(transaction, commands)
+            with self._database.transaction(claims) as transaction:
+                verdicts = self._judge(transaction, commands, claims)
                 first = self._log.append(
                     transaction, [c.story.entry(v) for c, v in zip(commands, verdicts, strict=True)]
                 )
@@ -261,11 +253,12 @@ class Writer:
         ]
         return outcomes, commit_seconds
 
-    def _judge(self, transaction: Transaction, commands: list[Command]) -> list[Verdict]:
+    def _judge(self, transaction: Transaction, commands: list[Command], claims: Claims) -> list[Verdict]:
         """Verdicts in order, and the accepted claims stored."""
         refused: dict[int, RefusalError] = {}
         while True:
-            verdicts, facts, spoiled = self._pass(transaction, commands, refused)
+            facts = {kind: self._ledgers[kind].load(transaction, wanted) for kind, wanted in claims.items()}
+            verdicts, spoiled = self._pass(commands, facts, refused)
             if spoiled is None:
                 break
             # A command passed with one claim and failed with a later one: judge the batch afresh without it.
@@ -275,13 +268,8 @@ class Writer:
         return verdicts
 
     def _pass(
-        self, transaction: Transaction, commands: list[Command], refused: dict[int, RefusalError]
-    ) -> tuple[list[Verdict], dict[type, Any], tuple[int, RefusalError] | None]:
-        claims: dict[type, list[Any]] = {}
-        for command in commands:
-            for claim in command.claims:
-                claims.setdefault(type(claim), []).append(claim)
-        facts = {kind: self._ledgers[kind].load(transaction, wanted) for kind, wanted in claims.items()}
+        self, commands: list[Command], facts: dict[type, Any], refused: dict[int, RefusalError]
+    ) -> tuple[list[Verdict], tuple[int, RefusalError] | None]:
         verdicts: list[Verdict] = []
         for n, command in enumerate(commands):
             if n in refused:
@@ -299,11 +287,11 @@ class Writer:
                         recorded = True
             except RefusalError as refusal:
                 if noted:
-                    return [], {}, (n, refusal)
+                    return [], (n, refusal)
                 verdicts.append(Verdict(refusal))
                 continue
             verdicts.append(Verdict(None, repeat=recorded and not noted))
-        return verdicts, facts, None
+        return verdicts, None
 
     def _perform(self, work: Work) -> None:
         outcome: Any
@@ -311,23 +299,15 @@ class Writer:
             outcome = self._change(work)
         except _ChangeFailedError as failed:
             outcome = failed.reason
-        except apsw.ConstraintError as error:
-            outcome = (
-                self._die(error)
-                if _of_the_log(error)
-                else JournalDownError(f"the database refused this change; nothing was changed: {error}")
-            )
-        except apsw.FullError:
-            outcome = JournalDownError("no space left in the data directory; nothing was changed")
         except Exception as error:  # noqa: BLE001 - as in _decide
-            outcome = self._die(error)
+            outcome = self._explain(error)
         tell(work.loop, [(work.future, outcome)])
 
     def _change(self, work: Work) -> Any:
-        self._files.check()
+        self._database.ready()
         try:
             with self._database.transaction() as transaction:
-                result, entry = _run_change(work, transaction)
+                result, entry = self._run_change(work, transaction)
                 self._log.append(transaction, [entry])
         except BaseException:
             self._log.rolled_back()
@@ -339,6 +319,41 @@ class Writer:
         self._log.committed()
         return result
 
+    def _run_change(self, work: Work, transaction: Transaction) -> tuple[Any, bytes]:
+        """What the change returned, and its audit entry.
+
+        Raises:
+            Exception: the database failed. _ChangeFailedError: anything else did.
+        """
+        try:
+            result = work.change(transaction)
+            return result, work.story(result).entry(Verdict(None))
+        except Exception as error:
+            if self._database.made(error):
+                raise
+            raise _ChangeFailedError(error) from error
+
+    def _explain(self, error: Exception) -> SignerError:
+        """What callers hear of an error that nothing more is tried against."""
+        match self._database.failure_of(error):
+            case Failure.FULL:
+                self._full = True
+                return JournalDownError("no space left for the database; nothing was recorded or signed")
+            case Failure.REFUSED:
+                return JournalDownError(f"the database refused this record; nothing was changed: {error}")
+            case Failure.AGAIN:
+                return JournalDownError(f"other signers came in the way of this record too often: {error}")
+            case Failure.DOWN:
+                self._down = True
+                return DatabaseDownError(f"the database does not serve, so nothing was recorded or signed: {error}")
+            case Failure.UNKNOWN:
+                self._down = True
+                return OutcomeUnknownError(
+                    f"the connection was lost in the commit, so nothing is signed; asking again is safe: {error}"
+                )
+            case Failure.FATAL:
+                return self._die(error)
+
     def _die(self, error: Exception) -> SignerError:
         self._death = JournalDownError(f"the journal has stopped: {error}")
         self._on_death(error)
@@ -347,23 +362,3 @@ class Writer:
     def _refuse(self, item: Waiting | Work) -> None:
         waiters = item.waiters if isinstance(item, Waiting) else (item.future,)
         tell(item.loop, [(waiter, self._death) for waiter in waiters])
-
-
-def _run_change(work: Work, transaction: Transaction) -> tuple[Any, bytes]:
-    """What the change returned, and its audit entry.
-
-    Raises:
-        apsw.Error: the database failed. _ChangeFailedError: anything else did.
-    """
-    try:
-        result = work.change(transaction)
-        return result, work.story(result).entry(Verdict(None))
-    except apsw.Error:
-        raise
-    except Exception as error:
-        raise _ChangeFailedError(error) from error
-
-
-def _of_the_log(error: apsw.ConstraintError) -> bool:
-    """Another writer has appended to our log: the database is not ours alone, and nothing we know of it holds."""
-    return "audit_batches" in str(error)

@@ -17,6 +17,7 @@ from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep
 from signer.errors import CorruptDatabaseError, RolledBackError, StartupError
 from signer.journal.checkpoint import read_file_mark
+from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
@@ -112,7 +113,7 @@ def open_record(
             raise StartupError(f"the record cannot be opened: {error}", remedy="run `holdfast doctor`") from error
         undo.pop_all()
     writer = Writer(
-        database,
+        Embedded(database, log),
         ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=on_death,

@@ -8,6 +8,7 @@ from signer.audit.entry import Entry, Kind, Outcome, encode_entry
 from signer.audit.head import HeadFile, create_head_file
 from signer.audit.ledger import AuditLog, read_log_head
 from signer.journal.command import Command, Verdict
+from signer.journal.embedded import Embedded
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import Writer
 from signer.keys.ledger import KeyStateLedger
@@ -56,7 +57,7 @@ def open_record(directory: Path, *, max_batch: int = 512, observer: object = Non
     log = AuditLog(head, HeadFile(head_path))
     deaths: list[Exception] = []
     writer = Writer(
-        database,
+        Embedded(database, log),
         ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=deaths.append,
