@@ -17,7 +17,8 @@ from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
 from signer.journal.sqlite import SqliteDatabase
 from signer.operations.story import NoteStory
-from signer.slashing.exchange import ImportReport, export_history, export_metadata, import_history
+from signer.slashing.exchange import export_history, export_metadata
+from signer.slashing.incoming import ImportReport, import_history
 from signer.slashing.network import bind_network, recorded_network
 from signer.slashing.watermarks import read_watermarks
 from signer.units import Epoch, PublicKey, Root, Slot

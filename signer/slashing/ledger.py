@@ -2,6 +2,9 @@
 
 Facts for a whole batch are read by one statement and accepted rows are written by two, whatever its size: each
 statement that SQLite steps gives the interpreter's lock away and must win it back from a busy event loop.
+
+The floor that is loaded is the higher of a validator's own and the one it is held at by an import that is not complete
+(`incoming.py`); whoever is held has a floor of its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +33,8 @@ WITH claim (n, public_key, s, t) AS (
     SELECT key, unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)
 )
 SELECT {WATERMARKS_JSON}, json_group_array(json_array(
-    n, v.floor_source, v.floor_target,
+    n, max(v.floor_source, ifnull(v.held_source, v.floor_source)),
+    max(v.floor_target, ifnull(v.held_target, v.floor_target)),
     json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
       WHERE a.validator_id = v.id AND a.target_epoch = t)),
     json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
@@ -44,7 +48,7 @@ SELECT {WATERMARKS_JSON}, json_group_array(json_array(
 _LOAD_PROPOSALS = f"""
 WITH claim (n, public_key, slot) AS (SELECT key, unhex(value ->> 0), value ->> 1 FROM json_each(?))
 SELECT {WATERMARKS_JSON}, json_group_array(json_array(
-    n, v.floor_slot,
+    n, max(v.floor_slot, ifnull(v.held_slot, v.floor_slot)),
     json((SELECT json_array(b.slot, hex(b.signing_root)) FROM signed_blocks b
       WHERE b.validator_id = v.id AND b.slot = claim.slot))
 )) FROM claim CROSS JOIN validators v USING (public_key)
