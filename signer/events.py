@@ -145,6 +145,13 @@ class BatchCommitted:
     """The commit alone: its fsync."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockAlarmChanged:
+    """The clock jumped, or nobody vouches for it any more; or all is well again."""
+
+    raised: bool
+
+
 E = TypeVar("E")
 
 

@@ -11,11 +11,16 @@ from signer.api.services import Identity, Services, wire_of
 from signer.app.core import operations_over
 from signer.backends.software import SoftwareBackend
 from signer.clock import SystemClock
+from signer.clock.believed import BelievedClock
+from signer.clock.sources import parse_clock_source
+from signer.clock.state import ClockSource
+from signer.config.chain import ClockSettings
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.errors import SignerError
 from signer.eth2.networks import Network
 from signer.keys.ring import KeyRing
+from signer.operations.clock_watch import ClockWatch
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay
 from signer.operations.sign import Signing
@@ -29,21 +34,43 @@ class Desk:
     """What answers requests, in the one process or in each worker: the gate and the operations over a mainstay."""
 
     def __init__(
-        self, config: Config, network: Network, ring: KeyRing, mainstay: Mainstay, watch: Watch, *, pinned: Root | None
+        self,
+        config: Config,
+        network: Network,
+        ring: KeyRing,
+        mainstay: Mainstay,
+        watch: Watch,
+        *,
+        pinned: Root | None,
+        raises_alarms: bool,
     ) -> None:
+        """`raises_alarms`: True in the one process that speaks for all of them."""
         self._config, self._network, self._ring = config, network, ring
         self._mainstay, self._watch, self._clock = mainstay, watch, SystemClock()
-        self.summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
+        self._summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
+        believed = BelievedClock()
+        self._clock_watch = ClockWatch(
+            believed,
+            source=_clock_source(config.clock) if config.check_clock else None,
+            events=watch.events,
+            clock=self._clock,
+            journal=mainstay.journal if raises_alarms else None,
+        )
         self.gate = Gate(
             ring=ring,
             network=replace(network, genesis_validators_root=pinned),
             pinned=pinned,
-            clock=self._clock,
+            clock=believed,
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
         )
         threads = config.server.signing_threads or max(2, 2 * (os.cpu_count() or 1) // config.server.workers)
         self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
+
+    @property
+    def upkeep(self) -> tuple[Summaries, ClockWatch]:
+        """What runs beside the requests until cancelled."""
+        return self._summaries, self._clock_watch
 
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
         """What the listeners' handlers call; the page is this process's own unless another is given."""
@@ -74,5 +101,9 @@ class Desk:
     async def close(self) -> None:
         """Write the last summary and end the signing threads."""
         with contextlib.suppress(SignerError):
-            await self.summaries.write()
+            await self._summaries.write()
         await self._backend.close()
+
+
+def _clock_source(settings: ClockSettings) -> ClockSource:
+    return parse_clock_source(settings.source, limit_seconds=settings.max_offset_seconds)

@@ -62,7 +62,9 @@ class Service:
 
     async def _serve(self, core: Core, watch: Watch) -> None:
         config, writer, directory = self._config, core.record.writer, core.record.places.data_directory
-        desk = Desk(config, core.network, core.ring, core.mainstay, watch, pinned=core.record.pinned)
+        desk = Desk(
+            config, core.network, core.ring, core.mainstay, watch, pinned=core.record.pinned, raises_alarms=True
+        )
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
         workers = self._workers(core, desk.gate, watch.metrics, listeners) if config.server.workers > 1 else None
         services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
@@ -73,7 +75,7 @@ class Service:
             clock=core.clock,
             keep_days=config.audit.keep_days,
         )
-        upkeep = [asyncio.create_task(one.run()) for one in (desk.summaries, archiver)]
+        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver)]
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))

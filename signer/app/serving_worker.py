@@ -37,7 +37,7 @@ class Worker:
         watch = Watch(version=self._welcome.program, buckets_seconds=config.metrics.buckets_seconds)
         link = MainLink(ring, tallies=partial(take_tallies, watch.metrics), orphaned=birth.leave_at_once)
         network, pinned = decode_network(self._welcome.network), self._welcome.pinned
-        desk = Desk(config, network, ring, link.mainstay(), watch, pinned=pinned)
+        desk = Desk(config, network, ring, link.mainstay(), watch, pinned=pinned, raises_alarms=False)
         logs = logs_of(config, LineHandler(link.write_line))
         await link.open(end, pin=desk.gate.pin)
         logs.start()
@@ -57,7 +57,7 @@ class Worker:
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
         server = network_server(desk.services(), config)
         metrics.in_flight = lambda: server.in_flight
-        upkeep = asyncio.create_task(desk.summaries.run())
+        upkeep = [asyncio.create_task(one.run()) for one in desk.upkeep]
         link.tell_ready()
         try:
             await link.may_serve.wait()
@@ -65,5 +65,6 @@ class Worker:
             link.tell_serving()
             await link.must_stop.wait()
         finally:
-            upkeep.cancel()
+            for task in upkeep:
+                task.cancel()
             await listeners.close()

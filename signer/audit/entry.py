@@ -45,6 +45,7 @@ class Kind(IntEnum):
     WATERMARK_MOVED = 11
     PRUNED = 12
     CONFLICTING_REQUESTS = 13
+    CLOCK_ALARM = 14
 
 
 class Outcome(IntEnum):

@@ -6,6 +6,9 @@ from signer.clock.kernel import KernelClock
 from signer.clock.ntp import NTP_PORT, NtpClock
 from signer.clock.state import LIMIT_SECONDS, ClockSource, ClockState
 
+TRUSTED = "trusted"
+"""The setting, and the `source` of a state, for which nobody was asked."""
+
 SPELLINGS = "kernel, ntp:HOST, ntp:HOST:PORT, ntp:[IPV6]:PORT or trusted"
 """What the setting may say."""
 
@@ -22,7 +25,7 @@ class TrustedClock:
             synchronised=True,
             offset_seconds=None,
             error_seconds=None,
-            source="trusted",
+            source=TRUSTED,
             sentence="the clock is trusted by configuration (clock.source: trusted); nothing was measured",
         )
 
@@ -35,7 +38,7 @@ def parse_clock_source(setting: str, *, limit_seconds: float = LIMIT_SECONDS) ->
     """
     if setting == "kernel":
         return KernelClock(limit_seconds=limit_seconds)
-    if setting == "trusted":
+    if setting == TRUSTED:
         return TrustedClock()
     match = _NTP.fullmatch(setting)
     port = int(match["port"] or NTP_PORT) if match else 0

@@ -86,6 +86,7 @@ class Metrics:
         copy = Metrics(version=self.version, buckets_seconds=self._bounds, now=self._now)
         copy.key_retrieval, copy.keys_loaded = self.key_retrieval, self.keys_loaded
         copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
+        copy.clock_alarm = self.clock_alarm
         copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
         copy.commit_seconds = self.commit_seconds
         return copy
