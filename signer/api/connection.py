@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import struct
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from cryptography import x509
@@ -20,15 +20,43 @@ from signer.events import ConnectionRefused, Events
 _NOT_HTTP = Problem(400, "NOT_HTTP", "this is not a valid HTTP/1.1 request (which has exactly one Host header)", {})
 
 FIRST_BYTES_SECONDS = 30.0
-"""For a whole request head: from the connection's start for its first one, from the first byte for a later one. Every
-client sends its head in one segment; a dead or hostile peer must not keep a place for the whole keep-alive time."""
+"""For a whole TLS handshake, from the connection's start; for a whole request head, from the connection's start (or the
+handshake's end) for its first one, from the first byte for a later one. Every client sends its head in one segment; a
+dead or hostile peer must not keep a place for the whole keep-alive time."""
 
 _PEER_CREDENTIALS = struct.Struct("3i")
 """pid, uid, gid: `struct ucred` (Linux, unix(7))."""
 
 
+class Guest(Protocol):
+    """One open connection, in its TLS handshake or behind it."""
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address, or `unix`."""
+        ...
+
+    @property
+    def owes(self) -> str:
+        """What the doorkeeper waits for, in words."""
+        ...
+
+    @property
+    def was_used(self) -> bool:
+        """True once a whole request head has come."""
+        ...
+
+    def turn_out(self) -> None:
+        """Close at once."""
+        ...
+
+
 class Doorkeeper:
-    """Counts connections and looks at peers before a byte is read. One instance for each listener."""
+    """Counts connections and looks at peers before a byte is read. One instance for each listener.
+
+    A connection has a place from its first moment, its TLS handshake included: handshakes that never end must not
+    take more places than there are.
+    """
 
     def __init__(self, *, max_connections: int, owners: frozenset[int] | None, events: Events, clock: Clock) -> None:
         """`owners`: the only users admitted to a unix socket; None where the listener is none."""
@@ -36,14 +64,44 @@ class Doorkeeper:
         self._owners = owners
         self._events = events
         self.now = clock.now
-        self.open_connections = 0
-        self._headless: dict[Connection, float] = {}
-        """Connections that owe a request head, with the loop's time by which it is due; the oldest first."""
+        self._guests: set[Guest] = set()
+        self._debtors: dict[Guest, float] = {}
+        """Who owes a handshake or a request head, with the loop's time by which it is due; the oldest first."""
 
         self._timer: asyncio.TimerHandle | None = None
 
-    def objection(self, transport: Any) -> str | None:
-        """Why this connection is closed at once, or None."""
+    @property
+    def open_connections(self) -> int:
+        """Places taken."""
+        return len(self._guests)
+
+    def admit(self, guest: Guest, transport: Any) -> bool:
+        """Count a new connection in; False where the caller must close it at once, which is told already."""
+        self._guests.add(guest)
+        reason = self._objection(transport)
+        if reason is not None:
+            self.refused(guest.address, reason)
+            return False
+        self.expect(guest)
+        return True
+
+    def leave(self, guest: Guest) -> None:
+        """Its place is free from now on."""
+        self.received(guest)
+        self._guests.discard(guest)
+
+    def expect(self, guest: Guest) -> None:
+        """What this guest owes must come whole within FIRST_BYTES_SECONDS."""
+        loop = asyncio.get_running_loop()
+        self._debtors[guest] = loop.time() + FIRST_BYTES_SECONDS
+        if self._timer is None:
+            self._timer = loop.call_later(FIRST_BYTES_SECONDS, self._close_late)
+
+    def received(self, guest: Guest) -> None:
+        """It did, or the connection is closed."""
+        self._debtors.pop(guest, None)
+
+    def _objection(self, transport: Any) -> str | None:
         if self.open_connections > self._max_connections and not self._make_room():
             return f"more than {self._max_connections} connections"
         if self._owners is not None:
@@ -52,39 +110,28 @@ class Doorkeeper:
                 return f"uid {uid} is not the owner of this socket"
         return None
 
-    def expect_head(self, connection: "Connection") -> None:
-        """A request head must come whole within FIRST_BYTES_SECONDS."""
-        loop = asyncio.get_running_loop()
-        self._headless[connection] = loop.time() + FIRST_BYTES_SECONDS
-        if self._timer is None:
-            self._timer = loop.call_later(FIRST_BYTES_SECONDS, self._close_late)
-
-    def head_came(self, connection: "Connection") -> None:
-        """It did, or the connection is closed."""
-        self._headless.pop(connection, None)
-
     def _make_room(self) -> bool:
         """Close the connection that has waited longest without ever sending a whole head; False if there is none."""
-        oldest = next((one for one in self._headless if not one.was_used), None)
+        oldest = next((one for one in self._debtors if not one.was_used), None)
         if oldest is None:
             return False
-        self._turn_out(oldest, "made room for a new connection: it had not sent a whole request head")
+        self._turn_out(oldest, f"made room for a new connection: no {oldest.owes} had come")
         return True
 
     def _close_late(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
-        while self._headless:
-            connection, due = next(iter(self._headless.items()))
+        while self._debtors:
+            guest, due = next(iter(self._debtors.items()))
             if due > loop.time():
                 self._timer = loop.call_at(due, self._close_late)
                 return
-            self._turn_out(connection, f"no whole request head within {FIRST_BYTES_SECONDS:.0f} s")
+            self._turn_out(guest, f"no {guest.owes} within {FIRST_BYTES_SECONDS:.0f} s")
 
-    def _turn_out(self, connection: "Connection", reason: str) -> None:
-        self.head_came(connection)
-        self.refused(connection.address, reason)
-        connection.turn_out()
+    def _turn_out(self, guest: Guest, reason: str) -> None:
+        self.leave(guest)
+        self.refused(guest.address, reason)
+        guest.turn_out()
 
     def refused(self, address: str, reason: str) -> None:
         """Tell of a connection that was closed, or of bytes that were not HTTP."""
@@ -94,7 +141,9 @@ class Doorkeeper:
 class Connection(web.RequestHandler):
     """aiohttp's protocol, with an identity, and without tracebacks for garbage. Lives as long as its socket."""
 
-    __slots__ = ("_awaits_head", "_counted", "_door", "address", "certificate", "was_used")
+    __slots__ = ("_awaits_head", "_door", "address", "certificate", "was_used")
+
+    owes = "whole request head"
 
     def __init__(self, server: web.Server, door: Doorkeeper, **options: Any) -> None:
         super().__init__(server, **options)
@@ -108,40 +157,32 @@ class Connection(web.RequestHandler):
         self._awaits_head = False
         """True between requests, until the first byte of the next."""
 
-        self._counted = False
-
     def connection_made(self, transport: Any) -> None:
         """Let the peer in, or close the connection before anything is read."""
         super().connection_made(transport)
-        self._door.open_connections += 1
-        self._counted = True
         self.address = peer_address(transport)
-        reason = self._door.objection(transport)
-        if reason is not None:
-            self._door.refused(self.address, reason)
+        if self._door.admit(self, transport):
+            self.certificate = peer_certificate(transport)
+        else:
             transport.abort()
-            return
-        self.certificate = peer_certificate(transport)
-        self._door.expect_head(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the connection out."""
-        self._door.head_came(self)
-        self._count_out()
+        self._door.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """The first byte after an answer starts the time in which the next head must be whole."""
         if self._awaits_head and data:  # aiohttp calls itself without data
             self._awaits_head = False
-            self._door.expect_head(self)
+            self._door.expect(self)
         super().data_received(data)
 
     def begin_request(self) -> None:
         """A whole head has come."""
         self.was_used = True
         self._awaits_head = False
-        self._door.head_came(self)
+        self._door.received(self)
 
     def end_request(self) -> None:
         """The answer is made and the body was read: what comes now is the next head."""
@@ -152,15 +193,9 @@ class Connection(web.RequestHandler):
         return self.transport is not None
 
     def turn_out(self) -> None:
-        """Close at once; its place is free from now on."""
-        self._count_out()
+        """Close at once."""
         if self.transport is not None:
             self.transport.abort()
-
-    def _count_out(self) -> None:
-        if self._counted:
-            self._counted = False
-            self._door.open_connections -= 1
 
     def handle_error(
         self,

@@ -79,7 +79,7 @@ class ApiServer(web.Server):
     def __call__(self) -> Any:
         """A protocol for a new connection; the loop calls this."""
         if self.tls is not None:
-            return TlsDoor(self.tls, admit=self._new_connection, refused=self.door.refused)
+            return TlsDoor(self.tls, doorkeeper=self.door, behind=self._new_connection)
         return self._new_connection()
 
     def _new_connection(self) -> Connection:

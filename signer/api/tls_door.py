@@ -1,7 +1,8 @@
 """A TLS connection until its handshake is over: who fails here is told of, with address and reason.
 
 The event loops keep a failed handshake to themselves: they log nothing and call no protocol. So a listener accepts
-plain connections and asks the loop to start TLS on each; the loop's own fast TLS carries it from there.
+plain connections and asks the loop to start TLS on each; the loop's own fast TLS carries it from there. A handshake
+has a place among the listener's connections from its first moment, and the doorkeeper sees that it ends in time.
 """
 
 import asyncio
@@ -9,10 +10,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from signer.api.connection import peer_address
-
-HANDSHAKE_SECONDS = 30.0
-"""For the whole handshake, from the connection's start."""
+from signer.api.connection import FIRST_BYTES_SECONDS, Doorkeeper, peer_address
 
 _REASONS = {
     "HTTP_REQUEST": "plain HTTP on the TLS port",
@@ -29,27 +27,36 @@ _REASONS = {
 class TlsDoor(asyncio.Protocol):
     """Owned by its socket until the handshake is over; then the connection behind it takes the place."""
 
+    owes = "finished TLS handshake"
+    was_used = False
+
     def __init__(
-        self,
-        context: ssl.SSLContext,
-        *,
-        admit: Callable[[], asyncio.Protocol],
-        refused: Callable[[str, str], None],
+        self, context: ssl.SSLContext, *, doorkeeper: Doorkeeper, behind: Callable[[], asyncio.Protocol]
     ) -> None:
-        """`admit` makes the connection behind the door; `refused` is told (address, reason)."""
+        """`behind` makes the connection behind the door."""
         self._context = context
-        self._admit = admit
-        self._refused = refused
-        self._address = ""
+        self._doorkeeper = doorkeeper
+        self._behind = behind
+        self._transport: Any = None
+        self.address = ""
+        """The peer's IP address."""
         self._early: list[bytes] = []
         self._eof = False
         self._lost = False
 
     def connection_made(self, transport: Any) -> None:
-        """Begin the handshake."""
-        self._address = peer_address(transport)
+        """Begin the handshake, if there is a place."""
+        self._transport = transport
+        self.address = peer_address(transport)
+        if not self._doorkeeper.admit(self, transport):
+            transport.abort()
+            return
         handshake: Coroutine[Any, None, Any] = asyncio.get_running_loop().start_tls(
-            transport, self, self._context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            transport,
+            self,
+            self._context,
+            server_side=True,
+            ssl_handshake_timeout=2 * FIRST_BYTES_SECONDS,  # the doorkeeper comes first, and tells of it
         )
         # The coroutine's first step puts TLS in the place of this protocol. It must be done when this call returns:
         # uvloop reads from then on, whatever a protocol says to its transport here, and a task would begin too late.
@@ -68,9 +75,16 @@ class TlsDoor(asyncio.Protocol):
     def connection_lost(self, _error: BaseException | None) -> None:
         """Before the connection was there to hear of it."""
         self._lost = True
+        self._doorkeeper.leave(self)
+
+    def turn_out(self) -> None:
+        """Close at once, in the middle of the handshake."""
+        self._lost = True
+        self._transport.abort()
 
     def _end(self, transport: Any, handshake: Coroutine[Any, None, Any]) -> None:
         """The coroutine's second and last step: it returns the secured transport, or raises."""
+        self._doorkeeper.leave(self)
         try:
             handshake.send(None)
         except StopIteration as done:
@@ -79,11 +93,11 @@ class TlsDoor(asyncio.Protocol):
         except OSError as error:
             transport.close()
             reason = handshake_fault(error)
-            if reason is not None:
-                self._refused(self._address, reason)
+            if reason is not None and not self._lost:
+                self._doorkeeper.refused(self.address, reason)
 
     def _hand_over(self, secured: Any) -> None:
-        connection = self._admit()
+        connection = self._behind()
         secured.set_protocol(connection)
         connection.connection_made(secured)
         if self._early:
@@ -105,8 +119,6 @@ def handshake_fault(error: OSError) -> str | None:
             if "ALERT" in name:
                 return f"the client gave up: {_in_words(name)}"
             return _REASONS.get(name) or f"TLS failed: {_in_words(name)}"
-        case TimeoutError() | ConnectionAbortedError():
-            return f"no TLS handshake within {HANDSHAKE_SECONDS:.0f} s"
         case _:
             return None
 

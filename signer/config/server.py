@@ -147,7 +147,9 @@ class ServerSettings:
     max_connections: int = field(
         default=4096,
         metadata=about(
-            "Connections open at once; one more is closed. Prysm opens one for each attestation of a burst.",
+            "Connections open at once, unfinished TLS handshakes included, in each process that serves. For one more, "
+            "the one that has waited longest without a request is closed. Prysm opens one for each attestation of a "
+            "burst.",
             unit="connections",
             minimum=16,
             maximum=1_000_000,
