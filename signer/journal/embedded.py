@@ -1,5 +1,6 @@
 """The embedded database as the writer sees it: its file under our feet, its checkpoints, and what its errors mean."""
 
+import time
 from contextlib import AbstractContextManager
 
 import apsw
@@ -11,7 +12,7 @@ from signer.journal.ledger import MarkKeeper, Transaction
 from signer.journal.sqlite import SqliteDatabase
 
 PROBE_SECONDS = 5.0
-"""How often a full disk is tried again while nobody asks for anything."""
+"""How often a full disk is tried again while nobody asks for anything, and a checkpoint that could not be made."""
 
 
 class Embedded:
@@ -21,6 +22,8 @@ class Embedded:
         self._database = database
         self._files = FilesInUse(database.path)
         self._checkpointer = Checkpointer(database, keeper)
+        self._again_at: float | None = None
+        """When a checkpoint that could not be made is tried again, in seconds of the steady clock."""
 
     def ready(self) -> None:
         """See `Database.ready`. Raises FileNotFoundError: a file is not the one it was."""
@@ -45,19 +48,24 @@ class Embedded:
     @property
     def needs_rest(self) -> bool:
         """See `Database.needs_rest`."""
-        return self._checkpointer.due
+        # Each try is a commit of its own: one that could not be made is not tried again with every batch.
+        return self._checkpointer.due and (self._again_at is None or time.monotonic() >= self._again_at)
 
     def rest_within(self, *, full: bool) -> float | None:
         """See `Database.rest_within`."""
-        return PROBE_SECONDS if full else None
+        return PROBE_SECONDS if full or self._again_at is not None else None
 
     def rest(self, *, last: bool = False) -> bool:
         """Fold the write-ahead log in. Raises: as `Checkpointer.run`."""
         self._files.check()
         try:
             self._checkpointer.run(empty_the_log=last)
-        except (apsw.FullError, apsw.BusyError):
-            return False  # nothing is lost: the log stays as it is, and is folded in later
+        except (apsw.FullError, apsw.BusyError) as error:
+            # Nothing is lost: the log stays as it is, and is folded in later. Whoever reads or copies the database
+            # meanwhile does not keep a commit from being made: that is no full disk.
+            self._again_at = time.monotonic() + PROBE_SECONDS
+            return isinstance(error, apsw.BusyError)
+        self._again_at = None
         self._files.note(wal_may_shrink=last)
         return True
 

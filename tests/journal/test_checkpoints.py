@@ -3,6 +3,10 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -13,6 +17,7 @@ from operations.record_twin import House, verdict
 from signer.audit.head import read_head
 from signer.errors import OutcomeUnknownError, RolledBackError
 from signer.journal.checkpoint import DUE_PAGES, Checkpointer, check_file_mark, read_file_mark
+from signer.journal.embedded import PROBE_SECONDS
 from signer.journal.files import FilesInUse
 from signer.journal.ledger import Marks
 from signer.journal.sqlite import SqliteDatabase, create_database, open_writer
@@ -190,6 +195,65 @@ def test_a_reader_holds_nothing_up(database: SqliteDatabase) -> None:
         assert list(reader.rows("SELECT count(*) FROM validators")) == [(0,)], "its moment stands"
     assert list(reader.rows("SELECT count(*) FROM validators")) == [(1,)]
     reader.close()
+
+
+CHECKPOINT_LOCK = 121
+"""The byte of the `-shm` file that stands for it (SQLite's os_unix.c: 120, and WAL_CKPT_LOCK is 1)."""
+
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, int(sys.argv[2]))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_checkpoint(database: Path) -> Iterator[None]:
+    """Another program that folds the log in and does not come to an end, as a backup tool may."""
+    line = [sys.executable, "-c", HOLDER, f"{database}-shm", str(CHECKPOINT_LOCK)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate()
+
+
+def marks_of(house: House) -> Marks | None:
+    head = read_head(house.places.head_file)
+    assert head is not None
+    return head.marks
+
+
+async def test_a_busy_database_puts_a_checkpoint_off_and_is_no_full_disk(house: House) -> None:
+    with house.record() as record:
+        assert await verdict(record, 1, 2) == "new"
+        first = mark_of(house)
+        with another_checkpoint(house.places.database):
+            await fill(record, batches=20, start=1)
+            tried = marks_of(house)
+            assert tried is not None
+            assert tried[1] != first, "a checkpoint was tried"
+            assert mark_of(house) == first, "and could not be made"
+            assert record.writer.healthy
+            assert await record.healthy()
+            await fill(record, batches=3, start=21)
+            assert marks_of(house) == tried, "it is not tried again with each batch: every try is a commit"
+        async with asyncio.timeout(4 * PROBE_SECONDS):
+            while mark_of(house) == first:  # though nobody asks for anything
+                await asyncio.sleep(0.05)
+        assert record.writer.healthy
+
+
+async def test_a_stop_while_the_database_is_busy_leaves_what_starts(house: House) -> None:
+    with house.record() as record:
+        assert await verdict(record, 1, 2) == "new"
+        holding = another_checkpoint(house.places.database)
+        holding.__enter__()
+    holding.__exit__(None, None, None)
+    with house.record() as record:
+        assert await verdict(record, 1, 2) == "repeat"
 
 
 # --- the files under our feet ----------------------------------------------------------------------------
