@@ -5,7 +5,8 @@
     |  |- MalformedRequestError    a body, an identifier or a field that cannot be read
     |  |- UnknownDutyError         a `type` we do not know
     |  |- SigningRootMismatchError the caller's root is not the root of the caller's object
-    |  '- BodyTooLargeError
+    |  |- BodyTooLargeError
+    |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
     |- ForbiddenError              somebody we know asks for what they may not do
     |- UnknownKeyError             no such key, or none this caller may see
@@ -99,6 +100,12 @@ class BodyTooLargeError(RequestError):
     """More bytes than this route takes."""
 
     code = "BODY_TOO_LARGE"
+
+
+class BadWatermarkError(RequestError):
+    """A watermark that would stop the keys for good, or for nothing."""
+
+    code = "BAD_WATERMARK"
 
 
 # --- who asks, and may they ------------------------------------------------------------------

@@ -32,7 +32,6 @@ UPDATE validators SET
     floor_slot = CASE WHEN ?3 IS NULL THEN floor_slot ELSE max(coalesce(floor_slot, ?3), ?3) END
 WHERE public_key = ?1
 """
-_HIGHEST_FLOORS = "SELECT max(floor_target), max(floor_slot) FROM validators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,6 @@ def raise_floors(
     """The same for one validator, known or not: its floors rise to these, a vote's source and target to the epoch."""
     transaction.run(_KEEP, (public_key,))
     transaction.run(_RAISE_FLOORS, (public_key, _stored(epoch), _stored(slot)))
-
-
-def highest_floors(transaction: Transaction) -> tuple[Epoch | None, Slot | None]:
-    """The highest floors of all validators: of targets, and of slots."""
-    ((target, slot),) = transaction.rows(_HIGHEST_FLOORS)
-    return (
-        None if target is None else Epoch(unordered(target)),
-        None if slot is None else Slot(unordered(slot)),
-    )
 
 
 def set_high_watermark(transaction: Transaction, *, epoch: Epoch | None = None, slot: Slot | None = None) -> None:

@@ -1,0 +1,274 @@
+"""What the record says of a vote or a block before anybody asks to have it signed, and what it holds for each key.
+
+Reads alone: nothing is recorded, and the answer holds for the moment. The order of the checks is that of the gate.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from signer.auth.authorize import check_authorized, may_see
+from signer.auth.principal import Action, Caller
+from signer.errors import FarFutureError, MalformedRequestError, RefusalError
+from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
+from signer.keys.ledger import check_may_sign, read_key_states
+from signer.operations.horizon import Horizon
+from signer.slashing.judging import judge_block, judge_vote
+from signer.slashing.rules import Proposal, Safe, Vote
+from signer.slashing.status import KeyRecord, find_key_record, greatest_source, read_key_records
+from signer.slashing.watermarks import Watermarks, read_watermarks
+from signer.units import PUBLIC_KEY_BYTES, ROOT_BYTES, UINT64_MAX, Epoch, PublicKey, Root, Slot
+
+MAX_KEYS = 500
+"""Keys of one page of the status: every row of theirs is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Would this be signed?"""
+
+    public_key: PublicKey
+    asked: Vote | Proposal
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        public_key: str,
+        source: int | None = None,
+        target: int | None = None,
+        slot: int | None = None,
+        root: str | None = None,
+    ) -> "Question":
+        """From a request or a command line. Raises MalformedRequestError."""
+        key = parse_public_key(public_key)
+        for name, value in (("source", source), ("target", target), ("slot", slot)):
+            if value is not None and not 0 <= value <= UINT64_MAX:
+                raise MalformedRequestError(f"{name} must be an unsigned 64-bit number", path=name)
+        signing_root = None if root is None else Root(_hex(root, ROOT_BYTES, "root"))
+        if slot is not None and source is None and target is None:
+            return cls(key, Proposal(Slot(slot), signing_root))
+        if slot is None and source is not None and target is not None:
+            return cls(key, Vote(Epoch(source), Epoch(target), signing_root))
+        raise MalformedRequestError("ask either for a vote (source and target) or for a block (slot)")
+
+
+@dataclass(frozen=True, slots=True)
+class ToldWatermarks:
+    """For every key; None where unset."""
+
+    low_epoch: int | None
+    low_slot: int | None
+    high_epoch: int | None
+    high_slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRecord:
+    """What is on record for one key; None where there is nothing, roots with 0x."""
+
+    public_key: str
+    floor_source: int | None
+    floor_target: int | None
+    floor_slot: int | None
+    votes: int
+    newest_source: int | None
+    """Of the vote with the highest target."""
+
+    newest_target: int | None
+    newest_vote_root: str | None
+    blocks: int
+    newest_slot: int | None
+    newest_block_root: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatus:
+    """The whole record in short, or a page of it."""
+
+    watermarks: ToldWatermarks
+    keys: tuple[ToldRecord, ...]
+    next_after: str | None
+    """Ask again with this `after` for the next keys; None when these were the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What would be accepted in any case, whatever its root; None where nothing limits it."""
+
+    least_source: int | None
+    least_target: int | None
+    greatest_target: int | None
+    least_slot: int | None
+    greatest_slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether something would be signed, and why."""
+
+    public_key: str
+    verdict: Literal["new", "repeat", "refused"]
+    """`repeat`: the same is on record, and the same signature would be given again."""
+
+    code: str
+    """Of the refusal; empty where there is none."""
+
+    reason: str
+    evidence: Mapping[str, str | int | None]
+    """The record that stands against it."""
+
+    record: ToldRecord | None
+    """None where nothing is known of this key."""
+
+    watermarks: ToldWatermarks
+    room: Room
+
+
+class Explaining:
+    """One instance for the life of the process; reads beside the writer."""
+
+    def __init__(self, *, read: Reading, horizon: Horizon) -> None:
+        self._read = read
+        self._horizon = horizon
+
+    async def explain(self, question: Question, caller: Caller) -> Explanation:
+        """Whether this would be signed now. Raises ForbiddenError."""
+        check_authorized(caller.principal, Action.SLASHING_READ, public_key=question.public_key)
+        return await asyncio.to_thread(self._explain, question)
+
+    async def status(
+        self, caller: Caller, *, public_key: PublicKey | None = None, after: bytes = b"", limit: int = MAX_KEYS
+    ) -> RecordStatus:
+        """What is on record for one key, or for the next keys behind another one, as far as the caller may see them.
+
+        Raises ForbiddenError.
+        """
+        check_authorized(caller.principal, Action.SLASHING_READ, public_key=public_key)
+        return await asyncio.to_thread(self._status, caller, public_key, after, min(limit, MAX_KEYS))
+
+    def _status(self, caller: Caller, public_key: PublicKey | None, after: bytes, limit: int) -> RecordStatus:
+        with self._read() as moment:
+            marks = _told_watermarks(read_watermarks(moment))
+            if public_key is not None:
+                one = find_key_record(moment, public_key)
+                return RecordStatus(marks, () if one is None else (_told(one),), None)
+            page = read_key_records(moment, after=after, limit=limit)
+        seen = tuple(_told(record) for record in page if may_see(caller.principal, record.public_key))
+        return RecordStatus(marks, seen, _shown(page[-1].public_key) if len(page) == limit else None)
+
+    def _explain(self, question: Question) -> Explanation:
+        with self._read() as moment:
+            refusal: RefusalError | None = None
+            safe = Safe.NEW
+            try:
+                self._check_time(question.asked)
+                check_may_sign(question.public_key, read_key_states(moment))
+                safe = _judge(moment, question)
+            except RefusalError as error:
+                refusal = error
+            record = find_key_record(moment, question.public_key)
+            marks = read_watermarks(moment)
+            source = greatest_source(moment, question.public_key)
+        told = None if record is None else _told(record)
+        return Explanation(
+            public_key=_shown(question.public_key),
+            verdict="refused" if refusal is not None else "new" if safe is Safe.NEW else "repeat",
+            code="" if refusal is None else refusal.code,
+            reason="" if refusal is None else refusal.sentence,
+            evidence={} if refusal is None else refusal.evidence,
+            record=told,
+            watermarks=_told_watermarks(marks),
+            room=self._room(told, marks, source),
+        )
+
+    def _check_time(self, asked: Vote | Proposal) -> None:
+        epoch, slot = self._horizon.last_epoch, self._horizon.last_slot
+        if isinstance(asked, Vote):
+            if epoch is not None and asked.target_epoch > epoch:
+                raise FarFutureError(field="target_epoch", requested=asked.target_epoch, limit=epoch)
+        elif slot is not None and asked.slot > slot:
+            raise FarFutureError(field="slot", requested=asked.slot, limit=slot)
+
+    def _room(self, told: ToldRecord | None, marks: Watermarks, source: Epoch | None) -> Room:
+        """No record is around, inside or beside such a vote: its source is not below any, its target above all."""
+        if told is None:
+            targets: tuple[int | None, ...] = (marks.low_epoch,)
+            slots: tuple[int | None, ...] = (marks.low_slot,)
+            sources: tuple[int | None, ...] = (marks.low_epoch,)
+        else:
+            targets = (marks.low_epoch, told.floor_target, told.newest_target)
+            slots = (marks.low_slot, told.floor_slot, told.newest_slot)
+            sources = (marks.low_epoch, told.floor_source, source)
+        return Room(
+            least_source=_greatest(*sources),
+            least_target=_above(*targets),
+            greatest_target=_least(_below(marks.high_epoch), self._horizon.last_epoch),
+            least_slot=_above(*slots),
+            greatest_slot=_least(_below(marks.high_slot), self._horizon.last_slot),
+        )
+
+
+def parse_public_key(text: str) -> PublicKey:
+    """A public key in hexadecimal, with or without 0x. Raises MalformedRequestError."""
+    return PublicKey(_hex(text, PUBLIC_KEY_BYTES, "public_key"))
+
+
+def _judge(moment: Transaction, question: Question) -> Safe:
+    if isinstance(question.asked, Vote):
+        return judge_vote(moment, question.public_key, question.asked)
+    return judge_block(moment, question.public_key, question.asked)
+
+
+def _told(record: KeyRecord) -> ToldRecord:
+    floor, vote, block = record.vote_floor, record.newest_vote, record.newest_block
+    return ToldRecord(
+        public_key=_shown(record.public_key),
+        floor_source=None if floor is None else floor.source_epoch,
+        floor_target=None if floor is None else floor.target_epoch,
+        floor_slot=record.block_floor,
+        votes=record.votes,
+        newest_source=None if vote is None else vote.source_epoch,
+        newest_target=None if vote is None else vote.target_epoch,
+        newest_vote_root=None if vote is None or vote.signing_root is None else _shown(vote.signing_root),
+        blocks=record.blocks,
+        newest_slot=None if block is None else block.slot,
+        newest_block_root=None if block is None or block.signing_root is None else _shown(block.signing_root),
+    )
+
+
+def _told_watermarks(marks: Watermarks) -> ToldWatermarks:
+    return ToldWatermarks(marks.low_epoch, marks.low_slot, marks.high_epoch, marks.high_slot)
+
+
+def _greatest(*values: int | None) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _above(*values: int | None) -> int | None:
+    greatest = _greatest(*values)
+    return None if greatest is None else greatest + 1
+
+
+def _below(value: int | None) -> int | None:
+    return None if value is None else value - 1
+
+
+def _shown(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _hex(text: str, length: int, path: str) -> bytes:
+    try:
+        value = bytes.fromhex(text.removeprefix("0x").removeprefix("0X"))
+    except ValueError:
+        value = b""
+    if len(value) != length:
+        raise MalformedRequestError(f"{path} must be {2 * length} hexadecimal digits", path=path)
+    return value
