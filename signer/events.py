@@ -152,6 +152,17 @@ class ClockAlarmChanged:
     raised: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerRestarted:
+    """A worker process has ended unasked, and another takes its place. Published from the event loop's thread."""
+
+    number: int
+    """Which of the workers, from 1."""
+
+    reason: str
+    """How it ended, in words."""
+
+
 E = TypeVar("E")
 
 

@@ -29,7 +29,6 @@ from signer.relay.relay import Relay
 from signer.relay.worker_link import MainServices
 from signer.telemetry.exposition import page_of_all
 from signer.telemetry.logs import write_line
-from signer.telemetry.metrics import Metrics
 from signer.telemetry.progress import LoadProgress
 from signer.telemetry.summing import absorb_retired
 from signer.telemetry.watch import Watch
@@ -66,7 +65,7 @@ class Service:
             config, core.network, core.ring, core.mainstay, watch, pinned=core.record.pinned, raises_alarms=True
         )
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
-        workers = self._workers(core, desk.gate, watch.metrics, listeners) if config.server.workers > 1 else None
+        workers = self._workers(core, desk.gate, watch, listeners) if config.server.workers > 1 else None
         services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
         archiver = AuditArchiver(
             changes=writer,
@@ -103,7 +102,7 @@ class Service:
             await listeners.close()
             await desk.close()
 
-    def _workers(self, core: Core, gate: Gate, metrics: Metrics, listeners: Listeners) -> WorkerProcesses:
+    def _workers(self, core: Core, gate: Gate, watch: Watch, listeners: Listeners) -> WorkerProcesses:
         """What serves the network in the place of this process."""
         config, directory = self._config, core.record.places.data_directory
         # Files with credentials are read now and once: their faults are told here, and all workers know the same.
@@ -115,11 +114,11 @@ class Service:
             core.ring,
             pin=gate.pin,
             welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned),
-            retired=partial(absorb_retired, metrics),
+            retired=partial(absorb_retired, watch.metrics),
         )
         core.after_load.append(lambda _: relay.spread_keys())
         sockets = reserve_network(listeners, config)
-        return WorkerProcesses(relay, sockets, count=config.server.workers, give_up=self._fail)
+        return WorkerProcesses(relay, sockets, count=config.server.workers, events=watch.events, give_up=self._fail)
 
     def _reload(self, reloader: Reloader) -> None:
         with contextlib.suppress(BusyError):

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 from signer.errors import StartupError
+from signer.events import Events, WorkerRestarted
 from signer.relay.frames import Serve
 from signer.relay.relay import Relay
 from signer.relay.worker_link import WorkerLink
@@ -87,10 +88,17 @@ class WorkerProcesses:
     """Owned by the main process. `start`, then `stop`; in between, whatever dies is started again."""
 
     def __init__(
-        self, relay: Relay, listening: Sequence[socket.socket], *, count: int, give_up: Callable[[Exception], None]
+        self,
+        relay: Relay,
+        listening: Sequence[socket.socket],
+        *,
+        count: int,
+        events: Events,
+        give_up: Callable[[Exception], None],
     ) -> None:
         """`listening` are bound; `give_up` is called once when a worker cannot be kept alive."""
         self._relay = relay
+        self._events = events
         self._listening = [one.fileno() for one in listening]
         self._give_up = give_up
         self._workers = [_Worker(number) for number in range(1, count + 1)]
@@ -152,11 +160,11 @@ class WorkerProcesses:
             if not worker.serving.is_set():
                 self._fail(StartupError(f"worker {worker.number} {reason} before it served", remedy=_REMEDY))
                 return
-            _log.error("worker %d %s; it is started again", worker.number, reason)
             if worker.dies_too_often():
-                _log.critical("worker %d cannot be kept alive: the service stops", worker.number)
+                _log.critical("worker %d %s and cannot be kept alive: the service stops", worker.number, reason)
                 self._give_up(ChildProcessError(f"worker {worker.number} {reason}"))
                 return
+            self._events.publish(WorkerRestarted(worker.number, reason))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS * len(worker.deaths))
 

@@ -165,8 +165,11 @@ def _process(metrics: Metrics) -> Iterator[Metric]:
     yield GaugeMetricFamily("holdfast_key_errors", "Keys that did not load at the last load", value=metrics.key_errors)
     yield GaugeMetricFamily("holdfast_key_load_seconds", "Seconds the last load took", value=metrics.load_seconds)
     yield GaugeMetricFamily(
-        "holdfast_clock_alarm", "1 while the clock has jumped or nobody vouches for it", value=float(metrics.clock_alarm)
+        "holdfast_clock_alarm",
+        "1 while the clock has jumped or nobody vouches for it",
+        value=float(metrics.clock_alarm),
     )
+    yield _counter("holdfast_worker_restarts", "Worker processes that ended unasked", metrics.worker_restarts)
     yield CounterMetricFamily("holdfast_events_lost", "Events a subscriber failed on", value=metrics.lost_events())
     build = GaugeMetricFamily("holdfast_build_info", "What runs here", labels=["version", "python"])
     build.add_metric([metrics.version, platform.python_version()], 1.0)

@@ -13,6 +13,7 @@ from signer.events import (
     RequestAccessed,
     RequestCrashed,
     RequestRefused,
+    WorkerRestarted,
 )
 
 UNMATCHED = "unmatched"
@@ -32,6 +33,7 @@ def subscribe_log(events: Events, *, now: Callable[[], float] = time.monotonic) 
     events.subscribe(RequestAccessed, _on_access)
     events.subscribe(ConnectionRefused, _RefusedConnections(now).on_refusal)
     events.subscribe(KeysLoaded, _on_keys)
+    events.subscribe(WorkerRestarted, _on_worker)
 
 
 def _on_refusal(event: RequestRefused) -> None:
@@ -97,6 +99,10 @@ def _on_keys(event: KeysLoaded) -> None:
     structlog.get_logger("signer.keys").log(
         level, "keys loaded", loaded=event.loaded, errors=event.errors, seconds=round(event.seconds, 3)
     )
+
+
+def _on_worker(event: WorkerRestarted) -> None:
+    structlog.get_logger("signer.workers").error("worker started again", worker=event.number, reason=event.reason)
 
 
 def _if_known(**texts: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from signer.events import (
     RequestAnswered,
     RequestCrashed,
     RequestRefused,
+    WorkerRestarted,
 )
 from signer.telemetry.tally import Counter, Histogram, Summary
 
@@ -72,6 +73,7 @@ class Metrics:
         self.crashes = Counter()
         self.clock_alarm = False
         self.connections_refused = Counter()
+        self.worker_restarts = Counter()
 
         self.batch_size = Histogram(BATCH_SIZE_BOUNDS)
         self.batch_seconds = Histogram(self._bounds)
@@ -82,13 +84,13 @@ class Metrics:
         return Histogram(self._bounds)
 
     def without_traffic(self) -> "Metrics":
-        """The tallies of keys and journal, which one process alone has; everything that requests count is at zero."""
+        """The tallies of keys, journal and workers, which one process alone has; what requests count is at zero."""
         copy = Metrics(version=self.version, buckets_seconds=self._bounds, now=self._now)
         copy.key_retrieval, copy.keys_loaded = self.key_retrieval, self.keys_loaded
         copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
         copy.clock_alarm = self.clock_alarm
         copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
-        copy.commit_seconds = self.commit_seconds
+        copy.commit_seconds, copy.worker_restarts = self.commit_seconds, self.worker_restarts
         return copy
 
     def subscribe(self, events: Events) -> None:
@@ -103,6 +105,7 @@ class Metrics:
         events.subscribe(KeysLoaded, self._on_keys)
         events.subscribe(KeyOpened, self._on_key)
         events.subscribe(BatchCommitted, self._on_batch)
+        events.subscribe(WorkerRestarted, lambda _: self.worker_restarts.add())
 
     def _on_duty(self, event: DutyAnswered) -> None:
         histograms = self.stages.get((event.duty_type, event.outcome))

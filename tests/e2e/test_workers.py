@@ -179,7 +179,7 @@ def test_a_killed_worker_is_started_again_and_the_others_clients_notice_nothing(
         with line_to_each(signer) as lines:
             for number, line in enumerate(lines.values()):
                 assert line.sign(keys[number], vote_body(100_000, 100_001)).signature
-        assert "worker" in signer.log
+        assert "worker started again" in signer.log
         assert "was ended by signal 9" in signer.log
 
 
@@ -372,7 +372,7 @@ def test_a_restarted_worker_denies_no_key_while_its_keys_are_on_the_way(tmp_path
 
 def test_the_metrics_of_all_workers_are_added_up_and_never_fall(signer, keys):
     name = "eth2_slashingprotection_permitted_signings_total"
-    before = metric(signer, name)
+    before, restarts = metric(signer, name), metric(signer, "holdfast_worker_restarts_total")
     key = next(keys)
     with line_to_each(signer) as lines:
         victim, survivor = lines
@@ -384,6 +384,7 @@ def test_the_metrics_of_all_workers_are_added_up_and_never_fall(signer, keys):
     kill(victim)
     until(lambda: victim not in workers_of(signer) and len(workers_of(signer)) == 2)
     assert metric(signer, name) == before + 8
+    assert metric(signer, "holdfast_worker_restarts_total") == restarts + 1
     assert metric(signer, "signing_signers_loaded_count") == KEYS
     assert metric(signer, "holdfast_journal_batch_size_count") > 0
 

@@ -8,7 +8,15 @@ import stat
 import pytest
 import structlog
 
-from signer.events import ConnectionRefused, Events, KeysLoaded, RequestAccessed, RequestCrashed, RequestRefused
+from signer.events import (
+    ConnectionRefused,
+    Events,
+    KeysLoaded,
+    RequestAccessed,
+    RequestCrashed,
+    RequestRefused,
+    WorkerRestarted,
+)
 from signer.telemetry.log_lines import subscribe_log
 from signer.telemetry.logs import Logs, file_handler, stream_handler
 
@@ -143,6 +151,14 @@ def test_a_line_through_the_standard_library_keeps_its_code_and_key_and_nothing_
     [entry] = written.entries()
     assert (entry["code"], entry["key"]) == ("JOURNAL_DOWN", "server.host")
     assert "secret" not in entry
+
+
+def test_a_worker_that_is_started_again_is_an_error_with_its_number_and_how_it_ended():
+    written = Written()
+    written.events.publish(WorkerRestarted(2, "was ended by signal 9"))
+    [entry] = written.entries()
+    assert (entry["level"], entry["event"]) == ("error", "worker started again")
+    assert (entry["worker"], entry["reason"]) == (2, "was ended by signal 9")
 
 
 def test_a_line_below_the_level_is_not_written():

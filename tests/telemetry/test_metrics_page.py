@@ -16,6 +16,7 @@ from signer.events import (
     RequestAnswered,
     RequestCrashed,
     RequestRefused,
+    WorkerRestarted,
 )
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.metrics import SIGN_ROUTE, Metrics
@@ -199,6 +200,13 @@ def test_the_journal_the_keys_and_the_faults_are_counted(page, events):
     assert value(page, "holdfast_refusals_total", code="DOUBLE_VOTE") == 1
     assert value(page, "holdfast_crashes_total") == 1
     assert value(page, "holdfast_connections_refused_total") == 1
+
+
+def test_workers_that_were_started_again_are_counted_from_zero(page, events):
+    assert value(page, "holdfast_worker_restarts_total") == 0
+    events.publish(WorkerRestarted(1, "ended with 1"))
+    events.publish(WorkerRestarted(2, "was ended by signal 9"))
+    assert value(page, "holdfast_worker_restarts_total") == 2
 
 
 def test_the_page_tells_what_runs_here(page):

@@ -12,6 +12,7 @@ from signer.events import (
     KeysLoaded,
     RequestAnswered,
     RequestRefused,
+    WorkerRestarted,
 )
 from signer.telemetry.exposition import MetricsPage, page_of_all
 from signer.telemetry.metrics import SIGN_ROUTE, Metrics
@@ -64,6 +65,12 @@ def test_the_page_of_all_counts_what_one_process_would_have_counted():
     for name, value in expected.items():
         if "quantile=" not in name:
             assert math.isclose(together[name], value), name
+
+
+def test_restarts_of_workers_are_those_that_the_main_process_saw():
+    main = process(WorkerRestarted(1, "ended with 1"))
+    page = samples(page_of_all(main, [take_tallies(process())], worker_process_ids=()))
+    assert page["holdfast_worker_restarts_total"] == 1
 
 
 def test_of_each_quantile_the_worst_is_shown():
