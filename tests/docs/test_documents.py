@@ -98,9 +98,17 @@ def test_every_command_that_is_named_exists(page):
             assert second in group, f"{name_of(page)} names `holdfast {name} {second}`"
 
 
-def test_the_changelog_and_the_package_agree_on_the_product():
-    assert (ROOT / "CHANGELOG.md").read_text().startswith("# Changelog")
-    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+KINDS_OF_CHANGE = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+"""Keep a Changelog 1.1.0."""
+
+
+def test_the_changelog_has_the_headings_that_readers_and_tools_expect():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert text.startswith("# Changelog\n")
+    releases = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert releases[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", release) for release in releases[1:])
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= KINDS_OF_CHANGE
 
 
 def test_the_decision_records_are_numbered_without_gaps_and_headed_by_their_number():
