@@ -1,9 +1,12 @@
 """What every test may ask for."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import PostgresServer, started_server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,3 +24,17 @@ def vectors() -> Path:
             pytest.fail(f"CI must run the third-party vectors; none at {directory} (set HOLDFAST_VECTORS)")
         pytest.skip(f"no third-party vectors at {directory}; set HOLDFAST_VECTORS")
     return directory
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL that the tests of one process share; whoever stops one starts its own."""
+    server = started_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> str:
+    """A new, empty database."""
+    return postgres.make_database("t" + secrets.token_hex(6))

@@ -44,6 +44,11 @@ class AuditLog:
         """See `AppendLog.rolled_back`."""
         self._next = None
 
+    def adopt(self, stored: Head) -> None:
+        """The database holds more of our log than we knew: a commit whose outcome was lost had happened after all."""
+        self._next = None
+        self._put(replace(self._head, size=stored.size, head=stored.head))
+
     @property
     def marks(self) -> Marks | None:
         """See `MarkKeeper.marks`."""

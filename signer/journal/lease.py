@@ -1,0 +1,131 @@
+"""An instance's lease on a shared database: while it holds, nobody else writes under the same name.
+
+Every batch takes the instance's row FOR SHARE before anything else; whoever takes the lease over takes it FOR UPDATE,
+which waits for the batch under way, and puts a token of its own into it. So a process that was paused, or whose commit
+is still under way somewhere, cannot commit after the take-over. Times are the database's clock alone.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from signer.errors import InstanceInUseError, LeaseLostError, RolledBackError
+from signer.journal.postgres_session import Session, filled
+from signer.journal.postgres_setup import log_schema
+
+LEASE_SECONDS = 10.0
+"""How long a lease lasts without being renewed, by the database's clock."""
+
+RENEWAL_SECONDS = 3.0
+"""How often it is renewed: three times before it ends."""
+
+IDLE_IN_TRANSACTION = "5s"
+"""A process paused in the middle of a batch loses it after this, so that a take-over does not wait for it."""
+
+_FIND = """
+SELECT token, NOT released AND expires_at > clock_timestamp(), expires_at::text FROM holdfast.instances
+WHERE log_id = ?
+"""
+_ENTER = """
+INSERT INTO holdfast.instances (log_id, token, expires_at, incarnation, released)
+VALUES (?1, ?2, clock_timestamp() + make_interval(secs => ?3), holdfast.incarnation(), false)
+"""
+_TAKE = """
+UPDATE holdfast.instances SET token = ?2, expires_at = clock_timestamp() + make_interval(secs => ?3), released = false
+WHERE log_id = ?1
+"""
+_POLL_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class Lease:
+    """One instance's, owned by its database connection."""
+
+    instance: bytes
+    """16 bytes: the id of its audit log."""
+
+    token: int | None = None
+    """What stands in its row while it is ours; None before it was taken."""
+
+    _tried: frozenset[int] = frozenset()
+    """Tokens whose taking may have happened, though its outcome was lost."""
+
+    @property
+    def hold(self) -> str:
+        """The statement that every batch begins with."""
+        return filled("SELECT holdfast.hold_lease(?, ?)", (self.instance, self.token))
+
+    def enter(self, session: Session, *, seconds: float) -> None:
+        """Take the lease of an instance that was never seen before."""
+        token = self._draw()
+        text = filled(_ENTER, (self.instance, token, int(LEASE_SECONDS)))
+        make_log = f"SELECT holdfast.make_log('{log_schema(self.instance)}')"
+        session.script(f"BEGIN; {text}; {make_log}; COMMIT", seconds=seconds, commits=True)
+        self._keep(token)
+
+    def is_known(self, session: Session, *, seconds: float) -> bool:
+        """True when the database has a row for this instance."""
+        return bool(session.rows(_FIND, (self.instance,), seconds=seconds))
+
+    def wait(self, session: Session, *, seconds: float) -> None:
+        """Return once nobody holds it: a crashed run's lease ends by itself.
+
+        Raises:
+            InstanceInUseError: somebody goes on renewing it.
+        """
+        first = None
+        ends = time.monotonic() + 2 * LEASE_SECONDS
+        while True:
+            found = session.rows(_FIND, (self.instance,), seconds=seconds)
+            if not found or not found[0][1]:
+                return
+            expires_at = found[0][2]
+            first = first or expires_at
+            if expires_at != first or time.monotonic() > ends:
+                raise InstanceInUseError(self.instance.hex())
+            time.sleep(_POLL_SECONDS)
+
+    def take(self, session: Session, *, seconds: float, new_run: bool) -> None:
+        """Take it with a new token, after waiting for whatever is still under way under the old one.
+
+        Raises:
+            LeaseLostError: another process took it over since. InstanceInUseError: another holds it (`new_run`).
+            RolledBackError: the database does not know this instance any more. asyncpg.PostgresError.
+        """
+        token = self._draw()
+        session.script("BEGIN", seconds=seconds)
+        found = session.rows(_FIND + " FOR UPDATE", (self.instance,), seconds=seconds)
+        if not found:
+            session.script("ROLLBACK", seconds=seconds)
+            raise RolledBackError(
+                "the database does not know this instance: it was restored from a copy older than the instance's start",
+                remedy="bring the newest database back; see docs/postgresql.md",
+                evidence={"instance": self.instance.hex()},
+            )
+        holder, live, _ = found[0]
+        if new_run and live:
+            session.script("ROLLBACK", seconds=seconds)
+            raise InstanceInUseError(self.instance.hex())
+        if not new_run and holder != self.token and holder not in self._tried:
+            session.script("ROLLBACK", seconds=seconds)
+            raise LeaseLostError(self.instance.hex())
+        text = filled(_TAKE, (self.instance, token, int(LEASE_SECONDS)))
+        session.script(f"{text}; COMMIT", seconds=seconds, commits=True)
+        self._keep(token)
+
+    def renew(self, session: Session, *, seconds: float) -> None:
+        """Renew it. Raises asyncpg.PostgresError: it is not ours any more."""
+        values = (self.instance, self.token, int(LEASE_SECONDS))
+        session.script(filled("SELECT holdfast.renew_lease(?, ?, ?)", values), seconds=seconds)
+
+    def release(self, session: Session, *, seconds: float) -> None:
+        """Give it back: the next run need not wait, and nobody waits for this instance to confirm its log."""
+        session.script(filled("SELECT holdfast.release_lease(?, ?)", (self.instance, self.token)), seconds=seconds)
+
+    def _draw(self) -> int:
+        token = secrets.randbits(62)
+        self._tried |= {token}
+        return token
+
+    def _keep(self, token: int) -> None:
+        self.token, self._tried = token, frozenset()

@@ -1,0 +1,207 @@
+"""A PostgreSQL database before it is trusted: what it must be, whose tables it holds, and our own beside them.
+
+Rule 1: an unsafe server, a foreign schema or another version refuses; nothing is repaired in passing.
+Rule 2: an empty database is given Web3Signer's tables and ours in one transaction; a database of Web3Signer's is
+adopted where it stands, and nothing of its own is changed.
+"""
+
+import secrets
+from dataclasses import dataclass
+from importlib import resources
+
+from signer.errors import ForeignDatabaseError, StartupError
+from signer.journal.postgres_session import Session, filled
+
+OLDEST_SERVER = 150000
+"""PostgreSQL 15, as `server_version_num` counts."""
+
+WEB3SIGNER_VERSION = 12
+"""The version of Web3Signer's schema that we know."""
+
+WEB3SIGNER_TABLES = ("validators", "signed_blocks", "signed_attestations", "low_watermarks", "metadata")
+
+SETUP_SECONDS = 30.0
+"""Deadline of each statement at start, when nobody waits for a signature yet."""
+
+_SETUP_LOCK = 0x484F4C4446415354
+"""The advisory lock of whoever sets a database up: `HOLDFAST`."""
+
+_MUST_BE_ON = ("fsync", "full_page_writes")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPlace:
+    """A database that passed, and where things are in it."""
+
+    database_id: bytes
+    web3signer_schema: str
+    """The schema with Web3Signer's tables, quoted where it must be."""
+
+    def search_path(self, instance: bytes) -> str:
+        """Where statements look for their tables: this instance's log, our shared tables, Web3Signer's."""
+        return f"{log_schema(instance)}, holdfast, {self.web3signer_schema}"
+
+
+def log_schema(instance: bytes) -> str:
+    """The schema with one instance's audit log."""
+    return f"holdfast_log_{instance.hex()}"
+
+
+def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
+    """The server must keep what it says is committed, and be the one that decides.
+
+    Raises:
+        StartupError: it would not. LostConnectionError.
+    """
+    values: dict[str, str] = {}
+    names = ("server_version_num", "synchronous_commit", "transaction_read_only", *_MUST_BE_ON)
+    question = ", ".join(f"current_setting('{name}')" for name in names)
+    ((*settings, standby, process_id),) = session.rows(
+        f"SELECT {question}, pg_is_in_recovery(), pg_backend_pid()", seconds=seconds
+    )
+    values = dict(zip(names, settings, strict=True))
+    if int(values["server_version_num"]) < OLDEST_SERVER:
+        raise StartupError("this PostgreSQL is older than 15", remedy="upgrade the server to 15 or newer")
+    if process_id != session.server_process_id:
+        raise StartupError(
+            "a connection pooler stands between Holdfast and PostgreSQL",
+            remedy="point journal.url at the server itself: locks and settings belong to one connection",
+        )
+    if standby:
+        raise StartupError(
+            "this PostgreSQL is a standby: it takes no records", remedy="point journal.url at the primary server"
+        )
+    if values["transaction_read_only"] != "off":
+        raise StartupError(
+            "this PostgreSQL takes no records: it is read-only",
+            remedy="set default_transaction_read_only=off for this user and database",
+        )
+    for name in _MUST_BE_ON:
+        if values[name] != "on":
+            raise StartupError(
+                f"PostgreSQL runs with {name}={values[name]}: a crash could lose signed votes",
+                remedy=f"set {name}=on in postgresql.conf and restart it",
+            )
+    if values["synchronous_commit"] == "off":
+        raise StartupError(
+            "PostgreSQL runs with synchronous_commit=off: a crash could lose signed votes",
+            remedy="set synchronous_commit=on for this server, user and database",
+        )
+
+
+def check_advisory_locks(first: Session, second: Session) -> None:
+    """What one connection has locked, another must not get.
+
+    Raises:
+        StartupError: it got it.
+    """
+    key = secrets.randbits(62)
+    first.script("BEGIN", seconds=SETUP_SECONDS)
+    try:
+        taken = [
+            session.rows("SELECT pg_try_advisory_xact_lock(?)", (key,), seconds=SETUP_SECONDS)[0][0]
+            for session in (first, second)
+        ]
+    finally:
+        first.script("ROLLBACK", seconds=SETUP_SECONDS)
+    if taken != [True, False]:
+        raise StartupError(
+            "this server's advisory locks do nothing: two signers could sign at once",
+            remedy="use PostgreSQL itself, not a database that only speaks its protocol",
+        )
+
+
+def set_up(session: Session, *, may_create: bool) -> SharedPlace:
+    """Find our tables and Web3Signer's, or make what is missing. One transaction; a crash leaves all of it or nothing.
+
+    Raises:
+        ForeignDatabaseError: another version of the schema, or only some of its tables.
+        StartupError: nothing is there and `may_create` says no. asyncpg.PostgresError. LostConnectionError.
+    """
+    session.script(f"BEGIN; SELECT pg_advisory_xact_lock({_SETUP_LOCK})", seconds=SETUP_SECONDS)
+    try:
+        schema = _web3signer_schema(session, may_create=may_create)
+        place = SharedPlace(_our_tables(session, may_create=may_create), schema)
+    except BaseException:
+        if session.is_open:
+            session.script("ROLLBACK", seconds=SETUP_SECONDS)
+        raise
+    session.script("COMMIT", seconds=SETUP_SECONDS, commits=True)
+    return place
+
+
+def _web3signer_schema(session: Session, *, may_create: bool) -> str:
+    ((schema,),) = session.rows(
+        "SELECT relnamespace::regnamespace::text FROM (SELECT to_regclass('database_version') AS found) AS t"
+        " LEFT JOIN pg_class ON pg_class.oid = found",
+        seconds=SETUP_SECONDS,
+    )
+    there = [
+        name
+        for name in WEB3SIGNER_TABLES
+        if session.rows("SELECT to_regclass(?) IS NOT NULL", (name,), seconds=SETUP_SECONDS)[0][0]
+    ]
+    if schema is None:
+        if there:
+            raise ForeignDatabaseError(
+                f"the database holds {', '.join(there)}, but no database_version: its schema is not known",
+                remedy="run Web3Signer's own migrations up to version 12, or use an empty database",
+            )
+        if not may_create:
+            raise StartupError(
+                "there is no slashing record in this database",
+                remedy="for a new signer run `holdfast init`; otherwise correct the database's name in journal.url",
+            )
+        session.script(_text("web3signer_12.sql"), seconds=SETUP_SECONDS)
+        ((schema,),) = session.rows("SELECT quote_ident(current_schema())", seconds=SETUP_SECONDS)
+        return str(schema)
+    versions = session.rows("SELECT version FROM database_version WHERE id = 1", seconds=SETUP_SECONDS)
+    version = versions[0][0] if versions else None
+    if version != WEB3SIGNER_VERSION or len(there) != len(WEB3SIGNER_TABLES):
+        raise ForeignDatabaseError(
+            f"the database has version {version} of Web3Signer's schema, Holdfast works with {WEB3SIGNER_VERSION}",
+            remedy="run Web3Signer's own migrations up to version 12; nothing was changed",
+            evidence={"database_version": version},
+        )
+    return str(schema)
+
+
+def _our_tables(session: Session, *, may_create: bool) -> bytes:
+    ((there,),) = session.rows("SELECT to_regnamespace('holdfast') IS NOT NULL", seconds=SETUP_SECONDS)
+    done = 0
+    if there:
+        ((done,),) = session.rows("SELECT max(number) FROM holdfast.migrations", seconds=SETUP_SECONDS)
+    elif not may_create:
+        raise StartupError(
+            "this database was never used by Holdfast",
+            remedy="`holdfast init` adopts a database of Web3Signer's; otherwise correct its name in journal.url",
+        )
+    else:
+        session.script(
+            "CREATE SCHEMA holdfast; CREATE TABLE holdfast.migrations (number integer PRIMARY KEY)",
+            seconds=SETUP_SECONDS,
+        )
+    newest = max(_migrations())
+    if done > newest:
+        raise ForeignDatabaseError(
+            f"the database has Holdfast's schema {done}, this program knows up to {newest}",
+            remedy="start the newer Holdfast that wrote it; nothing was changed",
+        )
+    for number, name in sorted(_migrations().items()):
+        if number > done:
+            note = filled("INSERT INTO holdfast.migrations (number) VALUES (?)", (number,))
+            session.script(f"{_text(name)}; {note}", seconds=SETUP_SECONDS)
+    if not done:
+        statement = "INSERT INTO holdfast.identity (id, database_id, incarnation) VALUES (1, ?, holdfast.incarnation())"
+        session.script(filled(statement, (secrets.token_bytes(16),)), seconds=SETUP_SECONDS)
+    ((database_id,),) = session.rows("SELECT database_id FROM holdfast.identity", seconds=SETUP_SECONDS)
+    return bytes(database_id)
+
+
+def _migrations() -> dict[int, str]:
+    names = (file.name for file in (resources.files("signer.journal") / "shared").iterdir())
+    return {int(name[:4]): name for name in names if name[:4].isdigit() and name.endswith(".sql")}
+
+
+def _text(name: str) -> str:
+    return (resources.files("signer.journal") / "shared" / name).read_text()

@@ -1,0 +1,144 @@
+"""A real PostgreSQL for tests: on a free port, with its socket and data in a temporary directory."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+USER = "postgres"
+"""Who runs the server where the tests run as root: initdb refuses root."""
+
+
+def find_program(name: str) -> Path | None:
+    """A PostgreSQL program: Debian keeps them out of the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    in_path = shutil.which(name)
+    return found[0] if found else Path(in_path) if in_path else None
+
+
+class PostgresServer:
+    """One cluster. `stop` or `kill` it; `start` it again on the same data."""
+
+    def __init__(self, *, port: int | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir="/tmp"))
+        self.port = port or _free_port()
+        self.data = self.directory / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._own(self.directory)
+
+    def initialise(self, **settings: str) -> None:
+        self._run("initdb", "-D", self.data, "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8")
+        self.configure(listen_addresses="127.0.0.1", unix_socket_directories=str(self.directory), **settings)
+
+    def configure(self, **settings: str) -> None:
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+    def start(self) -> None:
+        log = (self.directory / "log").open("ab")
+        self._process = subprocess.Popen(
+            [find_program("postgres"), "-D", self.data, "-p", str(self.port)],
+            stdout=log,
+            stderr=log,
+            **self._as_owner(),
+        )
+        log.close()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        ready = [find_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ends = time.monotonic() + 30
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert self._process is None or self._process.poll() is None, (self.directory / "log").read_text()
+            assert time.monotonic() < ends, (self.directory / "log").read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._end(signal.SIGINT)  # fast: connections are dropped
+
+    def kill(self) -> None:
+        """As a crash: the postmaster and all of its backends die at once, without a word."""
+        assert self._process is not None
+        group = self._process.pid
+        os.killpg(group, signal.SIGKILL)
+        self._process.wait()
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait()
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def make_database(self, name: str) -> str:
+        self.psql(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+    def psql(self, statement: str, database: str = "postgres") -> str:
+        line = [
+            find_program("psql"),
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            self.url(database),
+            "-c",
+            statement,
+        ]
+        done = subprocess.run(line, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def run_file(self, file: Path, database: str) -> None:
+        line = [find_program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", self.url(database), "-f", str(file)]
+        subprocess.run(line, check=True, capture_output=True)
+
+    def remove(self) -> None:
+        self._end(signal.SIGQUIT)  # at once: nobody reads these files again
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _run(self, name: str, *arguments: object) -> None:
+        line = [str(find_program(name)), *map(str, arguments)]
+        done = subprocess.run(line, check=False, capture_output=True, text=True, **self._as_owner())
+        assert done.returncode == 0, done.stderr
+
+    def _as_owner(self) -> dict[str, object]:
+        kwargs: dict[str, object] = {"cwd": self.directory, "start_new_session": True}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(USER)
+            kwargs.update(user=owner.pw_uid, group=owner.pw_gid, extra_groups=[])
+        return kwargs
+
+    def _own(self, directory: Path) -> None:
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(USER)
+            os.chown(directory, owner.pw_uid, owner.pw_gid)
+
+
+def started_server(**settings: str) -> PostgresServer:
+    """A running server of the test's own. Skips where PostgreSQL is not installed; CI must have it."""
+    if find_program("postgres") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must run the tests of PostgreSQL; install Debian's postgresql-15 (make counterparts)")
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    server = PostgresServer()
+    server.initialise(**settings)
+    server.start()
+    return server
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
