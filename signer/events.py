@@ -122,6 +122,17 @@ class KeysLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysFrozen:
+    """What operators have frozen, at start and after each order. Published from the event loop's thread."""
+
+    keys: int
+    """Keys that are frozen by their own name."""
+
+    everything: bool
+    """True while nothing at all is signed."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyOpened:
     """One key was read from its source."""
 

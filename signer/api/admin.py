@@ -11,7 +11,8 @@ whatever its address. Every operation checks its own action, named below. Errors
                                                "sources": [{"source": "config-files-loading",
                                                             "keys_loaded": 4, "error_count": 0}]},
                                       "reload": {the JSON of GET /reload},
-                                      "journal": {what the journal tells of itself: texts and numbers}}
+                                      "journal": {what the journal tells of itself: texts and numbers},
+                                      "frozen": {"all": false, "keys": 0}}
                                                                                                (keys:list)
     GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
                                                 "origin": "file-keystore",
@@ -66,6 +67,7 @@ async def get_status(exchange: Exchange) -> Answer:
     reload_status = await services.keys.reload_status(exchange.caller)
     sources = await services.keys.health()
     identity = services.identity
+    frozen = await services.freezing.frozen(exchange.caller)
     document = {
         "version": identity.version,
         "network": identity.network,
@@ -81,6 +83,7 @@ async def get_status(exchange: Exchange) -> Answer:
         },
         "reload": reload_members(reload_status),
         "journal": dict(await services.journal_state()),
+        "frozen": {"all": frozen.all_since_ms is not None, "keys": len(frozen.keys)},
     }
     return json_answer(200, msgspec.json.encode(document))
 

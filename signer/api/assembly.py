@@ -8,7 +8,7 @@ metrics        one page
 import os
 from dataclasses import replace
 
-from signer.api import admin, batch, health, metrics, openapi, reload, web3signer
+from signer.api import admin, batch, freezing, health, metrics, openapi, reload, web3signer
 from signer.api.server import ApiServer
 from signer.api.services import Services
 from signer.api.settings import ANY_HOST, ApiSettings
@@ -19,12 +19,15 @@ from signer.auth.principal import ANONYMOUS, OPERATOR, Principal
 PUBLIC_ROUTES = [*web3signer.ROUTES, *batch.ROUTES, *reload.ROUTES, *health.ROUTES, *openapi.ROUTES]
 """What every listener but that of the metrics has."""
 
+ADMIN_ROUTES = [*admin.ROUTES, *freezing.ROUTES]
+"""What `holdfast` (the command) asks."""
+
 
 def build_api(services: Services, *, authenticator: Authenticator, settings: ApiSettings) -> ApiServer:
     """The network listener's requests. Call it on the running loop that serves them."""
     routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else [])
     if settings.admin_over_network:
-        routes = routes + admin.ROUTES
+        routes = routes + ADMIN_ROUTES
     return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
 
 
@@ -33,7 +36,7 @@ def build_admin(services: Services, *, settings: ApiSettings, owners: frozenset[
 
     `owners` are the users who may connect; by default our own and root.
     """
-    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else []) + admin.ROUTES
+    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else []) + ADMIN_ROUTES
     local = replace(settings, allowed_hosts=frozenset({ANY_HOST}), cors_origins=())
     admitted = owners if owners is not None else frozenset({os.geteuid(), 0})
     return ApiServer(routes, identify=_operator, services=services, settings=local, owners=admitted)

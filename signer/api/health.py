@@ -12,6 +12,7 @@ from signer.api.accept import names_json
 from signer.api.answer import Answer, json_answer, text_answer
 from signer.api.exchange import Exchange
 from signer.api.routing import Access, Route
+from signer.errors import SignerError
 
 _HEALTH_JSON = "application/json;charset=UTF-8"
 """As Web3Signer spells it here."""
@@ -44,6 +45,7 @@ async def get_healthcheck(exchange: Exchange) -> Answer:
             {"id": "default-check", "status": "UP"},
             {"id": "keys-check", "status": _word(loaded), "checks": sources},
             {"id": "slashing-protection-db-health-check", "status": _word(journal)},
+            await _frozen_check(exchange),
             {"id": "holdfast-ready", "status": _word(services.keys.ready and journal)},
         ],
         "outcome": _word(up),
@@ -64,6 +66,16 @@ async def get_ready(exchange: Exchange) -> Answer:
 async def get_startup(exchange: Exchange) -> Answer:
     """The first load of keys is complete; it stays so."""
     return _probe(up=exchange.services.keys.ready)
+
+
+async def _frozen_check(exchange: Exchange) -> dict[str, Any]:
+    """An operator's decision is no fault: it is told, and takes nothing DOWN."""
+    try:
+        frozen = await exchange.services.freezing.summary()
+    except SignerError:
+        return {"id": "holdfast-frozen-keys", "status": "DOWN"}
+    data = {"frozen-keys": len(frozen.keys), "all-frozen": frozen.all_since_ms is not None}
+    return {"id": "holdfast-frozen-keys", "status": "UP", "data": data}
 
 
 def _probe(*, up: bool) -> Answer:

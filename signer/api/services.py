@@ -9,6 +9,7 @@ from signer.clock import Clock
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
+from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -55,6 +56,7 @@ class Services:
 
     signing: Signing
     keys: KeyManagement
+    freezing: KeyFreezing
     protection: Protection
     wire: Wire
     clock: Clock

@@ -19,6 +19,7 @@ from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
+from signer.operations.carry_out import LocalOrders
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
 from signer.operations.protect import WriterImports
@@ -42,6 +43,7 @@ class Core:
 
     mainstay: Mainstay
     clock: Clock
+    orders: LocalOrders
 
 
 @contextmanager
@@ -63,9 +65,10 @@ def open_core(config: Config, *, events: Events, on_death: Callable[[Exception],
         ring, after_load = KeyRing(), list[Listener]()
         reloader = Reloader(loader_of(config), ring, clock, listener=partial(tell_each, after_load))
         imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
-        mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy)
+        orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
+        mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy, orders)
         try:
-            yield Core(network, record, ring, reloader, after_load, mainstay, clock)
+            yield Core(network, record, ring, reloader, after_load, mainstay, clock, orders)
         finally:
             reloader.close()
     finally:

@@ -86,6 +86,7 @@ class Desk:
                 deadline_seconds=self._config.server.request_deadline_seconds,
             ),
             keys=record.keys,
+            freezing=record.freezing,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

@@ -46,6 +46,8 @@ class Kind(IntEnum):
     PRUNED = 12
     CONFLICTING_REQUESTS = 13
     CLOCK_ALARM = 14
+    KEY_FROZEN = 20
+    KEY_THAWED = 21
 
 
 class Outcome(IntEnum):

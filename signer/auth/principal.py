@@ -9,8 +9,10 @@ class Action(StrEnum):
     """What a principal may do, `resource:verb`, alphabetical."""
 
     AUDIT_READ = "audit:read"
+    KEYS_FREEZE = "keys:freeze"
     KEYS_LIST = "keys:list"
     KEYS_RELOAD = "keys:reload"
+    KEYS_THAW = "keys:thaw"
     SIGN_DUTY = "sign:duty"
     SIGN_EXTENSION = "sign:extension"
     SLASHING_READ = "slashing:read"

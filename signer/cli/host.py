@@ -9,6 +9,7 @@ from typing import Protocol
 
 from signer.auth.principal import Caller
 from signer.config.sections import Config
+from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -40,6 +41,11 @@ class Operations(Protocol):
     @property
     def protection(self) -> Protection:
         """The slashing record."""
+        ...
+
+    @property
+    def freezing(self) -> KeyFreezing:
+        """What is frozen, and is to be."""
         ...
 
     async def verify_audit(self, caller: Caller) -> AuditReport:

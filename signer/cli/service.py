@@ -1,7 +1,7 @@
 """What commands ask of a signer, whoever answers: a running server, or this process where none runs."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +13,8 @@ from signer.auth.principal import OPERATOR, Caller
 from signer.cli.connection import Connection
 from signer.cli.host import Operations
 from signer.errors import UnreachableError
+from signer.operations.freeze_keys import parse_keys, shown
+from signer.operations.orders import Carried
 from signer.operations.read_audit import AuditPage, AuditQuery
 
 T = TypeVar("T")
@@ -50,6 +52,38 @@ class VerifiedAudit:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderedKey:
+    """What became of one key of an order, as the admin routes tell it."""
+
+    public_key: str
+    """`all` where the order was for every key."""
+
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenKey:
+    """One frozen key, as the admin route tells it."""
+
+    public_key: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenKeys:
+    """What is frozen, as the admin route tells it."""
+
+    all_since_ms: int | None
+    keys: list[FrozenKey]
+
+
+@dataclass(frozen=True, slots=True)
+class _OrderAnswer:
+    keys: list[OrderedKey]
+
+
+@dataclass(frozen=True, slots=True)
 class _KeysAnswer:
     keys: list[ListedKey]
 
@@ -77,6 +111,18 @@ class Service(Protocol):
 
     def import_slashing(self, file: Path) -> list[ImportedHistory]:
         """Merge an EIP-3076 file into the record."""
+        ...
+
+    def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """Sign nothing with these keys any more; what became of each."""
+        ...
+
+    def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """Let these keys sign again; what became of each."""
+        ...
+
+    def frozen(self) -> FrozenKeys:
+        """What is frozen."""
         ...
 
     def verify_audit(self) -> VerifiedAudit:
@@ -124,6 +170,21 @@ class RemoteService:
         with file.open("rb") as body:
             answer = self._connection.post("/admin/slashing/import", body)
         return self._read(answer, _ImportAnswer).validators
+
+    def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.freeze`."""
+        return self._order("/admin/keys/freeze", keys)
+
+    def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.thaw`."""
+        return self._order("/admin/keys/thaw", keys)
+
+    def frozen(self) -> FrozenKeys:
+        """See `Service.frozen`."""
+        return self._read(self._connection.get("/admin/keys/frozen"), FrozenKeys)
+
+    def _order(self, path: str, keys: Sequence[str]) -> list[OrderedKey]:
+        return self._read(self._connection.post(path, msgspec.json.encode({"keys": list(keys)})), _OrderAnswer).keys
 
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""
@@ -182,6 +243,19 @@ class LocalService:
             ImportedHistory("0x" + each.public_key.hex(), each.blocks, each.attestations, each.error) for each in done
         ]
 
+    def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.freeze`."""
+        return _ordered(self._runner.run(self._operations.freezing.freeze(parse_keys(keys), CALLER)))
+
+    def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.thaw`."""
+        return _ordered(self._runner.run(self._operations.freezing.thaw(parse_keys(keys), CALLER)))
+
+    def frozen(self) -> FrozenKeys:
+        """See `Service.frozen`."""
+        frozen = self._runner.run(self._operations.freezing.frozen(CALLER))
+        return FrozenKeys(frozen.all_since_ms, [FrozenKey(shown(key.public_key), key.since_ms) for key in frozen.keys])
+
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""
         report = self._runner.run(self._operations.verify_audit(CALLER))
@@ -190,3 +264,7 @@ class LocalService:
     def audit_page(self, query: AuditQuery) -> AuditPage:
         """See `Service.audit_page`."""
         return self._runner.run(self._operations.read_audit(query, CALLER))
+
+
+def _ordered(carried: Sequence[Carried]) -> list[OrderedKey]:
+    return [OrderedKey(shown(each.public_key), each.status, each.message) for each in carried]

@@ -7,7 +7,9 @@ from typing import Self
 
 from signer.journal.command import Journal
 from signer.keys.ring import KeyRing
+from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.manage_keys import KeyLoads, KeyManagement
+from signer.operations.orders import Orders
 from signer.operations.protect import Imports, Protection
 from signer.operations.read_audit import AuditReading
 from signer.operations.record import Places
@@ -28,6 +30,9 @@ class Mainstay:
     journal_healthy: Callable[[], Awaitable[bool]]
     """True while the journal takes commands. Never raises."""
 
+    orders: Orders
+    """Where an operator's orders about keys are carried out."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordOperations:
@@ -37,6 +42,7 @@ class RecordOperations:
     protection: Protection
     verify_audit: AuditVerification
     read_audit: AuditReading
+    freezing: KeyFreezing
 
     @classmethod
     def over(cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path) -> Self:
@@ -48,4 +54,5 @@ class RecordOperations:
                 database=places.database, archive_directory=archive_directory, head_file=places.head_file
             ),
             AuditReading(database=places.database),
+            KeyFreezing(orders=mainstay.orders, database=places.database),
         )

@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from signer.crypto.secret import STARS
+from signer.operations.orders import Carried, Order
 from signer.units import PublicKey, Root
 
 VERSION = 1
@@ -200,7 +201,16 @@ class Lines(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, ta
     lines: list[tuple[int, str]]
 
 
-FromWorker = Ready | Serving | Commands | AskState | AskReload | AskImport | KeysTaken | Counted | Lines
+class AskOrder(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=10):
+    """Carry an order out; the caller's right to it was judged by the worker. Answered by OrderCarried or Failed."""
+
+    number: _Uint64
+    order: Order
+    principal: _Name
+    request_id: _RequestId
+
+
+FromWorker = Ready | Serving | Commands | AskState | AskReload | AskImport | KeysTaken | Counted | Lines | AskOrder
 
 
 # --- the main process says -----------------------------------------------------------------------
@@ -297,6 +307,25 @@ class Stop(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag
     """Finish what is under way within the grace, then end."""
 
 
+class OrderCarried(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=13):
+    """The answer to AskOrder."""
+
+    number: int
+    carried: tuple[Carried, ...]
+
+
 FromMain = (
-    Welcome | Serve | Verdicts | StateIs | Done | Imported | Failed | Keys | Complete | AskTallies | Pinned | Stop
+    Welcome
+    | Serve
+    | Verdicts
+    | StateIs
+    | Done
+    | Imported
+    | Failed
+    | Keys
+    | Complete
+    | AskTallies
+    | Pinned
+    | Stop
+    | OrderCarried
 )

@@ -13,9 +13,11 @@ from signer.keys.report import SourceName
 from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
+from signer.operations.orders import Carried, Order
 from signer.operations.protect import ImportedValidator
 from signer.relay.frames import (
     AskImport,
+    AskOrder,
     AskReload,
     AskState,
     AskTallies,
@@ -28,6 +30,7 @@ from signer.relay.frames import (
     Keys,
     KeysTaken,
     Lines,
+    OrderCarried,
     Pinned,
     Ready,
     Serve,
@@ -106,6 +109,7 @@ class MainLink:
             imports=RelayImports(self),
             journal_state=self._journal_state,
             journal_healthy=self._journal_healthy,
+            orders=RelayOrders(self),
         )
 
     async def hang_up(self) -> None:
@@ -128,6 +132,13 @@ class MainLink:
             lambda number: AskImport(number, file_name, caller.principal.name, caller.request_id), within_seconds=None
         )
         return [ImportedValidator(row.public_key, row.blocks, row.attestations, row.error) for row in answer.validators]
+
+    async def ask_order(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
+        """Carry an order out; takes as long as it takes. Raises as `Orders.carry_out`."""
+        answer: OrderCarried = await self._ask(
+            lambda number: AskOrder(number, order, caller.principal.name, caller.request_id), within_seconds=None
+        )
+        return answer.carried
 
     async def _journal_state(self) -> Mapping[str, str | int | float | None]:
         return (await self.ask_state()).journal
@@ -154,7 +165,7 @@ class MainLink:
         match message:
             case Verdicts():
                 self.journal.settle(message)
-            case StateIs() | Done() | Imported():
+            case StateIs() | Done() | Imported() | OrderCarried():
                 self._questions.answer(message.number, message)
             case Failed():
                 self._questions.fail(message.number, error_of(message.problem))
@@ -237,6 +248,17 @@ class RelayImports:
     async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
         """See Imports."""
         return tuple(await self._link.ask_import(file.name, caller))
+
+
+class RelayOrders:
+    """The main process as `Orders`."""
+
+    def __init__(self, link: MainLink) -> None:
+        self._link = link
+
+    async def carry_out(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
+        """See Orders."""
+        return await self._link.ask_order(order, caller)
 
 
 def _nothing() -> None:

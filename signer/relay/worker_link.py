@@ -15,6 +15,7 @@ from signer.operations.mainstay import Mainstay
 from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
+    AskOrder,
     AskReload,
     AskState,
     AskTallies,
@@ -27,6 +28,7 @@ from signer.relay.frames import (
     Imported,
     KeysTaken,
     Lines,
+    OrderCarried,
     ProblemRow,
     Ready,
     Serving,
@@ -179,12 +181,12 @@ class WorkerLink:
             if isinstance(claim, NetworkClaim):
                 self._pin(claim.genesis_validators_root)
 
-    def _answer(self, question: AskState | AskReload | AskImport) -> None:
+    def _answer(self, question: AskState | AskReload | AskImport | AskOrder) -> None:
         task = self._loop.create_task(self._reply(question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, question: AskState | AskReload | AskImport) -> None:
+    async def _reply(self, question: AskState | AskReload | AskImport | AskOrder) -> None:
         try:
             match question:
                 case AskState():
@@ -194,6 +196,10 @@ class WorkerLink:
                     answer = Done(question.number)
                 case AskImport():
                     answer = await self._import(question)
+                case AskOrder():
+                    caller = _told_caller(question.principal, question.request_id)
+                    carried = await self._services.mainstay.orders.carry_out(question.order, caller)
+                    answer = OrderCarried(question.number, carried)
         except SignerError as error:
             answer = Failed(question.number, problem_row(error))
         self._link.send(answer)
@@ -214,8 +220,8 @@ class WorkerLink:
     async def _import(self, question: AskImport) -> Imported:
         # The name alone: whatever a worker says, nothing outside the data directory is read.
         file = self._services.data_directory / Path(question.file_name).name
-        principal = Principal(question.principal, actions=frozenset(), keys=frozenset(), duties=frozenset())
-        done = await self._services.mainstay.imports.merge(file, Caller(principal, "", question.request_id))
+        caller = _told_caller(question.principal, question.request_id)
+        done = await self._services.mainstay.imports.merge(file, caller)
         rows = [ValidatorRow(one.public_key, one.blocks, one.attestations, one.error) for one in done]
         return Imported(question.number, rows)
 
@@ -226,6 +232,11 @@ class WorkerLink:
             awaited.cancel()
         self._ended.set()
         self._on_lost(reason)
+
+
+def _told_caller(name: str, request_id: bytes) -> Caller:
+    """Who a worker says has asked: a name for the audit log; what it may do was judged there."""
+    return Caller(Principal(name, actions=frozenset(), keys=frozenset(), duties=frozenset()), "", request_id)
 
 
 class _Ticket:

@@ -13,6 +13,7 @@ from signer.events import (
     DutyAnswered,
     Events,
     KeyOpened,
+    KeysFrozen,
     KeysLoaded,
     RequestAnswered,
     RequestCrashed,
@@ -61,6 +62,8 @@ class Metrics:
         self.keys_loaded = 0
         self.key_errors = 0
         self.load_seconds = 0.0
+        self.keys_frozen = 0
+        self.all_frozen = False
 
         self.stages: dict[tuple[str, str], tuple[Histogram, ...]] = {}
         """By duty type and outcome: one histogram for each of STAGES."""
@@ -89,6 +92,7 @@ class Metrics:
         copy.key_retrieval, copy.keys_loaded = self.key_retrieval, self.keys_loaded
         copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
         copy.clock_alarm = self.clock_alarm
+        copy.keys_frozen, copy.all_frozen = self.keys_frozen, self.all_frozen
         copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
         copy.commit_seconds, copy.worker_restarts = self.commit_seconds, self.worker_restarts
         return copy
@@ -104,6 +108,7 @@ class Metrics:
         events.subscribe(ClockAlarmChanged, self._on_clock_alarm)
         events.subscribe(KeysLoaded, self._on_keys)
         events.subscribe(KeyOpened, self._on_key)
+        events.subscribe(KeysFrozen, self._on_frozen)
         events.subscribe(BatchCommitted, self._on_batch)
         events.subscribe(WorkerRestarted, lambda _: self.worker_restarts.add())
 
@@ -154,6 +159,10 @@ class Metrics:
         self.keys_loaded = event.loaded
         self.key_errors = event.errors
         self.load_seconds = event.seconds
+
+    def _on_frozen(self, event: KeysFrozen) -> None:
+        self.keys_frozen = event.keys
+        self.all_frozen = event.everything
 
     def _on_key(self, event: KeyOpened) -> None:
         self.key_retrieval.setdefault(event.source, Summary(self._now)).observe(event.seconds)

@@ -22,7 +22,9 @@ from signer.errors import BusyError, NotReadyError, SignerError, UnknownKeyError
 from signer.eth2.builtin_networks import find_network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
+from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
+from signer.operations.orders import Carried
 from signer.operations.protect import HighWatermark, ImportedValidator
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.units import PublicKey, Signature
@@ -171,6 +173,35 @@ class KeyManagementTwin:
             raise NotReadyError("the first load of keys has not ended")
 
 
+class FreezingTwin:
+    """Nothing is frozen until somebody orders it; every order is carried out at once."""
+
+    def __init__(self) -> None:
+        self.states: dict[PublicKey, int] = {}
+        self.error: SignerError | None = None
+
+    async def freeze(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        check_authorized(caller.principal, Action.KEYS_FREEZE)
+        if self.error is not None:
+            raise self.error
+        self.states |= dict.fromkeys(keys, 1_700_000_000_000)
+        return tuple(Carried(key, "frozen") for key in keys)
+
+    async def thaw(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        check_authorized(caller.principal, Action.KEYS_THAW)
+        if self.error is not None:
+            raise self.error
+        return tuple(Carried(key, "thawed" if self.states.pop(key, 0) else "not_frozen") for key in keys)
+
+    async def frozen(self, caller: Caller) -> Frozen:
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        return await self.summary()
+
+    async def summary(self) -> Frozen:
+        keys = tuple(FrozenKey(key, since) for key, since in sorted(self.states.items()) if key)
+        return Frozen(self.states.get(PublicKey(b"")), keys)
+
+
 class ProtectionTwin:
     """A record that is two texts."""
 
@@ -208,6 +239,7 @@ class World:
     directory: Path = Path("/nonexistent")
     signing: SigningTwin = field(default_factory=SigningTwin)
     keys: KeyManagementTwin = field(default_factory=KeyManagementTwin)
+    freezing: FreezingTwin = field(default_factory=FreezingTwin)
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
@@ -218,6 +250,7 @@ class World:
         return Services(
             signing=self.signing,
             keys=self.keys,
+            freezing=self.freezing,
             protection=self.protection,
             wire=wire_of(find_network("mainnet")),
             clock=FixedClock(1_700_000_000),

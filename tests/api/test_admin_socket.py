@@ -75,6 +75,7 @@ async def test_the_status_tells_what_runs_and_how_it_is(world):
         },
         "reload": {"status": "completed", "lastOperationTime": "2023-11-14T22:13:20.000Z"},
         "journal": {"entries": 12, "path": "journal.db"},
+        "frozen": {"all": False, "keys": 0},
     }
 
 

@@ -10,18 +10,25 @@ from typing import Any
 import pytest
 from http_twins import KEY, Listener, Received, World, attestation, listening
 
-from signer.api import admin, metrics, web3signer
-from signer.api.assembly import PUBLIC_ROUTES, build_admin, build_api, build_metrics
+from signer.api import metrics, web3signer
+from signer.api.assembly import ADMIN_ROUTES, PUBLIC_ROUTES, build_admin, build_api, build_metrics
 from signer.api.openapi import DOCUMENT
 from signer.api.settings import ApiSettings
 from signer.api.wire_eth2 import _ALL_READERS
 from signer.auth.authenticate import Authenticator
 from signer.auth.principal import ANONYMOUS, Principal
-from signer.errors import AuditError, JournalDownError, MalformedRequestError, SlashingError, WrongNetworkError
+from signer.errors import (
+    AuditError,
+    JournalDownError,
+    MalformedRequestError,
+    SlashingError,
+    UnknownKeyError,
+    WrongNetworkError,
+)
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 
 SPECIFICATION = json.loads(DOCUMENT)
-ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *admin.ROUTES, *metrics.ROUTES]
+ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *ADMIN_ROUTES, *metrics.ROUTES]
 DOCUMENTED = sorted(
     (method, path, status)
     for path, operations in SPECIFICATION["paths"].items()
@@ -36,6 +43,8 @@ BODIES = {
     "/api/v1/eth2/sign": json.dumps([attestation(identifier=KEY.hex()), {}]).encode(),
     EXTENSION: b'{"type":"PROOF_OF_VALIDATION","platform":"x","timestamp":"1"}',
     "/admin/slashing/import": b"{}",
+    "/admin/keys/freeze": b'{"keys":["all"]}',
+    "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 SMALL = ApiSettings(
     extension_enabled=True,
@@ -50,6 +59,7 @@ Arrange = Callable[[World, dict[str, Any]], None]
 
 
 def _break_journal(world: World, _: dict[str, Any]) -> None:
+    world.freezing.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
     world.audit = AuditError("no")
@@ -69,7 +79,8 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
     request["body"] = b" " * 5001
 
 
-def _unknown_key(_: World, request: dict[str, Any]) -> None:
+def _unknown_key(world: World, request: dict[str, Any]) -> None:
+    world.freezing.error = UnknownKeyError("all")
     request["path"] = request["path"].replace(KEY.hex(), "nonsense")
 
 

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
+from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription
+from signer.operations.orders import Carried
 from signer.operations.protect import ImportedValidator
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.operations.restore import RestorePlan
@@ -56,9 +58,27 @@ class MemoryProtection:
 
 
 @dataclass
+class MemoryFreezing:
+    """Orders that change nothing but what is frozen here."""
+
+    states: dict[PublicKey, int] = field(default_factory=dict)
+
+    async def freeze(self, keys: Any, _caller: Any) -> tuple[Carried, ...]:
+        self.states |= dict.fromkeys(keys, 1_700_000_000_000)
+        return tuple(Carried(key, "frozen") for key in keys)
+
+    async def thaw(self, keys: Any, _caller: Any) -> tuple[Carried, ...]:
+        return tuple(Carried(key, "thawed" if self.states.pop(key, 0) else "not_frozen") for key in keys)
+
+    async def frozen(self, _caller: Any) -> Frozen:
+        return Frozen(self.states.get(b""), tuple(FrozenKey(key, since) for key, since in self.states.items() if key))
+
+
+@dataclass
 class MemoryOperations:
     keys: MemoryKeys
     protection: MemoryProtection
+    freezing: MemoryFreezing
     broken: bool
 
     async def verify_audit(self, _caller: Any) -> Report:
@@ -100,6 +120,7 @@ class MemoryHost:
 
     served: list[Config] = field(default_factory=list)
     imported: list[bytes] = field(default_factory=list)
+    freezing: MemoryFreezing = field(default_factory=MemoryFreezing)
     refusal: SignerError | None = None
     audit_broken: bool = False
     plan: RestorePlan | None = None
@@ -122,7 +143,9 @@ class MemoryHost:
             raise self.refusal
         loop = asyncio.get_running_loop()
         try:
-            yield MemoryOperations(MemoryKeys(load_keys), MemoryProtection(self.imported), self.audit_broken)
+            yield MemoryOperations(
+                MemoryKeys(load_keys), MemoryProtection(self.imported), self.freezing, self.audit_broken
+            )
         finally:
             assert asyncio.get_running_loop() is loop, "opened and closed on one loop"
             self.closed += 1

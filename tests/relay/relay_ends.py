@@ -15,6 +15,7 @@ from signer.errors import SignerError
 from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
+from signer.operations.orders import Carried, Order
 from signer.operations.protect import ImportedValidator
 from signer.relay import frames
 from signer.relay.link import FROM_MAIN
@@ -63,6 +64,20 @@ class Imports:
 
 
 @dataclass
+class OrdersTwin:
+    """Remembers what it was ordered."""
+
+    error: SignerError | None = None
+    given: list[tuple[Order, Caller]] = field(default_factory=list)
+
+    async def carry_out(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
+        self.given.append((order, caller))
+        if self.error is not None:
+            raise self.error
+        return (Carried(b"k" * 48, "done", "a sentence"), Carried(b"", "done"))
+
+
+@dataclass
 class Ends:
     """A main process with one worker, in one event loop."""
 
@@ -70,6 +85,7 @@ class Ends:
     ring: KeyRing
     loads: Loads
     imports: Imports
+    orders: OrdersTwin
     relay: Relay
     lines: list[tuple[int, str]]
     pinned: list[Root]
@@ -107,11 +123,11 @@ async def journal_healthy() -> bool:
 async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
     """A main process without workers; `Ends` lacks a worker until `attach` gives it one."""
     record = open_record(directory)
-    loads, imports, ring = Loads(), Imports(), KeyRing()
+    loads, imports, orders, ring = Loads(), Imports(), OrdersTwin(), KeyRing()
     lines: list[tuple[int, str]] = []
     pinned: list[Root] = []
     retired: list[bytes] = []
-    mainstay = Mainstay(record.writer, loads, imports, journal_state, journal_healthy)
+    mainstay = Mainstay(record.writer, loads, imports, journal_state, journal_healthy, orders)
     services = MainServices(mainstay, record.writer, directory, lambda level, line: lines.append((level, line)))
     relay = Relay(
         services,
@@ -120,7 +136,7 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
         welcome=lambda: frames.Welcome(frames.VERSION, "1.2.3", b"config", b"network", None),
         retired=retired.append,
     )
-    ends: Any = Ends(record, ring, loads, imports, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
+    ends: Any = Ends(record, ring, loads, imports, orders, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
     try:
         yield relay, ends
     finally:

@@ -14,9 +14,11 @@ from signer.crypto.bls import SecretKey
 from signer.errors import BusyError, JournalDownError, MalformedRequestError
 from signer.keys.key import Key, Origin
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
+from signer.operations.orders import Carried, FreezeKeys, ThawKeys
 from signer.operations.protect import ImportedValidator
 from signer.relay import frames
 from signer.relay.link import encode_frame
+from signer.units import PublicKey
 
 CALLER = Caller(Principal("prysm-1"), "10.0.0.1", b"12345678")
 
@@ -276,3 +278,20 @@ def test_the_welcome_shows_nothing_of_the_configuration():
     welcome = frames.Welcome(frames.VERSION, "1.2.3", b"token digests", b"network", None)
     assert "token" not in repr(welcome)
     assert len(encode_frame(welcome)) < 100
+
+
+ORDERS = [FreezeKeys((public_key(1), public_key(2), PublicKey(b""))), ThawKeys((public_key(1),))]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+async def test_an_order_reaches_the_main_process_whole_and_so_does_its_answer(tmp_path: Path, order):
+    async with both_ends(tmp_path) as ends:
+        carried = await ends.worker.link.mainstay().orders.carry_out(order, CALLER)
+        assert carried == (Carried(b"k" * 48, "done", "a sentence"), Carried(b"", "done"))
+        [(given, caller)] = ends.orders.given
+        assert given == order
+        assert (caller.principal.name, caller.request_id) == ("prysm-1", b"12345678")
+        assert not caller.principal.actions, "what it may do was judged by the worker"
+        ends.orders.error = JournalDownError("no space")
+        with pytest.raises(JournalDownError, match="no space"):
+            await ends.worker.link.mainstay().orders.carry_out(order, CALLER)

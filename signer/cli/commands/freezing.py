@@ -1,0 +1,88 @@
+"""`holdfast freeze` and `holdfast thaw`: stop signing with a key at once, and let it sign again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from signer.cli.commands.context import session_of
+from signer.cli.problem import UsageFault
+from signer.cli.service import FrozenKeys, OrderedKey
+from signer.cli.session import Session
+from signer.errors import MalformedRequestError
+from signer.operations.freeze_keys import parse_keys
+
+KeysArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY...|all", help="Public keys, or `all`: every key, those that are loaded later too."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("freeze")(freeze)
+    app.command("thaw")(thaw)
+
+
+def freeze(context: typer.Context, keys: KeysArgument = None) -> None:
+    """Sign nothing with these keys from now on: not a vote, not a block, nothing.
+
+    It holds for every signer on this record at once, and across restarts, until `holdfast thaw`. Without a key it shows
+    what is frozen.
+
+    For example:
+
+    - `holdfast freeze all --config holdfast.yaml`
+    - `holdfast freeze 0x93247f22... --endpoint https://signer:9000 --token-file token --ca ca.pem`
+    """
+    session = session_of(context)
+    wanted = _wanted(keys or ()) if keys else ()
+    with session.service() as service, session.output.progress("freezing"):
+        done = service.freeze(wanted) if wanted else []
+        frozen = service.frozen()
+    _show(session, done, frozen)
+
+
+def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
+    """Let these keys sign again.
+
+    `thaw all` ends `freeze all`; a key that was frozen by its own name stays frozen until it is thawed by its own name.
+
+    For example:
+
+    - `holdfast thaw all --config holdfast.yaml`
+    """
+    session = session_of(context)
+    if not keys:
+        raise UsageFault("no key is named", remedy="name public keys, or `all`; `holdfast freeze` shows what is frozen")
+    wanted = _wanted(keys)
+    with session.service() as service, session.output.progress("thawing"):
+        done = service.thaw(wanted)
+        frozen = service.frozen()
+    _show(session, done, frozen)
+
+
+def _wanted(keys: Sequence[str]) -> Sequence[str]:
+    """The words, once they are known to be keys: a mistake is told before anybody is asked."""
+    try:
+        parse_keys(keys)
+    except MalformedRequestError as error:
+        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
+    return keys
+
+
+def _show(session: Session, done: Sequence[OrderedKey], frozen: FrozenKeys) -> None:
+    session.output.document({"keys": [asdict(each) for each in done], "frozen": asdict(frozen)})
+    session.output.table(("status", "public key"), [(each.status, each.public_key) for each in done])
+    if frozen.all_since_ms is not None:
+        session.output.line(f"Every key is frozen since {_moment(frozen.all_since_ms)}: nothing is signed.")
+    for key in frozen.keys:
+        session.output.line(f"{key.public_key} is frozen since {_moment(key.since_ms)}.")
+    if frozen.all_since_ms is None and not frozen.keys:
+        session.output.line("Nothing is frozen.")
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

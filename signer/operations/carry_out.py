@@ -1,0 +1,80 @@
+"""Carry an operator's orders out: in the process that keeps the record."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Caller
+from signer.clock import Clock
+from signer.events import Events, KeysFrozen
+from signer.journal.command import Chronicle
+from signer.journal.ledger import Transaction
+from signer.keys.ledger import EVERY_KEY, KeyStates, freeze_key, thaw_key
+from signer.operations.freeze_keys import read_states
+from signer.operations.orders import Carried, FreezeKeys, Order, ThawKeys
+from signer.operations.story import NoteStory
+from signer.units import PublicKey
+
+T = TypeVar("T")
+
+
+class Changes(Protocol):
+    """Where an operator's change is made durable: the writer."""
+
+    def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
+        """See `Writer.perform`."""
+        ...
+
+
+class LocalOrders:
+    """Orders, by the writer of this process. One instance for its life, on its event loop."""
+
+    def __init__(self, *, changes: Changes, database: Path, clock: Clock, events: Events) -> None:
+        self._changes = changes
+        self._database = database
+        self._clock = clock
+        self._events = events
+
+    async def carry_out(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
+        """See Orders."""
+        match order:
+            case FreezeKeys(keys):
+                done = [await self._freeze(key, caller) for key in keys]
+            case ThawKeys(keys):
+                done = [await self._thaw(key, caller) for key in keys]
+        await self.tell_frozen()
+        return tuple(done)
+
+    async def tell_frozen(self) -> None:
+        """Publish what is frozen now; at start too."""
+        self._events.publish(_frozen_event(await asyncio.to_thread(read_states, self._database)))
+
+    async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
+        now_ms = self._now_ms()
+        changed = await self._changes.perform(
+            lambda transaction: freeze_key(transaction, key, now_ms=now_ms),
+            lambda done: self._story(Kind.KEY_FROZEN, caller, key, "" if done else "was frozen before"),
+        )
+        return Carried(key, "frozen" if changed else "already_frozen")
+
+    async def _thaw(self, key: PublicKey, caller: Caller) -> Carried:
+        changed = await self._changes.perform(
+            lambda transaction: thaw_key(transaction, key),
+            lambda done: self._story(Kind.KEY_THAWED, caller, key, "" if done else "was not frozen"),
+        )
+        return Carried(key, "thawed" if changed else "not_frozen")
+
+    def _story(self, kind: Kind, caller: Caller, key: PublicKey, note: str) -> NoteStory:
+        subject = "every key" if key == EVERY_KEY else ""
+        words = ": ".join(word for word in (subject, note) if word)
+        return NoteStory(kind, self._now_ms(), words, caller.principal.name, caller.request_id, key)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
+
+
+def _frozen_event(states: KeyStates) -> KeysFrozen:
+    frozen = {key for key, state in states.items() if state.frozen_ms is not None}
+    return KeysFrozen(len(frozen - {EVERY_KEY}), EVERY_KEY in frozen)

@@ -1,0 +1,51 @@
+"""What an operator orders of keys: carried out by the process that keeps the record, wherever it was asked.
+
+An order is checked (who may, which keys) where it arrives; the worker processes pass it on as it is. Each key is dealt
+with in a commit of its own, together with its audit entry, and has an answer of its own.
+"""
+
+from typing import Annotated, Protocol
+
+from msgspec import Meta, Struct
+
+from signer.auth.principal import Caller
+from signer.units import PUBLIC_KEY_BYTES, PublicKey
+
+AnyKey = Annotated[PublicKey, Meta(max_length=PUBLIC_KEY_BYTES)]
+"""A public key, or EVERY_KEY."""
+
+
+class FreezeKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
+    """Sign nothing with these keys. Answers `frozen` or `already_frozen`."""
+
+    keys: tuple[AnyKey, ...]
+
+
+class ThawKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
+    """Take back FreezeKeys. Answers `thawed` or `not_frozen`."""
+
+    keys: tuple[AnyKey, ...]
+
+
+Order = FreezeKeys | ThawKeys
+
+
+class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What became of one key of an order."""
+
+    public_key: AnyKey
+    status: str
+    message: str = ""
+    """A sentence, where the status alone does not say it."""
+
+
+class Orders(Protocol):
+    """Where orders are carried out. Durable when it returns; may be called in parallel; does not retry."""
+
+    async def carry_out(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
+        """What became of each key, in order. Asks nobody who the caller is.
+
+        Raises:
+            JournalDownError, OutcomeUnknownError: of the keys after the first failure nothing is known.
+        """
+        ...

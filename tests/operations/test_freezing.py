@@ -1,0 +1,108 @@
+"""Freezing keys: durable, audited in the same commit, and only by who may."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from journal.record import public_key
+from operations.record_twin import CALLER, NOW, House
+
+from signer.audit.chain import unpack
+from signer.audit.entry import Entry, Kind, decode_entry
+from signer.audit.verify import stored_batches
+from signer.auth.principal import Action, Caller, Principal
+from signer.errors import ForbiddenError, MalformedRequestError, UnknownKeyError
+from signer.events import Events, KeysFrozen
+from signer.journal.sqlite import SqliteDatabase
+from signer.keys.ledger import EVERY_KEY
+from signer.operations.carry_out import LocalOrders
+from signer.operations.freeze_keys import Frozen, FrozenKey, KeyFreezing, parse_keys, shown
+
+ONE, OTHER = public_key(1), public_key(2)
+NOW_MS = int(NOW * 1000)
+
+
+@dataclass
+class Post:
+    """A record, and somebody who may give orders. Owned by one test."""
+
+    house: House
+    freezing: KeyFreezing
+    events: list[KeysFrozen]
+
+    def audit(self) -> list[Entry]:
+        database = SqliteDatabase(self.house.places.database, read_only=True)
+        try:
+            return [decode_entry(entry) for batch in stored_batches(database) for entry in unpack(batch.entries)]
+        finally:
+            database.close()
+
+
+@asynccontextmanager
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    house, events, published = House(tmp_path), Events(), list[KeysFrozen]()
+    events.subscribe(KeysFrozen, published.append)
+    with house.record() as record:
+        orders = LocalOrders(changes=record.writer, database=house.places.database, clock=house.clock, events=events)
+        yield Post(house, KeyFreezing(orders=orders, database=house.places.database), published)
+
+
+async def test_each_order_is_told_once_for_each_key_in_the_audit_log(tmp_path: Path) -> None:
+    async with post(tmp_path) as at:
+        done = await at.freezing.freeze((ONE, EVERY_KEY), CALLER)
+        assert [(each.public_key, each.status) for each in done] == [(ONE, "frozen"), (EVERY_KEY, "frozen")]
+        again = await at.freezing.freeze((ONE, OTHER), CALLER)
+        assert [each.status for each in again] == ["already_frozen", "frozen"]
+        assert await at.freezing.frozen(CALLER) == Frozen(NOW_MS, (FrozenKey(ONE, NOW_MS), FrozenKey(OTHER, NOW_MS)))
+        thawed = await at.freezing.thaw((OTHER, OTHER, EVERY_KEY), CALLER)
+        assert [each.status for each in thawed] == ["thawed", "not_frozen", "thawed"]
+        assert await at.freezing.frozen(CALLER) == Frozen(None, (FrozenKey(ONE, NOW_MS),))
+        assert [(entry.kind, entry.public_key, entry.note, entry.principal) for entry in at.audit()] == [
+            (Kind.KEY_FROZEN, ONE, "", "operator"),
+            (Kind.KEY_FROZEN, b"", "every key", "operator"),
+            (Kind.KEY_FROZEN, ONE, "was frozen before", "operator"),
+            (Kind.KEY_FROZEN, OTHER, "", "operator"),
+            (Kind.KEY_THAWED, OTHER, "", "operator"),
+            (Kind.KEY_THAWED, OTHER, "was not frozen", "operator"),
+            (Kind.KEY_THAWED, b"", "every key", "operator"),
+        ]
+        assert at.events == [KeysFrozen(1, True), KeysFrozen(2, True), KeysFrozen(1, False)]
+
+
+async def test_who_may_freeze_may_not_thaw_unless_granted_too(tmp_path: Path) -> None:
+    watchman = Caller(Principal("watchman", actions=frozenset({Action.KEYS_FREEZE})))
+    async with post(tmp_path) as at:
+        await at.freezing.freeze((ONE,), watchman)
+        with pytest.raises(ForbiddenError, match="keys:thaw"):
+            await at.freezing.thaw((ONE,), watchman)
+        with pytest.raises(ForbiddenError, match="keys:list"):
+            await at.freezing.frozen(watchman)
+        nobody = Caller(Principal("nobody", actions=frozenset({Action.KEYS_THAW})))
+        with pytest.raises(ForbiddenError, match="keys:freeze"):
+            await at.freezing.freeze((ONE,), nobody)
+        assert [entry.kind for entry in at.audit()] == [Kind.KEY_FROZEN]
+
+
+async def test_who_sees_one_key_freezes_neither_another_nor_all(tmp_path: Path) -> None:
+    tenant = Caller(Principal("tenant", keys=frozenset({ONE})))
+    async with post(tmp_path) as at:
+        for keys in ((OTHER,), (EVERY_KEY,), (ONE, OTHER)):
+            with pytest.raises(UnknownKeyError):
+                await at.freezing.freeze(keys, tenant)
+        await at.freezing.freeze((OTHER,), CALLER)
+        await at.freezing.freeze((ONE,), tenant)
+        assert await at.freezing.frozen(tenant) == Frozen(None, (FrozenKey(ONE, NOW_MS),))
+
+
+def test_keys_are_named_in_hexadecimal_of_any_case_or_by_the_word_all() -> None:
+    words = ["0x" + ONE.hex(), "0X" + OTHER.hex().upper(), ONE.hex(), "all", "all"]
+    assert parse_keys(words) == (ONE, OTHER, EVERY_KEY)
+    assert [shown(key) for key in (ONE, EVERY_KEY)] == ["0x" + ONE.hex(), "all"]
+
+
+@pytest.mark.parametrize("words", [[], ["ALL"], [""], ["0x"], ["0x12"], ["zz" * 48], ["all", "0x"], ["all"] * 10_001])
+def test_what_is_no_key_is_refused_as_a_whole(words: list[str]) -> None:
+    with pytest.raises(MalformedRequestError):
+        parse_keys(words)
