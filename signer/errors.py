@@ -14,7 +14,7 @@
     |  |- SlashingError            EIP-3076: one class per condition, holding both votes
     |  |- WrongNetworkError        another chain's genesis_validators_root
     |  |- FarFutureError           further ahead of the clock than the guard allows
-    |  |- KeyStateError            the key is frozen, disabled or deleted: one class each
+    |  |- KeyStateError            the key is frozen, disabled, deleted or in quarantine: one class each
     |  '- PolicyRefusalError
     |- BusyError                   one at a time, and one is running
     |- NotReadyError               the first load of keys has not ended
@@ -39,6 +39,7 @@ Rule 2: nothing here knows HTTP; `api/problems.py` gives each class its status.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import ClassVar, Protocol
 
 from signer.units import Root
@@ -351,6 +352,22 @@ class KeyDeletedError(KeyStateError):
         super().__init__(
             "this key was deleted here: it may live on another signer, and signing in two places is slashed",
             evidence={"identifier": identifier, "deleted_since_ms": since_ms},
+        )
+
+
+class KeyQuarantinedError(KeyStateError):
+    """This key came without history; its votes and blocks wait until another signer of it would have shown."""
+
+    code = "KEY_QUARANTINED"
+
+    def __init__(self, identifier: str, *, until_epoch: int, until_seconds: float | None) -> None:
+        until = None if until_seconds is None else datetime.fromtimestamp(until_seconds, UTC).isoformat()
+        super().__init__(
+            f"this key came with neither slashing history nor a migration receipt: no vote or block before epoch"
+            f" {until_epoch}" + (f" ({until})" if until else "") + " is signed; its history ends the wait at once"
+            f" (holdfast slashing import, holdfast migrate in), and so does an operator who is sure that nothing else"
+            f" signs with it (holdfast keys release {identifier})",
+            evidence={"identifier": identifier, "quarantined_until_epoch": until_epoch, "quarantined_until": until},
         )
 
 

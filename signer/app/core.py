@@ -14,15 +14,18 @@ from signer.crypto import bls
 from signer.durable import ensure_private_directory
 from signer.eth2.networks import Network
 from signer.events import Events
+from signer.journal.reader import read_sqlite
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
 from signer.operations.carry_out import LocalOrders
+from signer.operations.horizon import Horizon
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
 from signer.operations.protect import WriterImports
+from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.record import Places, Record, open_record
 from signer.operations.telling import CommitEvents
 from signer.telemetry.logs import Logs, open_outputs
@@ -47,8 +50,13 @@ class Core:
 
 
 @contextmanager
-def open_core(config: Config, *, events: Events, on_death: Callable[[Exception], None]) -> Iterator[Core]:
-    """Everything below the edges, opened in order and closed in reverse."""
+def open_core(
+    config: Config, *, events: Events, on_death: Callable[[Exception], None], admits_keys: bool = False
+) -> Iterator[Core]:
+    """Everything below the edges, opened in order and closed in reverse.
+
+    `admits_keys`: its loads are for signing, so that keys without history begin to wait.
+    """
     network, places, clock = read_network(config.network), places_of(config), SystemClock()
     ensure_private_directory(places.data_directory)
     record = open_record(
@@ -60,10 +68,20 @@ def open_core(config: Config, *, events: Events, on_death: Callable[[Exception],
         may_create=config.may_begin_record and not (config.storage.vault_directory / DATA_KEY_FILE).exists(),
         far_future_epochs=config.clock.far_future_epochs or 0,
         now=clock.now,
+        epoch_begins=network.seconds_of_epoch,
     )
     try:
         ring, after_load = KeyRing(), list[Listener]()
-        reloader = Reloader(loader_of(config), ring, clock, listener=partial(tell_each, after_load))
+        loader = loader_of(config)
+        if admits_keys and config.keys.quarantine_epochs:
+            loader = QuarantiningLoader(
+                loader,
+                changes=record.writer,
+                reading=partial(read_sqlite, places.database),
+                horizon=Horizon(network, clock, config.clock.far_future_epochs),
+                epochs=config.keys.quarantine_epochs,
+            )
+        reloader = Reloader(loader, ring, clock, listener=partial(tell_each, after_load))
         imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
         orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
         mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy, orders)

@@ -51,7 +51,9 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         watch = Watch(version=self._version, buckets_seconds=self._config.metrics.buckets_seconds)
-        with open_core(self._config, events=watch.events, on_death=partial(self._on_death, loop)) as core:
+        with open_core(
+            self._config, events=watch.events, on_death=partial(self._on_death, loop), admits_keys=True
+        ) as core:
             core.after_load.append(LoadStory(core.record.writer, core.clock, watch.events))
             core.after_load.append(FirstLoad(core.ring, lambda error: loop.call_soon_threadsafe(self._fail, error)))
             await self._serve(core, watch)

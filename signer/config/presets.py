@@ -23,6 +23,7 @@ PRESET_VALUES: Mapping[Preset, Mapping[str, PresetValue]] = MappingProxyType(
         Preset.DEVELOPMENT: {
             "storage.data_directory": PresetValue("data", "beside the configuration file: no rights over /var needed"),
             "network.pin_first_seen": PresetValue("true", "a local network's genesis root is new each time"),
+            "keys.quarantine_epochs": PresetValue("0", "a local network's keys have no history, and wait for nobody"),
             "logging.format": PresetValue("console", "read by eyes"),
             "metrics.enabled": PresetValue("true", "there to be looked at"),
         },
@@ -32,6 +33,7 @@ PRESET_VALUES: Mapping[Preset, Mapping[str, PresetValue]] = MappingProxyType(
             "storage.data_directory": PresetValue("data", "beside the configuration file: gone with the test"),
             "network.pin_first_seen": PresetValue("true", "a test's genesis root is its own"),
             "clock.source": PresetValue("trusted", "a test machine may have no clock service"),
+            "keys.quarantine_epochs": PresetValue("0", "a test's keys have no history, and wait for nobody"),
         },
     }
 )

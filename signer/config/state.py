@@ -116,6 +116,17 @@ class KeysSettings:
             maximum=1_000_000,
         ),
     )
+    quarantine_epochs: int = field(
+        default=2,
+        metadata=about(
+            "How many whole epochs, after the running one, votes and blocks of a key wait that arrives with neither "
+            "slashing history nor a migration receipt: another signer of it shows itself in that time. 0: none wait.",
+            unit="epochs",
+            default_text="`2`; `0` in the presets `development` and `test`",
+            minimum=0,
+            maximum=225,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

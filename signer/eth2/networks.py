@@ -89,6 +89,12 @@ class Network:
         slot = self.slot_at(seconds)
         return None if slot is None else self.epoch_of(slot)
 
+    def seconds_of_epoch(self, epoch: Epoch) -> float | None:
+        """When an epoch begins, in seconds since the Unix epoch; None without a genesis time."""
+        if self.genesis_time is None:
+            return None
+        return self.genesis_time + epoch * self.preset.slots_per_epoch * self.slot_milliseconds / 1000
+
     def _entry_at(self, epoch: Epoch) -> tuple[Fork, Version, Epoch]:
         # An unscheduled fork has no epoch, not even the last one: a request may name FAR_FUTURE_EPOCH itself.
         entry = self.schedule[0]

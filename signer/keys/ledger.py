@@ -1,4 +1,4 @@
-"""What keeps keys from signing, judged inside the commit of every signature: frozen, disabled, deleted.
+"""What keeps keys from signing, judged inside the commit of every signature: frozen, disabled, deleted, in quarantine.
 
 Every signing command claims the use of its key. The states are changed by operators alone, in changes of their own
 (`Writer.perform`), after each of which the writer lets this ledger forget: so what it remembers in between is what is
@@ -6,24 +6,32 @@ on record, and a signature costs no statement. Where others write the same datab
 
 Rule 1: frozen, disabled and deleted are three marks, not one word: a key that is thawed stays deleted.
 Rule 2: a mark that stands is not set anew: its time stays that of the first order.
+Rule 3: quarantine (`quarantine.py`) stops votes and blocks alone, and only those before the epoch in which it ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import msgspec
 
-from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError
+from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError
 from signer.journal.ledger import Transaction
-from signer.units import PublicKey
+from signer.units import Epoch, PublicKey
 
 EVERY_KEY = PublicKey(b"")
 """In the place of a public key: all keys, those that are loaded later too."""
 
 _READ = """
-SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms)) FROM key_states
+SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms, waits_until)) FROM (
+    SELECT public_key, frozen_ms, disabled_ms, deleted_ms,
+        CASE WHEN quarantine_until > -9223372036854775807 - 1 AND NOT EXISTS (
+            SELECT 1 FROM validators v WHERE v.public_key = k.public_key AND v.floor_target < k.quarantine_until
+        ) THEN quarantine_until END AS waits_until
+    FROM key_states k
+) WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
 """
+# In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
 _MARK = {
     mark: f"""
 INSERT INTO key_states (public_key, {mark}) VALUES (?1, ?2)
@@ -45,6 +53,8 @@ class KeyUseClaim(msgspec.Struct, frozen=True):
     """This key is about to sign something."""
 
     public_key: PublicKey
+    epoch: Epoch | None = None
+    """Of a vote's target, or of a block; None for what nobody is slashed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,8 @@ class KeyState:
     frozen_ms: int | None = None
     disabled_ms: int | None = None
     deleted_ms: int | None = None
+    quarantine_until: Epoch | None = None
+    """Votes and blocks of this epoch and later ones are signed, earlier ones not."""
 
 
 KeyStates = Mapping[PublicKey, KeyState]
@@ -65,9 +77,15 @@ class KeyStateLedger:
 
     claim_type = KeyUseClaim
 
-    def __init__(self, *, alone: bool = True) -> None:
-        """`alone` is False where other processes write the same database: then every batch reads the states."""
+    def __init__(self, *, alone: bool = True, begins: Callable[[Epoch], float | None] = lambda _: None) -> None:
+        """Judges what is on record.
+
+        Args:
+            alone: False where other processes write the same database: then every batch reads the states.
+            begins: when an epoch begins, in seconds since the Unix epoch, for the words of a refusal.
+        """
         self._alone = alone
+        self._begins = begins
         self._remembered: KeyStates | None = None
 
     def load(self, transaction: Transaction, _claims: Sequence[KeyUseClaim]) -> KeyStates:
@@ -77,9 +95,19 @@ class KeyStateLedger:
         return self._remembered
 
     def judge(self, claim: KeyUseClaim, facts: KeyStates) -> None:
-        """Says nothing of repeats. Raises KeyDeletedError, KeyDisabledError, KeyFrozenError."""
-        if facts:
-            check_may_sign(claim.public_key, facts)
+        """Says nothing of repeats. Raises KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError."""
+        if not facts:
+            return
+        check_may_sign(claim.public_key, facts)
+        state = facts.get(claim.public_key)
+        if state is None or state.quarantine_until is None or claim.epoch is None:
+            return
+        if claim.epoch < state.quarantine_until:
+            raise KeyQuarantinedError(
+                "0x" + claim.public_key.hex(),
+                until_epoch=state.quarantine_until,
+                until_seconds=self._begins(state.quarantine_until),
+            )
 
     def accept(self, claim: KeyUseClaim, facts: KeyStates) -> None:
         """Using a key changes nothing."""
@@ -113,8 +141,8 @@ def read_key_states(transaction: Transaction) -> KeyStates:
     ((text,),) = transaction.rows(_READ)
     return MappingProxyType(
         {
-            PublicKey(bytes.fromhex(key)): KeyState(frozen_ms, disabled_ms, deleted_ms)
-            for key, frozen_ms, disabled_ms, deleted_ms in msgspec.json.decode(text)
+            PublicKey(bytes.fromhex(key)): KeyState(frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63))
+            for key, frozen_ms, disabled_ms, deleted_ms, until in msgspec.json.decode(text)
         }
     )
 

@@ -6,7 +6,7 @@
     may they          the principal's actions, keys and duty types (403)
     which chain       genesis_validators_root is the pinned one (412)
     when              not further ahead of the clock than the guard allows (412)
-    in service        the key's state: not frozen, disabled or deleted; judged inside the commit alone (412)
+    in service        the key's state: not frozen, disabled, deleted or waiting; judged inside the commit alone (412)
     on record         the slashing ledger, inside the commit (412)
 
 Rule 1: the order is the order of this file; there is no second road and no switch around a check.
@@ -36,7 +36,7 @@ from signer.keys.ledger import KeyUseClaim
 from signer.keys.ring import KeyRing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
-from signer.units import PublicKey, Root
+from signer.units import Epoch, PublicKey, Root
 
 
 class Passed(Struct, frozen=True):
@@ -105,7 +105,8 @@ class Gate:
         check_authorized(caller.principal, Action.SIGN_DUTY, duty_type=intent.duty.type)
         network_claims = self._check_network(intent)
         self._check_time(intent.duty)
-        use = KeyUseClaim(intent.public_key)  # first: a key that is out of service is told before anything else
+        # First: a key that is out of service is told before anything else.
+        use = KeyUseClaim(intent.public_key, self._slashable_epoch(intent.duty))
         return Passed(key, root, (use, *network_claims, *_slashing_claims(intent.public_key, intent.duty, root)))
 
     def decide_extension(self, intent: SignExtension, caller: Caller) -> None:
@@ -125,6 +126,15 @@ class Gate:
         if root != self._pinned:
             raise WrongNetworkError(requested=root, pinned=self._pinned)
         return ()
+
+    def _slashable_epoch(self, duty: Duty) -> Epoch | None:
+        match duty:
+            case AttestationDuty():
+                return duty.target_epoch
+            case BlockDuty():
+                return self._network.epoch_of(duty.slot)
+            case _:
+                return None
 
     def _check_time(self, duty: Duty) -> None:
         if self._far_future_epochs is None:

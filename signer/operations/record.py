@@ -26,7 +26,7 @@ from signer.keys.ledger import KeyStateLedger
 from signer.keys.vault import DATA_KEY_FILE
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
-from signer.units import Root
+from signer.units import Epoch, Root
 
 DATABASE_FILE = "journal.sqlite"
 """The database's name in the data directory."""
@@ -87,10 +87,12 @@ def open_record(
     may_create: bool = True,
     far_future_epochs: int = 0,
     now: Callable[[], float] = time.time,
+    epoch_begins: Callable[[Epoch], float | None] = lambda _: None,
 ) -> Record:
     """Open the record, or where `may_create` says so begin one; the writer runs when this returns.
 
     `far_future_epochs` is this run's guard: the head file remembers the furthest, for the floors of a restore.
+    `epoch_begins` tells when, in seconds since the Unix epoch, for the words of a refusal.
 
     Raises:
         DataDirectoryInUseError: another process has it, or a copy of it.
@@ -114,7 +116,7 @@ def open_record(
         undo.pop_all()
     writer = Writer(
         Embedded(database, log),
-        ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[KeyStateLedger(begins=epoch_begins), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=on_death,
         observer=observer,

@@ -42,7 +42,7 @@ def command_of(row: CommandRow) -> Command:
 def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow | KeyUseRow:
     match claim:
         case KeyUseClaim():
-            return KeyUseRow(claim.public_key)
+            return KeyUseRow(claim.public_key, claim.epoch)
         case AttestationClaim():
             return VoteRow(claim.public_key, claim.source_epoch, claim.target_epoch, claim.signing_root)
         case BlockClaim():
@@ -56,7 +56,7 @@ def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow | KeyUseRow:
 def _claim_of(row: VoteRow | ProposalRow | ChainRow | KeyUseRow) -> Any:
     match row:
         case KeyUseRow():
-            return KeyUseClaim(row.public_key)
+            return KeyUseClaim(row.public_key, None if row.epoch is None else Epoch(row.epoch))
         case VoteRow():
             return AttestationClaim(row.public_key, Epoch(row.source_epoch), Epoch(row.target_epoch), row.signing_root)
         case ProposalRow():

@@ -63,6 +63,7 @@ class KeyUseRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     """A KeyUseClaim."""
 
     public_key: _PublicKey
+    epoch: _Uint64 | None
 
 
 class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=1):

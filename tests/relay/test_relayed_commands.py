@@ -76,6 +76,7 @@ def test_a_relayed_story_is_told_in_the_same_bytes(story, verdict):
 def test_relayed_claims_are_equal_in_the_same_order():
     claims = (
         KeyUseClaim(public_key(3)),
+        KeyUseClaim(public_key(3), 2**64 - 1),
         NetworkClaim(root(9)),
         AttestationClaim(public_key(1), 2**64 - 2, 2**64 - 1, root(1)),
         *block(2**64 - 1).claims,
