@@ -2,27 +2,8 @@
 
 from msgspec import Struct
 
-from signer.eth2.duties import (
-    AggregateAndProofDuty,
-    AggregationSlotDuty,
-    AttestationDuty,
-    BlockDuty,
-    BlsToExecutionChangeDuty,
-    BuilderRequestAuthDuty,
-    DepositDuty,
-    Duty,
-    ExecutionPayloadBidDuty,
-    ExecutionPayloadEnvelopeDuty,
-    InclusionListDuty,
-    PayloadAttestationDuty,
-    ProposerPreferencesDuty,
-    RandaoRevealDuty,
-    SyncCommitteeContributionDuty,
-    SyncCommitteeMessageDuty,
-    SyncCommitteeSelectionProofDuty,
-    ValidatorRegistrationDuty,
-    VoluntaryExitDuty,
-)
+from signer.eth2 import duties
+from signer.eth2.duties import Duty
 from signer.units import Epoch, Slot
 
 
@@ -50,31 +31,31 @@ def moments(duty: Duty) -> tuple[Moment, ...]:
     proofs are exempt: Lighthouse computes them two epochs ahead, and an early one endangers nothing.
     """
     match duty:
-        case AttestationDuty():
+        case duties.AttestationDuty():
             return AtEpoch("attestation.target.epoch", duty.target_epoch), AtSlot("attestation.slot", duty.slot)
-        case AggregateAndProofDuty(vote=vote):
+        case duties.AggregateAndProofDuty(vote=vote):
             return AtEpoch("aggregate.data.target.epoch", vote.target_epoch), AtSlot("aggregate.data.slot", vote.slot)
-        case RandaoRevealDuty():
+        case duties.RandaoRevealDuty():
             return (AtEpoch("randao_reveal.epoch", duty.epoch),)
-        case ProposerPreferencesDuty():
+        case duties.ProposerPreferencesDuty():
             return (AtSlot("proposer_preferences.proposal_slot", duty.proposal_slot),)
         case (
-            BlockDuty()
-            | AggregationSlotDuty()
-            | SyncCommitteeMessageDuty()
-            | SyncCommitteeContributionDuty()
-            | ExecutionPayloadBidDuty()
-            | ExecutionPayloadEnvelopeDuty()
-            | PayloadAttestationDuty()
-            | BuilderRequestAuthDuty()
-            | InclusionListDuty()
+            duties.BlockDuty()
+            | duties.AggregationSlotDuty()
+            | duties.SyncCommitteeMessageDuty()
+            | duties.SyncCommitteeContributionDuty()
+            | duties.ExecutionPayloadBidDuty()
+            | duties.ExecutionPayloadEnvelopeDuty()
+            | duties.PayloadAttestationDuty()
+            | duties.BuilderRequestAuthDuty()
+            | duties.InclusionListDuty()
         ):
             return (AtSlot("slot", duty.slot),)
         case (
-            DepositDuty()
-            | VoluntaryExitDuty()
-            | ValidatorRegistrationDuty()
-            | BlsToExecutionChangeDuty()
-            | SyncCommitteeSelectionProofDuty()
+            duties.DepositDuty()
+            | duties.VoluntaryExitDuty()
+            | duties.ValidatorRegistrationDuty()
+            | duties.BlsToExecutionChangeDuty()
+            | duties.SyncCommitteeSelectionProofDuty()
         ):
             return ()

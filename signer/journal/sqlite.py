@@ -133,18 +133,12 @@ def open_writer(path: Path) -> SqliteDatabase:
     """
     _check_library()
     database = SqliteDatabase(path)
-    try:
+    with _closed_when_refused(database):
         _check_identity(database)
         _check_integrity(database)
         _make_safe(database)
         with database.transaction():
             _migrate(database.connection, _schema_version(database))
-    except apsw.Error as error:
-        database.close()
-        raise _refusal(path, error) from error
-    except StartupError:
-        database.close()
-        raise
     return database
 
 
@@ -156,17 +150,24 @@ def open_examined(path: Path) -> SqliteDatabase:
     """
     _check_library()
     database = SqliteDatabase(path, read_only=True)
-    try:
+    with _closed_when_refused(database):
         _check_identity(database)
         _check_integrity(database, up_to_bytes=None)
         _check_mode(database)
+    return database
+
+
+@contextmanager
+def _closed_when_refused(database: SqliteDatabase) -> Iterator[None]:
+    """Checks of a database that was just opened. Raises StartupError, and closes it before."""
+    try:
+        yield
     except apsw.Error as error:
         database.close()
-        raise _refusal(path, error) from error
+        raise _refusal(database.path, error) from error
     except StartupError:
         database.close()
         raise
-    return database
 
 
 def newest_schema() -> int:

@@ -6,7 +6,7 @@ Source: sigp/lighthouse validator_client/signing_method/src (00c1b56, 2026).
 from typing import Any
 
 from client_manner import Client, common_body, json_only
-from spec_duties import FORKS, Duty, since
+from spec_duties import FORKS, Duty, common_types
 
 GLOAS_MEMBER = {"PAYLOAD_ATTESTATION_MESSAGE": "payload_attestation_data", "BUILDER_REQUEST_AUTH": "request_auth"}
 
@@ -23,18 +23,9 @@ def body(duty: Duty) -> dict[str, Any]:
 LIGHTHOUSE = Client(
     name="Lighthouse",
     version="00c1b56 (2026)",
-    sends={
-        "BLOCK_V2": FORKS,
-        "ATTESTATION": FORKS,
-        "AGGREGATE_AND_PROOF": FORKS,
-        "AGGREGATION_SLOT": FORKS,
-        "RANDAO_REVEAL": FORKS,
-        "VOLUNTARY_EXIT": FORKS,
+    sends=common_types()
+    | {
         "DEPOSIT": FORKS,
-        "SYNC_COMMITTEE_MESSAGE": since("ALTAIR"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": since("ALTAIR"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": since("ALTAIR"),
-        "VALIDATOR_REGISTRATION": since("BELLATRIX"),
         "EXECUTION_PAYLOAD_ENVELOPE": ("GLOAS",),
         "PAYLOAD_ATTESTATION_MESSAGE": ("GLOAS",),
         "PROPOSER_PREFERENCES": ("GLOAS",),

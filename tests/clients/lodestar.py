@@ -6,7 +6,7 @@ Source: ChainSafe/lodestar packages/validator/src/util/externalSignerClient.ts (
 from typing import Any
 
 from client_manner import Client, common_body, fork_info, json_only, versioned
-from spec_duties import FORKS, Duty, since
+from spec_duties import FORKS, Duty, common_types, since
 
 GLOAS_MEMBER = {"PAYLOAD_ATTESTATION_MESSAGE": "payload_attestation"}
 
@@ -28,18 +28,9 @@ def body(duty: Duty) -> dict[str, Any]:
 LODESTAR = Client(
     name="Lodestar",
     version="0054395 (2026)",
-    sends={
-        "BLOCK_V2": FORKS,
-        "ATTESTATION": FORKS,
-        "AGGREGATE_AND_PROOF": FORKS,
-        "AGGREGATION_SLOT": FORKS,
-        "RANDAO_REVEAL": FORKS,
-        "VOLUNTARY_EXIT": FORKS,
+    sends=common_types()
+    | {
         "DEPOSIT": FORKS,
-        "SYNC_COMMITTEE_MESSAGE": since("ALTAIR"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": since("ALTAIR"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": since("ALTAIR"),
-        "VALIDATOR_REGISTRATION": since("BELLATRIX"),
         "BLS_TO_EXECUTION_CHANGE": since("CAPELLA"),
         "EXECUTION_PAYLOAD_ENVELOPE": ("GLOAS",),
         "PAYLOAD_ATTESTATION_MESSAGE": ("GLOAS",),

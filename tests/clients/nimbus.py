@@ -6,8 +6,7 @@ Source: status-im/nimbus-eth2 beacon_chain (05c5eb4, 2024).
 from typing import Any
 
 from client_manner import Client, by_content_type, common_body
-from prysm import BEFORE_GLOAS
-from spec_duties import Duty, since
+from spec_duties import Duty, common_types
 
 RETRIES = 2
 """How often it asks again, after 10 and 100 milliseconds."""
@@ -27,18 +26,7 @@ def body(duty: Duty) -> dict[str, Any]:
 NIMBUS = Client(
     name="Nimbus",
     version="05c5eb4 (24.x)",
-    sends={
-        "BLOCK_V2": BEFORE_GLOAS,
-        "ATTESTATION": BEFORE_GLOAS,
-        "AGGREGATE_AND_PROOF": BEFORE_GLOAS,
-        "AGGREGATION_SLOT": BEFORE_GLOAS,
-        "RANDAO_REVEAL": BEFORE_GLOAS,
-        "VOLUNTARY_EXIT": BEFORE_GLOAS,
-        "SYNC_COMMITTEE_MESSAGE": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "VALIDATOR_REGISTRATION": tuple(fork for fork in since("BELLATRIX") if fork != "GLOAS"),
-    },
+    sends=common_types(last="FULU"),
     headers=(
         ("host", "HOST"),
         ("content-length", "LENGTH"),

@@ -6,9 +6,7 @@ Source: OffchainLabs/prysm validator/keymanager/remote-web3signer (c40b59a, 2026
 from typing import Any
 
 from client_manner import Client, common_body, json_or_exact_hex, versioned
-from spec_duties import Duty, since
-
-BEFORE_GLOAS = ("PHASE0", "ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
+from spec_duties import Duty, common_types
 
 
 def body(duty: Duty) -> dict[str, Any]:
@@ -25,18 +23,7 @@ def body(duty: Duty) -> dict[str, Any]:
 PRYSM = Client(
     name="Prysm",
     version="c40b59a (7.x)",
-    sends={
-        "BLOCK_V2": BEFORE_GLOAS,
-        "ATTESTATION": BEFORE_GLOAS,
-        "AGGREGATE_AND_PROOF": BEFORE_GLOAS,
-        "AGGREGATION_SLOT": BEFORE_GLOAS,
-        "RANDAO_REVEAL": BEFORE_GLOAS,
-        "VOLUNTARY_EXIT": BEFORE_GLOAS,
-        "SYNC_COMMITTEE_MESSAGE": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "VALIDATOR_REGISTRATION": tuple(fork for fork in since("BELLATRIX") if fork != "GLOAS"),
-    },
+    sends=common_types(last="FULU"),
     headers=(
         ("Host", "HOST"),
         ("User-Agent", "Go-http-client/1.1"),

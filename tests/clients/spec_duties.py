@@ -72,6 +72,26 @@ def since(fork: str) -> tuple[str, ...]:
     return FORKS[FORKS.index(fork) :]
 
 
+_BROUGHT_BY = {
+    "BLOCK_V2": "PHASE0",
+    "ATTESTATION": "PHASE0",
+    "AGGREGATE_AND_PROOF": "PHASE0",
+    "AGGREGATION_SLOT": "PHASE0",
+    "RANDAO_REVEAL": "PHASE0",
+    "VOLUNTARY_EXIT": "PHASE0",
+    "SYNC_COMMITTEE_MESSAGE": "ALTAIR",
+    "SYNC_COMMITTEE_SELECTION_PROOF": "ALTAIR",
+    "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": "ALTAIR",
+    "VALIDATOR_REGISTRATION": "BELLATRIX",
+}
+
+
+def common_types(*, first: str = FORKS[0], last: str = FORKS[-1]) -> dict[str, tuple[str, ...]]:
+    """The types that every client sends, each from the fork that brought it, within the forks that a client knows."""
+    known = FORKS[FORKS.index(first) : FORKS.index(last) + 1]
+    return {type_: tuple(fork for fork in since(brought) if fork in known) for type_, brought in _BROUGHT_BY.items()}
+
+
 EMPTY_SIGNATURE = "0xc0" + "00" * 95
 """The compressed point at infinity: a signature's place in an object nobody verifies here."""
 

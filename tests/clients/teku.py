@@ -6,8 +6,7 @@ Source: Consensys/teku validator/client (90ed09b, 2026).
 import ssl
 
 from client_manner import Client, common_body, json_or_exact_hex
-from prysm import BEFORE_GLOAS
-from spec_duties import since
+from spec_duties import common_types
 
 
 def tls_1_2_only() -> ssl.SSLContext:
@@ -20,18 +19,7 @@ def tls_1_2_only() -> ssl.SSLContext:
 TEKU = Client(
     name="Teku",
     version="90ed09b (26.8)",
-    sends={
-        "BLOCK_V2": BEFORE_GLOAS,
-        "ATTESTATION": BEFORE_GLOAS,
-        "AGGREGATE_AND_PROOF": BEFORE_GLOAS,
-        "AGGREGATION_SLOT": BEFORE_GLOAS,
-        "RANDAO_REVEAL": BEFORE_GLOAS,
-        "VOLUNTARY_EXIT": BEFORE_GLOAS,
-        "SYNC_COMMITTEE_MESSAGE": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": tuple(fork for fork in since("ALTAIR") if fork != "GLOAS"),
-        "VALIDATOR_REGISTRATION": tuple(fork for fork in since("BELLATRIX") if fork != "GLOAS"),
-    },
+    sends=common_types(last="FULU"),
     headers=(
         ("Content-Length", "LENGTH"),
         ("Host", "HOST"),

@@ -6,7 +6,7 @@ Source: serenita-org/vero src/providers/remote_signer.py and src/schemas/remote_
 from typing import Any
 
 from client_manner import Client, common_body, exact_text, versioned
-from spec_duties import Duty, since
+from spec_duties import Duty, common_types
 
 
 def body(duty: Duty) -> dict[str, Any]:
@@ -21,17 +21,8 @@ def body(duty: Duty) -> dict[str, Any]:
 VERO = Client(
     name="Vero",
     version="71a6176 (2026)",
-    sends={
-        "BLOCK_V2": since("DENEB"),
-        "ATTESTATION": since("DENEB"),
-        "AGGREGATE_AND_PROOF": since("DENEB"),
-        "AGGREGATION_SLOT": since("DENEB"),
-        "RANDAO_REVEAL": since("DENEB"),
-        "VOLUNTARY_EXIT": since("DENEB"),
-        "SYNC_COMMITTEE_MESSAGE": since("DENEB"),
-        "SYNC_COMMITTEE_SELECTION_PROOF": since("DENEB"),
-        "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": since("DENEB"),
-        "VALIDATOR_REGISTRATION": since("DENEB"),
+    sends=common_types(first="DENEB")
+    | {
         "EXECUTION_PAYLOAD_ENVELOPE": ("GLOAS",),
         "PROPOSER_PREFERENCES": ("GLOAS",),
         "BUILDER_REQUEST_AUTH": ("GLOAS",),

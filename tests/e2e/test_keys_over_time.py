@@ -268,15 +268,23 @@ def production(directory: Path, sections: dict[str, Any] | None = None) -> Path:
     return config_file
 
 
-def test_production_starts_with_keys_that_nobody_else_knows(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def production_signer(directory: Path) -> Iterator[tuple[RunningSigner, str]]:
+    """A ready signer with one key that nobody else knows, and that key."""
     secret = int.from_bytes(os.urandom(31))
-    config_file = production(tmp_path)
-    write_raw_keys(tmp_path / "keys", [secret])
+    config_file = production(directory)
+    write_raw_keys(directory / "keys", [secret])
     signer = RunningSigner(config_file)
     try:
         signer.wait_until_ready()
-        assert signer.public_keys() == [public_key(secret)]
+        yield signer, public_key(secret)
     finally:
+        signer.stop()
+
+
+def test_production_starts_with_keys_that_nobody_else_knows(tmp_path: Path) -> None:
+    with production_signer(tmp_path) as (signer, key):
+        assert signer.public_keys() == [key]
         assert signer.stop() == 0
 
 
@@ -326,19 +334,12 @@ def test_production_does_not_serve_public_test_keys(tmp_path: Path) -> None:
 
 
 def test_a_public_test_key_that_comes_with_a_reload_changes_nothing(tmp_path: Path) -> None:
-    secret = int.from_bytes(os.urandom(31))
-    config_file = production(tmp_path)
-    write_raw_keys(tmp_path / "keys", [secret])
-    signer = RunningSigner(config_file)
-    try:
-        signer.wait_until_ready()
+    with production_signer(tmp_path) as (signer, key):
         write_raw(signer, "demo.yaml", interop_secret(3))
         told = reload(signer)
         assert told["status"] == "failed"
         assert "publicly known" in told["lastError"]
-        assert signer.public_keys() == [public_key(secret)]
-    finally:
-        signer.stop()
+        assert signer.public_keys() == [key]
 
 
 def test_strict_refuses_to_start_with_a_bad_file(tmp_path: Path) -> None:

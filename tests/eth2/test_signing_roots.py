@@ -7,30 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from signer.errors import MalformedRequestError
-from signer.eth2 import domains, object_roots
+from signer.eth2 import domains, duties, object_roots
 from signer.eth2.builtin_networks import find_network
 from signer.eth2.domains import ZERO_ROOT, domain
-from signer.eth2.duties import (
-    AggregateAndProofDuty,
-    AggregationSlotDuty,
-    AttestationDuty,
-    BlockDuty,
-    BlsToExecutionChangeDuty,
-    BuilderRequestAuthDuty,
-    DepositDuty,
-    Duty,
-    ExecutionPayloadBidDuty,
-    ExecutionPayloadEnvelopeDuty,
-    InclusionListDuty,
-    PayloadAttestationDuty,
-    ProposerPreferencesDuty,
-    RandaoRevealDuty,
-    SyncCommitteeContributionDuty,
-    SyncCommitteeMessageDuty,
-    SyncCommitteeSelectionProofDuty,
-    ValidatorRegistrationDuty,
-    VoluntaryExitDuty,
-)
+from signer.eth2.duties import Duty
 from signer.eth2.forks import Fork, ForkInfo
 from signer.eth2.signing_root import aggregate_fork, signing_root
 from signer.eth2.ssz import signing_data_root
@@ -46,10 +26,10 @@ ADDRESS = b"\x55" * 20
 
 DENEB_SLOT = 269568 * 32
 ELECTRA_SLOT = 364032 * 32
-VOTE = AttestationDuty(
+VOTE = duties.AttestationDuty(
     slot=64, index=1, beacon_block_root=ROOT, source_epoch=1, source_root=ROOT, target_epoch=2, target_root=ROOT
 )
-AGGREGATE = AggregateAndProofDuty(
+AGGREGATE = duties.AggregateAndProofDuty(
     aggregator_index=7,
     aggregation_bits=b"\x01\x01",
     vote=VOTE,
@@ -57,7 +37,7 @@ AGGREGATE = AggregateAndProofDuty(
     selection_proof=SIGNATURE,
     committee_bits=None,
 )
-BID = ExecutionPayloadBidDuty(
+BID = duties.ExecutionPayloadBidDuty(
     parent_block_hash=ROOT,
     parent_block_root=ROOT,
     block_hash=ROOT,
@@ -73,15 +53,15 @@ BID = ExecutionPayloadBidDuty(
 )
 ONE_OF_EACH = (
     VOTE,
-    BlockDuty(slot=5, proposer_index=1, parent_root=ROOT, state_root=ROOT, body_root=ROOT),
-    AggregationSlotDuty(slot=6),
+    duties.BlockDuty(slot=5, proposer_index=1, parent_root=ROOT, state_root=ROOT, body_root=ROOT),
+    duties.AggregationSlotDuty(slot=6),
     AGGREGATE,
-    RandaoRevealDuty(epoch=7),
-    DepositDuty(deposited_key=KEY, withdrawal_credentials=ROOT, amount_gwei=1, genesis_fork_version=b"\0\0\0\1"),
-    VoluntaryExitDuty(epoch=8, validator_index=1),
-    SyncCommitteeMessageDuty(beacon_block_root=ROOT, slot=9),
-    SyncCommitteeSelectionProofDuty(slot=10, subcommittee_index=1),
-    SyncCommitteeContributionDuty(
+    duties.RandaoRevealDuty(epoch=7),
+    duties.DepositDuty(deposited_key=KEY, withdrawal_credentials=ROOT, amount_gwei=1, genesis_fork_version=b"\0\0\0\1"),
+    duties.VoluntaryExitDuty(epoch=8, validator_index=1),
+    duties.SyncCommitteeMessageDuty(beacon_block_root=ROOT, slot=9),
+    duties.SyncCommitteeSelectionProofDuty(slot=10, subcommittee_index=1),
+    duties.SyncCommitteeContributionDuty(
         aggregator_index=1,
         slot=11,
         beacon_block_root=ROOT,
@@ -90,10 +70,10 @@ ONE_OF_EACH = (
         signature=SIGNATURE,
         selection_proof=SIGNATURE,
     ),
-    ValidatorRegistrationDuty(fee_recipient=ADDRESS, gas_limit=1, timestamp=2, registered_key=KEY),
-    BlsToExecutionChangeDuty(validator_index=1, from_bls_key=KEY, to_execution_address=ADDRESS),
+    duties.ValidatorRegistrationDuty(fee_recipient=ADDRESS, gas_limit=1, timestamp=2, registered_key=KEY),
+    duties.BlsToExecutionChangeDuty(validator_index=1, from_bls_key=KEY, to_execution_address=ADDRESS),
     BID,
-    ExecutionPayloadEnvelopeDuty(
+    duties.ExecutionPayloadEnvelopeDuty(
         payload_root=ROOT,
         execution_requests_root=ROOT,
         builder_index=1,
@@ -105,12 +85,12 @@ ONE_OF_EACH = (
         fee_recipient=ADDRESS,
         gas_limit=1,
     ),
-    PayloadAttestationDuty(beacon_block_root=ROOT, slot=13, payload_present=True, blob_data_available=False),
-    ProposerPreferencesDuty(
+    duties.PayloadAttestationDuty(beacon_block_root=ROOT, slot=13, payload_present=True, blob_data_available=False),
+    duties.ProposerPreferencesDuty(
         dependent_root=ROOT, proposal_slot=14, validator_index=1, fee_recipient=ADDRESS, target_gas_limit=1
     ),
-    BuilderRequestAuthDuty(data=b"https://builder.example", slot=15),
-    InclusionListDuty(slot=16, validator_index=1, committee_root=ROOT, transactions=(b"\1",)),
+    duties.BuilderRequestAuthDuty(data=b"https://builder.example", slot=15),
+    duties.InclusionListDuty(slot=16, validator_index=1, committee_root=ROOT, transactions=(b"\1",)),
 )
 
 
@@ -150,7 +130,12 @@ def test_no_two_duties_share_a_root():
 
 @pytest.mark.parametrize("duty", ONE_OF_EACH, ids=lambda duty: duty.type)
 def test_a_missing_fork_info_is_refused_where_the_type_is_bound_to_a_chain(duty):
-    unbound = (DepositDuty, ValidatorRegistrationDuty, BuilderRequestAuthDuty, InclusionListDuty)
+    unbound = (
+        duties.DepositDuty,
+        duties.ValidatorRegistrationDuty,
+        duties.BuilderRequestAuthDuty,
+        duties.InclusionListDuty,
+    )
     if isinstance(duty, unbound):
         assert signing_root(duty, None, MAINNET)
         return
@@ -159,7 +144,7 @@ def test_a_missing_fork_info_is_refused_where_the_type_is_bound_to_a_chain(duty)
 
 
 def test_an_inclusion_list_without_fork_info_is_signed_under_the_networks_own():
-    (inclusion_list,) = (duty for duty in ONE_OF_EACH if isinstance(duty, InclusionListDuty))
+    (inclusion_list,) = (duty for duty in ONE_OF_EACH if isinstance(duty, duties.InclusionListDuty))
     known = fork_info(Fork.PHASE0, Fork.PHASE0, 0)
     assert signing_root(inclusion_list, None, MAINNET) == signing_root(inclusion_list, known, MAINNET)
     unpinned = dataclasses.replace(MAINNET, genesis_validators_root=None)
@@ -176,7 +161,7 @@ def test_a_vote_is_under_the_version_of_its_target(target_epoch, fork):
 
 @pytest.mark.parametrize(("slot", "fork"), [(10 * 32 - 1, Fork.PHASE0), (10 * 32, Fork.ALTAIR)])
 def test_a_block_is_under_the_version_of_its_slots_epoch(slot, fork):
-    block = BlockDuty(slot=slot, proposer_index=1, parent_root=ROOT, state_root=ROOT, body_root=ROOT)
+    block = duties.BlockDuty(slot=slot, proposer_index=1, parent_root=ROOT, state_root=ROOT, body_root=ROOT)
     expected = under(domains.BEACON_PROPOSER, fork, object_roots.block_header_root(block))
     assert signing_root(block, fork_info(Fork.PHASE0, Fork.ALTAIR, 10), MAINNET) == expected
 
@@ -198,7 +183,7 @@ def test_a_block_is_under_the_version_of_its_slots_epoch(slot, fork):
     ],
 )
 def test_an_exit_is_under_capella_once_the_chain_is_past_deneb(epoch, previous, current, fork_epoch, signed_under):
-    leave = VoluntaryExitDuty(epoch=epoch, validator_index=1)
+    leave = duties.VoluntaryExitDuty(epoch=epoch, validator_index=1)
     expected = under(domains.VOLUNTARY_EXIT, signed_under, object_roots.voluntary_exit_root(leave))
     assert signing_root(leave, fork_info(previous, current, fork_epoch), MAINNET) == expected
 
@@ -207,7 +192,7 @@ def test_an_exit_is_under_capella_even_where_the_schedule_has_not_heard_of_deneb
     minimal = find_network("minimal")
     deneb = minimal.find_version(Fork.DENEB)
     known = ForkInfo(minimal.find_version(Fork.CAPELLA), deneb, epoch=4, genesis_validators_root=ROOT)
-    leave = VoluntaryExitDuty(epoch=5, validator_index=1)
+    leave = duties.VoluntaryExitDuty(epoch=5, validator_index=1)
     exit_domain = domain(domains.VOLUNTARY_EXIT, minimal.find_version(Fork.CAPELLA), ROOT)
     expected = signing_data_root(object_roots.voluntary_exit_root(leave), exit_domain)
     assert signing_root(leave, known, minimal) == expected
@@ -217,7 +202,7 @@ def test_an_exit_is_under_capella_even_where_the_schedule_has_not_heard_of_deneb
 
 
 def test_a_registration_ignores_fork_info_and_uses_the_networks_genesis_version():
-    (registration,) = (duty for duty in ONE_OF_EACH if isinstance(duty, ValidatorRegistrationDuty))
+    (registration,) = (duty for duty in ONE_OF_EACH if isinstance(duty, duties.ValidatorRegistrationDuty))
     hoodi = find_network("hoodi")
     builder_domain = domain(domains.APPLICATION_BUILDER, Version(bytes.fromhex("10000910")), ZERO_ROOT)
     expected = signing_data_root(object_roots.validator_registration_root(registration), builder_domain)
@@ -226,7 +211,7 @@ def test_a_registration_ignores_fork_info_and_uses_the_networks_genesis_version(
 
 
 def test_a_change_of_credentials_is_under_the_genesis_version_of_its_chain():
-    (change,) = (duty for duty in ONE_OF_EACH if isinstance(duty, BlsToExecutionChangeDuty))
+    (change,) = (duty for duty in ONE_OF_EACH if isinstance(duty, duties.BlsToExecutionChangeDuty))
     expected = under(domains.BLS_TO_EXECUTION_CHANGE, Fork.PHASE0, object_roots.bls_to_execution_change_root(change))
     assert signing_root(change, fork_info(Fork.ELECTRA, Fork.FULU, 5), MAINNET) == expected
 
@@ -318,7 +303,7 @@ def test_bits_beyond_the_size_in_the_last_byte_are_refused():
 
 
 def test_a_contribution_of_another_preset_is_refused():
-    (contribution,) = (duty for duty in ONE_OF_EACH if isinstance(duty, SyncCommitteeContributionDuty))
+    (contribution,) = (duty for duty in ONE_OF_EACH if isinstance(duty, duties.SyncCommitteeContributionDuty))
     known = fork_info(Fork.PHASE0, Fork.ALTAIR, 0)
     with pytest.raises(MalformedRequestError, match="is the signer on your network"):
         signing_root(contribution, known, find_network("minimal"))
@@ -326,7 +311,7 @@ def test_a_contribution_of_another_preset_is_refused():
 
 def test_a_request_auth_with_too_much_data_is_refused():
     with pytest.raises(MalformedRequestError, match="at most 4096"):
-        signing_root(BuilderRequestAuthDuty(data=bytes(4097), slot=1), None, MAINNET)
+        signing_root(duties.BuilderRequestAuthDuty(data=bytes(4097), slot=1), None, MAINNET)
 
 
 def test_a_bid_of_heze_without_its_bits_is_refused():
