@@ -5,7 +5,7 @@ The network goes with it, because its file may have changed since.
 
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -33,20 +33,24 @@ def decode_network(data: bytes) -> Network:
     return msgspec.msgpack.decode(data, type=Network)
 
 
-def _encode(value: Any) -> Any:
+_Foreign = PurePath | MappingProxyType[str, Any]
+"""The values in a configuration that MessagePack has no form of; a test looks through all of its types for others."""
+
+
+def _encode(value: _Foreign) -> str | dict[str, Any]:
     match value:
         case PurePath():
             return str(value)
         case MappingProxyType():
             return dict(value)
         case _:
-            raise NotImplementedError(f"a {type(value).__name__} in the configuration")
+            assert_never(value)
 
 
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(f"a {kind.__name__} in the configuration")
+def _decode(kind: type, value: Any) -> Path:
+    if kind is not Path:
+        raise TypeError(f"a {kind.__name__} in the configuration")
+    return Path(value)
 
 
 _decoder = msgspec.msgpack.Decoder(Config, dec_hook=_decode)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from signer.auth.authenticate import Authenticator
@@ -60,6 +62,24 @@ def test_a_configuration_with_every_kind_of_value_arrives_as_it_is(preset):
     assert arrived.sources == config.sources
     for sent, got in zip(values(config), values(arrived), strict=True):
         assert type(got.value) is type(sent.value), sent.key
+
+
+def types_in(described: Any) -> Iterator[Any]:
+    """A type as msgspec describes it, and all that it is made of."""
+    yield described
+    for name in described.__struct_fields__:
+        member = getattr(described, name)
+        for each in member if isinstance(member, tuple) else (member,):
+            if isinstance(each, msgspec.inspect.Field):
+                yield from types_in(each.type)
+            elif isinstance(each, msgspec.inspect.Type):
+                yield from types_in(each)
+
+
+def test_paths_are_the_only_values_of_a_configuration_that_need_help_to_arrive():
+    found = list(types_in(msgspec.inspect.type_info(Config)))
+    assert len(found) > 100
+    assert {each.cls for each in found if isinstance(each, msgspec.inspect.CustomType)} == {Path}
 
 
 def test_a_network_arrives_as_it_is():
