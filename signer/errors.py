@@ -3,6 +3,7 @@
     SignerError                    has a stable `code`, a sentence, and the values that caused it
     |- RequestError                the caller's message is at fault
     |  |- MalformedRequestError    a body, an identifier or a field that cannot be read
+    |  |  '- UnusableHistoriesError   some histories of an EIP-3076 document
     |  |- UnknownDutyError         a `type` we do not know
     |  |- SigningRootMismatchError the caller's root is not the root of the caller's object
     |  |- BodyTooLargeError
@@ -75,6 +76,25 @@ class MalformedRequestError(RequestError):
 
     def __init__(self, sentence: str, *, path: str | None = None) -> None:
         super().__init__(sentence, evidence={"path": path} if path else None)
+
+
+class UnusableHistoriesError(MalformedRequestError):
+    """An EIP-3076 document of which some validators' histories cannot be used. Nothing of it was imported."""
+
+    code = "UNUSABLE_HISTORIES"
+
+    def __init__(self, first: str, *, path: str, unusable: int, usable: int) -> None:
+        super().__init__(
+            f"{unusable} of the document's histories cannot be used, so nothing was imported; the first: {first}",
+            path=path,
+        )
+        self.evidence = {
+            **self.evidence,
+            "unusable": unusable,
+            "usable": usable,
+            "remedy": "have the document exported again; or accept the other validators alone (--partial), and keep"
+            " these from signing until their history is here",
+        }
 
 
 class UnknownDutyError(RequestError):

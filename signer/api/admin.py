@@ -25,8 +25,12 @@ whatever its address. Every operation checks its own action, named below. Errors
                                  cuts the connection short of its last chunk, so that a truncated file is never
                                  mistaken for a whole one                                      (slashing:read)
     POST /admin/slashing/import  the body is an EIP-3076 document of at most `ApiSettings.import_limit_bytes`, of any
-                                 content type; 200 {"validators": [{"public_key": "0x...", "blocks": 3,
-                                 "attestations": 7, "error": null | "..."}]}                   (slashing:write)
+                                 content type; 200 {"validators": [{"public_key": "0x..." | null, "blocks": 3,
+                                 "attestations": 7, "error": null | "...", "differing": 0, "floors_before": null |
+                                 {"slot": "1" | null, "source_epoch": ..., "target_epoch": ..., "held": false},
+                                 "floors_after": the same}]}; 400 UNUSABLE_HISTORIES where some are at fault, and
+                                 nothing was imported, but ?partial=true imports the others; ?dry_run=true changes
+                                 nothing and tells what would be (slashing:read)               (slashing:write)
     POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x...", "verified_from": 0}; 500 AUDIT_BROKEN;
                                  `verified_from` is above 0 where older entries were archived elsewhere
                                                                                                (audit:read)
@@ -42,7 +46,7 @@ whatever its address. Every operation checks its own action, named below. Errors
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -55,6 +59,7 @@ from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
 from signer.errors import MalformedRequestError
 from signer.events import RequestCrashed
+from signer.operations.protect import ImportOptions
 from signer.operations.read_audit import AuditQuery
 
 _UPLOAD_PREFIX = ".holdfast-writing-import-"
@@ -131,20 +136,13 @@ async def _stream(response: web.StreamResponse, first: bytes, pieces: Iterator[b
 
 
 async def post_import(exchange: Exchange) -> Answer:
-    """Merge an EIP-3076 document into the record, all or nothing."""
+    """Merge an EIP-3076 document into the record, all or nothing unless the query says otherwise."""
+    asked = exchange.request.query
+    options = ImportOptions(partial=_flag(asked, "partial"), dry_run=_flag(asked, "dry_run"))
     with tempfile.NamedTemporaryFile(dir=exchange.services.identity.data_directory, prefix=_UPLOAD_PREFIX) as upload:
         await _receive(exchange, upload)
-        imported = await exchange.services.protection.import_interchange(Path(upload.name), exchange.caller)
-    validators = [
-        {
-            "public_key": "0x" + one.public_key.hex(),
-            "blocks": one.blocks,
-            "attestations": one.attestations,
-            "error": one.error,
-        }
-        for one in imported
-    ]
-    return json_answer(200, msgspec.json.encode({"validators": validators}))
+        imported = await exchange.services.protection.import_interchange(Path(upload.name), exchange.caller, options)
+    return json_answer(200, msgspec.json.encode({"validators": [one.told() for one in imported]}))
 
 
 async def _receive(exchange: Exchange, upload: IO[bytes]) -> None:
@@ -172,6 +170,17 @@ async def get_entries(exchange: Exchange) -> Answer:
     )
     page = await exchange.services.read_audit(query, exchange.caller)
     return json_answer(200, msgspec.json.encode(page))
+
+
+def _flag(asked: Mapping[str, str], name: str) -> bool:
+    """True or false, as JSON spells them; false where it is not said."""
+    match asked.get(name, "false"):
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise MalformedRequestError(f"{name} must be true or false", path=name)
 
 
 def _number(text: str, name: str) -> int:

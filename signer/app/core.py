@@ -22,9 +22,9 @@ from signer.keys.ring import KeyRing
 from signer.keys.vault import DATA_KEY_FILE, open_vault
 from signer.operations.carry_out import LocalOrders
 from signer.operations.horizon import Horizon
+from signer.operations.importing import WriterImports
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
-from signer.operations.protect import WriterImports
 from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.record import Places, Record, open_record
 from signer.operations.telling import CommitEvents
@@ -82,7 +82,13 @@ def open_core(
                 epochs=config.keys.quarantine_epochs,
             )
         reloader = Reloader(loader, ring, clock, listener=partial(tell_each, after_load))
-        imports = WriterImports(changes=record.writer, clock=clock, pinned=lambda: record.pinned)
+        imports = WriterImports(
+            changes=record.writer,
+            clock=clock,
+            pinned=lambda: record.pinned,
+            reading=partial(read_sqlite, places.database),
+            data_directory=places.data_directory,
+        )
         orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
         mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy, orders)
         try:

@@ -15,6 +15,7 @@ from signer.cli.host import Operations
 from signer.errors import UnreachableError
 from signer.operations.freeze_keys import parse_keys, shown
 from signer.operations.orders import Carried
+from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 
 T = TypeVar("T")
@@ -34,13 +35,26 @@ class ListedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedHistory:
-    """What an import did for one validator, as the admin route tells it."""
+class ToldFloors:
+    """The floors of one validator, as the admin route tells them."""
 
-    public_key: str
+    slot: str | None
+    source_epoch: str | None
+    target_epoch: str | None
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHistory:
+    """What an import did for one validator, or would do, as the admin route tells it."""
+
+    public_key: str | None
     blocks: int
     attestations: int
     error: str | None
+    differing: int = 0
+    floors_before: ToldFloors | None = None
+    floors_after: ToldFloors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,7 @@ class Service(Protocol):
         """The slashing record as an EIP-3076 document, in pieces."""
         ...
 
-    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+    def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """Merge an EIP-3076 file into the record."""
         ...
 
@@ -165,10 +179,12 @@ class RemoteService:
         """See `Service.export_slashing`."""
         return self._connection.stream("/admin/slashing/export")
 
-    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+    def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """See `Service.import_slashing`."""
+        flags = {"partial": options.partial, "dry_run": options.dry_run}
+        query = "&".join(f"{name}=true" for name, is_set in flags.items() if is_set)
         with file.open("rb") as body:
-            answer = self._connection.post("/admin/slashing/import", body)
+            answer = self._connection.post(f"/admin/slashing/import{'?' if query else ''}{query}", body)
         return self._read(answer, _ImportAnswer).validators
 
     def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
@@ -236,12 +252,10 @@ class LocalService:
         """See `Service.export_slashing`."""
         return self._operations.protection.export_interchange(CALLER)
 
-    def import_slashing(self, file: Path) -> list[ImportedHistory]:
+    def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """See `Service.import_slashing`."""
-        done = self._runner.run(self._operations.protection.import_interchange(file, CALLER))
-        return [
-            ImportedHistory("0x" + each.public_key.hex(), each.blocks, each.attestations, each.error) for each in done
-        ]
+        done = self._runner.run(self._operations.protection.import_interchange(file, CALLER, options))
+        return [msgspec.convert(each.told(), ImportedHistory) for each in done]
 
     def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.freeze`."""

@@ -4,26 +4,19 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from interchange import InterchangeError, NetworkMismatchError, parse, serialise
-from interchange.parse import find_metadata
-from signer.audit.entry import Kind
+from interchange import serialise
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
-from signer.clock import Clock
-from signer.errors import MalformedRequestError, SignerError, WrongNetworkError
+from signer.errors import SignerError
 from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
 from signer.journal.sqlite import SqliteDatabase
-from signer.operations.story import NoteStory
 from signer.slashing.exchange import export_history, export_metadata
-from signer.slashing.incoming import ImportReport, import_history
-from signer.slashing.network import bind_network, recorded_network
+from signer.slashing.incoming import Floors
 from signer.slashing.watermarks import read_watermarks
-from signer.units import Epoch, PublicKey, Root, Slot
-
-_PIECE_BYTES = 1 << 20
+from signer.units import Epoch, PublicKey, Slot
 
 T = TypeVar("T")
 
@@ -38,12 +31,52 @@ class HighWatermark:
 
 @dataclass(frozen=True, slots=True)
 class ImportedValidator:
-    """What an import did for one validator."""
+    """What an import did, or would do, for one validator."""
 
-    public_key: PublicKey
+    public_key: PublicKey | None
+    """None for an element of the document whose key cannot be read."""
+
     blocks: int
+    """Added; those on record already are not counted."""
+
     attestations: int
     error: str | None
+    """Why nothing of it was imported."""
+
+    differing: int = 0
+    """Records that say something else than ours for the same slot or target: ours stay, and neither is signed again."""
+
+    floors_before: Floors | None = None
+    """None for a validator that was not on record."""
+
+    floors_after: Floors | None = None
+
+    def told(self) -> dict[str, Any]:
+        """In plain values, for JSON; slots and epochs as decimal strings, as in the documents."""
+        return {
+            "public_key": None if self.public_key is None else "0x" + self.public_key.hex(),
+            "blocks": self.blocks,
+            "attestations": self.attestations,
+            "error": self.error,
+            "differing": self.differing,
+            "floors_before": _told_floors(self.floors_before),
+            "floors_after": _told_floors(self.floors_after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a document is imported."""
+
+    partial: bool = False
+    """Import the validators without a fault where others have one; otherwise all or nothing."""
+
+    dry_run: bool = False
+    """Tell what would change; change nothing."""
+
+
+WHOLE = ImportOptions()
+"""All of a document, or nothing."""
 
 
 class Changes(Protocol):
@@ -57,11 +90,12 @@ class Changes(Protocol):
 class Imports(Protocol):
     """Where an EIP-3076 document is merged into the record: the writer here, or a worker's link to it."""
 
-    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
-        """Merge a file of the data directory, all or nothing; durable when it returns. Asks nobody who the caller is.
+    async def merge(self, file: Path, caller: Caller, options: ImportOptions = WHOLE) -> tuple[ImportedValidator, ...]:
+        """Merge a file of the data directory; durable when it returns. Asks nobody who the caller is.
 
         Raises:
-            MalformedRequestError, WrongNetworkError, JournalDownError.
+            MalformedRequestError, UnusableHistoriesError, WrongNetworkError: nothing was changed.
+            JournalDownError: what was begun is completed by the same import; until then its validators are held.
         """
         ...
 
@@ -79,15 +113,18 @@ class Protection:
         marks = await asyncio.to_thread(self._read, read_watermarks)
         return HighWatermark(marks.high_epoch, marks.high_slot)
 
-    async def import_interchange(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
-        """Merge an EIP-3076 document into the record, all or nothing; what it did for each validator.
+    async def import_interchange(
+        self, file: Path, caller: Caller, options: ImportOptions = WHOLE
+    ) -> tuple[ImportedValidator, ...]:
+        """Merge an EIP-3076 document into the record; what it did for each validator, or would do.
 
         Raises:
             MalformedRequestError: the document is malformed; the error names the JSON path. Nothing was changed.
-            WrongNetworkError: it is another chain's. ForbiddenError. JournalDownError.
+            UnusableHistoriesError: some validators' histories are, and the import is not a partial one. The same.
+            WrongNetworkError: it is another chain's. ForbiddenError. JournalDownError: see `Imports.merge`.
         """
-        check_authorized(caller.principal, Action.SLASHING_WRITE)
-        return await self._imports.merge(file, caller)
+        check_authorized(caller.principal, Action.SLASHING_READ if options.dry_run else Action.SLASHING_WRITE)
+        return await self._imports.merge(file, caller, options)
 
     def export_interchange(self, caller: Caller) -> Iterator[bytes]:
         """The record as an EIP-3076 document, in pieces; each blocks for one page.
@@ -120,71 +157,9 @@ class Protection:
             database.close()
 
 
-class WriterImports:
-    """Imports through the writer of this process."""
-
-    def __init__(self, *, changes: Changes, clock: Clock, pinned: Callable[[], Root | None]) -> None:
-        self._changes = changes
-        self._clock = clock
-        self._pinned = pinned
-
-    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
-        """See Imports."""
-        root = await asyncio.to_thread(_read_root, file)
-        pinned = self._pinned()
-        if pinned is not None and root != pinned:
-            raise WrongNetworkError(requested=root, pinned=pinned)
-
-        def change(transaction: Transaction) -> ImportReport:
-            try:
-                recorded = recorded_network(transaction)
-                if recorded is not None and recorded != root:
-                    raise WrongNetworkError(requested=root, pinned=recorded)
-                bind_network(transaction, root)
-                return import_history(transaction, parse(_pieces(file)))
-            except InterchangeError as error:
-                raise _malformed(error) from error
-            except OSError as error:
-                raise _unreadable(file, error) from error
-
-        report = await self._changes.perform(change, lambda done: self._story(done, caller))
-        return tuple(
-            ImportedValidator(count.public_key, count.blocks, count.attestations, None)
-            for count in report.validators.values()
-        )
-
-    def _story(self, report: ImportReport, caller: Caller) -> Chronicle:
-        blocks = sum(count.blocks for count in report.validators.values())
-        attestations = sum(count.attestations for count in report.validators.values())
-        return NoteStory(
-            Kind.INTERCHANGE_IMPORTED,
-            int(self._clock.now() * 1000),
-            f"validators={len(report.validators)} blocks={blocks} attestations={attestations}",
-            caller.principal.name,
-            caller.request_id,
-        )
-
-
-def _pieces(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            yield piece
-
-
-def _read_root(file: Path) -> Root:
-    try:
-        return Root(find_metadata(parse(_pieces(file))).genesis_validators_root)
-    except InterchangeError as error:
-        raise _malformed(error) from error
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: OSError) -> SignerError:
-    return MalformedRequestError(f"{file.name} cannot be read: {error.strerror}")
-
-
-def _malformed(error: InterchangeError) -> SignerError:
-    if isinstance(error, NetworkMismatchError):
-        return MalformedRequestError("the document names two networks", path=error.path)
-    return MalformedRequestError(str(error), path=error.path)
+def _told_floors(floors: Floors | None) -> dict[str, Any] | None:
+    if floors is None:
+        return None
+    numbers = {"slot": floors.slot, "source_epoch": floors.source_epoch, "target_epoch": floors.target_epoch}
+    told: dict[str, Any] = {name: None if number is None else str(number) for name, number in numbers.items()}
+    return {**told, "held": floors.held}

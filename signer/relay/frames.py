@@ -136,13 +136,25 @@ class SourceRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     error_count: int
 
 
+class FloorsRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The Floors of a validator."""
+
+    slot: _Uint64 | None
+    source_epoch: _Uint64 | None
+    target_epoch: _Uint64 | None
+    held: bool
+
+
 class ValidatorRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """An ImportedValidator."""
 
-    public_key: _PublicKey
+    public_key: _PublicKey | None
     blocks: int
     attestations: int
     error: str | None
+    differing: int
+    floors_before: FloorsRow | None
+    floors_after: FloorsRow | None
 
 
 # --- a worker says -------------------------------------------------------------------------------
@@ -181,6 +193,8 @@ class AskImport(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     file_name: str
     principal: _Name
     request_id: _RequestId
+    partial: bool
+    dry_run: bool
 
 
 class KeysTaken(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=7):

@@ -14,7 +14,7 @@ from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
-from signer.operations.protect import ImportedValidator
+from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.relay.frames import (
     AskImport,
     AskOrder,
@@ -39,6 +39,7 @@ from signer.relay.frames import (
     Stop,
     Verdicts,
 )
+from signer.relay.imports import validator_of
 from signer.relay.key_sets import keys_of
 from signer.relay.link import FROM_MAIN, MAIN_FRAME_BYTES, Link
 from signer.relay.questions import Questions
@@ -126,12 +127,14 @@ class MainLink:
         """Begin to load. Raises BusyError, JournalDownError."""
         await self._ask(AskReload, within_seconds=self._answer_seconds)
 
-    async def ask_import(self, file_name: str, caller: Caller) -> list[ImportedValidator]:
+    async def ask_import(self, file_name: str, caller: Caller, options: ImportOptions) -> list[ImportedValidator]:
         """Merge a file of the data directory; takes as long as it takes. Raises as `Imports.merge`."""
+        name, request_id = caller.principal.name, caller.request_id
         answer: Imported = await self._ask(
-            lambda number: AskImport(number, file_name, caller.principal.name, caller.request_id), within_seconds=None
+            lambda number: AskImport(number, file_name, name, request_id, options.partial, options.dry_run),
+            within_seconds=None,
         )
-        return [ImportedValidator(row.public_key, row.blocks, row.attestations, row.error) for row in answer.validators]
+        return [validator_of(row) for row in answer.validators]
 
     async def ask_order(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
         """Carry an order out; takes as long as it takes. Raises as `Orders.carry_out`."""
@@ -245,9 +248,9 @@ class RelayImports:
     def __init__(self, link: MainLink) -> None:
         self._link = link
 
-    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+    async def merge(self, file: Path, caller: Caller, options: ImportOptions = WHOLE) -> tuple[ImportedValidator, ...]:
         """See Imports."""
-        return tuple(await self._link.ask_import(file.name, caller))
+        return tuple(await self._link.ask_import(file.name, caller, options))
 
 
 class RelayOrders:

@@ -12,6 +12,7 @@ from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
 from signer.journal.command import Command, Receipt, Waiter
 from signer.operations.mainstay import Mainstay
+from signer.operations.protect import ImportOptions
 from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
@@ -34,9 +35,9 @@ from signer.relay.frames import (
     Serving,
     SourceRow,
     StateIs,
-    ValidatorRow,
     Verdicts,
 )
+from signer.relay.imports import validator_row
 from signer.relay.link import FROM_WORKER, WORKER_FRAME_BYTES, Link
 from signer.relay.questions import Questions
 from signer.relay.refusals import problem_row
@@ -221,9 +222,9 @@ class WorkerLink:
         # The name alone: whatever a worker says, nothing outside the data directory is read.
         file = self._services.data_directory / Path(question.file_name).name
         caller = _told_caller(question.principal, question.request_id)
-        done = await self._services.mainstay.imports.merge(file, caller)
-        rows = [ValidatorRow(one.public_key, one.blocks, one.attestations, one.error) for one in done]
-        return Imported(question.number, rows)
+        options = ImportOptions(partial=question.partial, dry_run=question.dry_run)
+        done = await self._services.mainstay.imports.merge(file, caller, options)
+        return Imported(question.number, [validator_row(one) for one in done])
 
     def _lose(self, reason: str) -> None:
         self._questions.give_up()

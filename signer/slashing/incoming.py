@@ -54,35 +54,33 @@ _LIFT = """
 UPDATE validators SET held_source = NULL, held_target = NULL, held_slot = NULL, held_by = NULL WHERE held_by = ?
 """
 _COMPARE_VOTES = """
-SELECT g.value ->> 0,
+SELECT g.key,
     count(*) - count(a.target_epoch) FILTER (WHERE a.source_epoch <= r.value ->> 1),
-    count(*) FILTER (WHERE a.source_epoch <> r.value ->> 1 OR lower(hex(a.signing_root)) <> r.value ->> 2),
+    count(*) FILTER (WHERE a.source_epoch <> r.value ->> 1 OR a.signing_root <> unhex(r.value ->> 2)),
     max(CASE WHEN a.source_epoch <> r.value ->> 1 THEN max(a.source_epoch, r.value ->> 1) END)
-FROM json_each(?) g CROSS JOIN json_each(g.value, '$[1]') r
-LEFT JOIN validators v ON v.public_key = unhex(g.value ->> 0)
+FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS JOIN json_each(g.value) r
 LEFT JOIN signed_attestations a ON a.validator_id = v.id AND a.target_epoch = r.value ->> 0
 GROUP BY g.key
 """
 _COMPARE_BLOCKS = """
-SELECT g.value ->> 0, count(*) - count(b.slot), count(*) FILTER (WHERE lower(hex(b.signing_root)) <> r.value ->> 1)
-FROM json_each(?) g CROSS JOIN json_each(g.value, '$[1]') r
-LEFT JOIN validators v ON v.public_key = unhex(g.value ->> 0)
+SELECT g.key, count(*) - count(b.slot), count(*) FILTER (WHERE b.signing_root <> unhex(r.value ->> 1))
+FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS JOIN json_each(g.value) r
 LEFT JOIN signed_blocks b ON b.validator_id = v.id AND b.slot = r.value ->> 0
 GROUP BY g.key
 """
 _ADD_VOTES = """
 INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
 SELECT v.id, r.value ->> 0, r.value ->> 1, unhex(r.value ->> 2)
-FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.value ->> 0)
-CROSS JOIN json_each(g.value, '$[1]') r WHERE true
+FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.key)
+CROSS JOIN json_each(g.value) r WHERE true
 ON CONFLICT DO UPDATE SET source_epoch = excluded.source_epoch, signing_root = NULL
     WHERE excluded.source_epoch < source_epoch
 """
 _ADD_BLOCKS = """
 INSERT INTO signed_blocks (validator_id, slot, signing_root)
 SELECT v.id, r.value ->> 0, unhex(r.value ->> 1)
-FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.value ->> 0)
-CROSS JOIN json_each(g.value, '$[1]') r WHERE true
+FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.key)
+CROSS JOIN json_each(g.value) r WHERE true
 ON CONFLICT DO NOTHING
 """
 _RAISE_SOURCES = """
@@ -244,8 +242,7 @@ def _marks(one: StagedValidator) -> tuple[Any, ...]:
 
 def _keys_of(part: Part) -> Iterable[str]:
     """Those whose floor this part may raise."""
-    voters: list[tuple[str, msgspec.Raw]] = msgspec.json.decode(part.votes, type=list[tuple[str, msgspec.Raw]])
-    return [key for key, _ in voters]
+    return msgspec.json.decode(part.votes, type=dict[str, msgspec.Raw])
 
 
 def _hide(count: ImportCount, hidden: int | None) -> None:

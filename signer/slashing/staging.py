@@ -8,7 +8,9 @@ Rule 1: nothing here touches the record.
 Rule 2: of a validator with a fault in the document no row reaches a part.
 """
 
+import errno
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +30,9 @@ _PIECE_BYTES = 1 << 20
 
 _FAULTS_TOLD = 1_000
 """Faults kept with their sentences; the rest are counted."""
+
+_NICENESS = 10
+"""Of the process of its own: signing comes first."""
 
 Range = tuple[int, int]
 """The lowest and the highest."""
@@ -86,10 +91,10 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
 
     rows: int
     votes: msgspec.Raw
-    """[[key, [[target, source, root], ...]], ...]: each key once, each target once for a key; numbers as stored."""
+    """{key: [[target, source, root], ...]}: each target once for a key; numbers as stored, keys and roots in hex."""
 
     blocks: msgspec.Raw
-    """[[key, [[slot, root], ...]], ...], in the same way."""
+    """{key: [[slot, root], ...]}, in the same way."""
 
     hidden: list[tuple[str, int]]
     """Sources, as stored, that a row of this part does not show: votes with a lower source must not be signed."""
@@ -179,8 +184,8 @@ class Staging:
         self._hidden[key] = max(self._hidden.get(key, 0), source)
 
     def _encode(self) -> bytes:
-        votes = [(key.hex(), list(map(_vote_row, own.values()))) for key, own in self._votes.items()]
-        blocks = [(key.hex(), list(map(_block_row, own.values()))) for key, own in self._blocks.items()]
+        votes = {key.hex(): list(map(_vote_row, own.values())) for key, own in self._votes.items()}
+        blocks = {key.hex(): list(map(_block_row, own.values())) for key, own in self._blocks.items()}
         hidden = [(key.hex(), ordered(source)) for key, source in self._hidden.items()]
         encoded = msgspec.json.encode((self._gathered, votes, blocks, hidden))
         self.rows += self._gathered
@@ -193,21 +198,25 @@ def stage(document: Path, parts: Path) -> Staged | Unusable:
     """Read a document to its end, and write its parts to a file of their own, a line each.
 
     The file must be there (and private): it is written anew. A document with faults is read twice.
-
-    Raises:
-        OSError: a file cannot be read or written.
     """
-    digest = hashlib.sha256()
-    staging = Staging()
     try:
-        _write(parts, staging, _pieces(document, digest.update))
-        spoiled = frozenset(fault.pubkey for fault in staging.faults if fault.pubkey is not None)
-        if spoiled:
-            again = Staging(spoiled)
-            _write(parts, again, _pieces(document, lambda _: None))
-            staging = again
+        return _stage(document, parts)
     except InterchangeError as error:
         return Unusable(str(error), error.path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return Unusable(f"there is no space left to prepare {document.name}", None)
+        return Unusable(f"{document.name} cannot be read: {error.strerror}", None)
+
+
+def _stage(document: Path, parts: Path) -> Staged | Unusable:
+    digest = hashlib.sha256()
+    staging = Staging()
+    _write(parts, staging, _pieces(document, digest.update))
+    spoiled = frozenset(fault.pubkey for fault in staging.faults if fault.pubkey is not None)
+    if spoiled:
+        staging = Staging(spoiled)
+        _write(parts, staging, _pieces(document, lambda _: None))
     if staging.metadata is None:
         return Unusable('no member "metadata"', "$")
     told = [
@@ -241,6 +250,7 @@ def decode_part(encoded: bytes) -> Part:
 def main() -> int:
     """`python -m signer.slashing.staging DOCUMENT PARTS`: a process of its own, which disturbs no signature."""
     document, parts = (Path(name) for name in sys.argv[1:3])
+    os.nice(_NICENESS)
     sys.stdout.buffer.write(encode_outcome(stage(document, parts)))
     return 0
 

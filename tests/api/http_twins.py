@@ -25,7 +25,7 @@ from signer.intent import SignDuty, SignExtension
 from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried
-from signer.operations.protect import HighWatermark, ImportedValidator
+from signer.operations.protect import WHOLE, HighWatermark, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.units import PublicKey, Signature
 
@@ -216,7 +216,9 @@ class ProtectionTwin:
             raise self.error
         return self.mark
 
-    async def import_interchange(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+    async def import_interchange(
+        self, file: Path, caller: Caller, options: ImportOptions = WHOLE
+    ) -> tuple[ImportedValidator, ...]:
         check_authorized(caller.principal, Action.SLASHING_WRITE)
         assert file.stat().st_mode & 0o077 == 0
         self.imported.append(file.read_bytes())

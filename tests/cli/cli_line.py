@@ -16,7 +16,7 @@ from signer.errors import AuditError, SignerError
 from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.orders import Carried
-from signer.operations.protect import ImportedValidator
+from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.operations.restore import RestorePlan
 from signer.units import PublicKey
@@ -52,7 +52,9 @@ class MemoryProtection:
         yield DOCUMENT[:10]
         yield DOCUMENT[10:]
 
-    async def import_interchange(self, file: Path, _caller: Any) -> tuple[ImportedValidator, ...]:
+    async def import_interchange(
+        self, file: Path, _caller: Any, options: ImportOptions = WHOLE
+    ) -> tuple[ImportedValidator, ...]:
         self.imported.append(file.read_bytes())
         return (ImportedValidator(KEY_A, 3, 7, None),)
 

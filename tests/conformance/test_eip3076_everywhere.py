@@ -9,6 +9,7 @@ EIP's "Advice for Complete Databases" forbids (docs/decisions/0017-imports-raise
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from signer.cli.service import RemoteService
 from signer.clock import FixedClock
 from signer.errors import AnsweredError, RefusalError, WrongNetworkError
 from signer.journal.command import Command
-from signer.operations.protect import Protection, WriterImports
+from signer.journal.reader import read_sqlite
+from signer.operations.importing import WriterImports
+from signer.operations.protect import Protection
 from signer.operations.record import Places, open_record
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.units import Epoch, PublicKey, Root, Slot
@@ -80,7 +83,13 @@ async def on_the_journal(case: dict[str, Any], directory: Path) -> int:
     chain = Root(bytes.fromhex(case["genesis_validators_root"][2:]))
     places = Places(directory, directory / "head")
     record = open_record(places, genesis_validators_root=chain, on_death=_fail)
-    imports = WriterImports(changes=record.writer, clock=FixedClock(0), pinned=lambda: record.pinned)
+    imports = WriterImports(
+        changes=record.writer,
+        clock=FixedClock(0),
+        pinned=lambda: record.pinned,
+        reading=partial(read_sqlite, places.database),
+        data_directory=directory,
+    )
     protection = Protection(imports=imports, database=places.database)
     file = directory / "document.json"
 

@@ -16,7 +16,7 @@ from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
-from signer.operations.protect import ImportedValidator
+from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.relay import frames
 from signer.relay.link import FROM_MAIN
 from signer.relay.main_link import MainLink
@@ -56,7 +56,7 @@ class Imports:
     error: SignerError | None = None
     asked: list[tuple[Path, Caller]] = field(default_factory=list)
 
-    async def merge(self, file: Path, caller: Caller) -> tuple[ImportedValidator, ...]:
+    async def merge(self, file: Path, caller: Caller, options: ImportOptions = WHOLE) -> tuple[ImportedValidator, ...]:
         self.asked.append((file, caller))
         if self.error is not None:
             raise self.error

@@ -15,7 +15,7 @@ from signer.errors import BusyError, JournalDownError, MalformedRequestError
 from signer.keys.key import Key, Origin
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, FreezeKeys, ThawKeys
-from signer.operations.protect import ImportedValidator
+from signer.operations.protect import WHOLE, ImportedValidator
 from signer.relay import frames
 from signer.relay.link import encode_frame
 from signer.units import PublicKey
@@ -189,7 +189,7 @@ async def test_an_import_is_made_by_the_main_process_in_the_callers_name(tmp_pat
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "sub/file"])
 async def test_nothing_outside_the_data_directory_is_imported(tmp_path: Path, name):
     async with both_ends(tmp_path) as ends:
-        await ends.worker.link.ask_import(name, CALLER)
+        await ends.worker.link.ask_import(name, CALLER, WHOLE)
         ((file, _),) = ends.imports.asked
         assert file.parent == tmp_path
 

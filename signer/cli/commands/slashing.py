@@ -94,7 +94,7 @@ def import_(
     )
     session.output.headed_table(
         ("public key", "blocks added", "attestations added", "error"),
-        [(each.public_key, str(each.blocks), str(each.attestations), each.error or "") for each in validators],
+        [(each.public_key or "", str(each.blocks), str(each.attestations), each.error or "") for each in validators],
     )
     if not session.output.as_json:
         for each in warnings:

@@ -1,0 +1,195 @@
+"""EIP-3076 documents into the record, while signatures go on.
+
+A document is read to its end and checked before the record is touched (`staged_document.py`). A short one is one
+transaction. A long one is many: first its validators are held, then its parts are added one at a time, so that waiting
+votes pass between any two; the last transaction lifts the hold (`slashing/incoming.py`). Every transaction is audited.
+
+Rule 1: all or nothing is decided before the first transaction; what stops an import after that (a crash, a full disk)
+leaves its validators held, and the same import completes it.
+Rule 2: one import at a time.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Caller
+from signer.clock import Clock
+from signer.errors import MalformedRequestError, SignerError, UnusableHistoriesError, WrongNetworkError
+from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
+from signer.operations.protect import WHOLE, Changes, ImportedValidator, ImportOptions
+from signer.operations.staged_document import parts_file, stage_document
+from signer.operations.story import NoteStory
+from signer.slashing.incoming import (
+    Floors,
+    ImportCount,
+    ImportReport,
+    add_part,
+    admit,
+    compare_part,
+    floors_after,
+    lift_hold,
+    read_floors,
+    slices,
+)
+from signer.slashing.network import bind_network, recorded_network
+from signer.slashing.staging import Part, Staged, StagedValidator, Unusable, read_parts
+from signer.units import PublicKey, Root
+
+
+@dataclass(slots=True)
+class _Import:
+    """One import on its way. Owned by the call that runs it."""
+
+    staged: Staged
+    parts: Path
+    caller: Caller
+    report: ImportReport = field(default_factory=ImportReport)
+
+    @property
+    def root(self) -> Root:
+        return Root(bytes.fromhex(self.staged.genesis_validators_root))
+
+    @property
+    def digest(self) -> bytes:
+        return bytes.fromhex(self.staged.digest)
+
+    @property
+    def name(self) -> str:
+        """How its audit entries name it."""
+        return self.staged.digest[:16]
+
+
+class WriterImports:
+    """Imports through the writer of this process. One for its whole life."""
+
+    def __init__(
+        self,
+        *,
+        changes: Changes,
+        clock: Clock,
+        pinned: Callable[[], Root | None],
+        reading: Reading,
+        data_directory: Path,
+    ) -> None:
+        """`data_directory` takes the parts of a document while it is imported."""
+        self._changes = changes
+        self._clock = clock
+        self._pinned = pinned
+        self._reading = reading
+        self._directory = data_directory
+        self._one_at_a_time = asyncio.Lock()
+
+    async def merge(self, file: Path, caller: Caller, options: ImportOptions = WHOLE) -> tuple[ImportedValidator, ...]:
+        """See Imports."""
+        async with self._one_at_a_time:
+            with parts_file(self._directory) as parts:
+                return await self._merge(file, parts, caller, options)
+
+    async def _merge(
+        self, file: Path, parts: Path, caller: Caller, options: ImportOptions
+    ) -> tuple[ImportedValidator, ...]:
+        staged = await stage_document(file, parts)
+        if isinstance(staged, Unusable):
+            raise MalformedRequestError(staged.sentence, path=staged.path)
+        run = _Import(staged, parts, caller)
+        self._check_network(run.root, self._pinned())
+        if staged.fault_count and not (options.partial or options.dry_run):
+            raise _unusable(staged)
+        before = await asyncio.to_thread(self._look, run, compare=options.dry_run)
+        if not options.dry_run and (staged.validators or not staged.fault_count):
+            # What has begun goes on to its end, though the caller hangs up: half an import holds its validators.
+            await asyncio.shield(asyncio.ensure_future(self._add(run)))
+        return tuple(_told(run, before))
+
+    def _check_network(self, root: Root, pinned: Root | None) -> None:
+        if pinned is not None and root != pinned:
+            raise WrongNetworkError(requested=root, pinned=pinned)
+
+    def _look(self, run: _Import, *, compare: bool) -> Mapping[PublicKey, Floors]:
+        """The floors now, and with `compare` what the parts would add, counted in the report."""
+        with self._reading() as moment:
+            self._check_network(run.root, recorded_network(moment))
+            if compare:
+                for part in read_parts(run.parts):
+                    compare_part(moment, part, run.report)
+            return read_floors(moment, [one.public_key for one in run.staged.validators])
+
+    async def _add(self, run: _Import) -> None:
+        if run.staged.parts <= 1:
+            await self._perform(run, partial(self._add_at_once, run), "")
+            return
+        total = run.staged.parts
+        for some in slices(run.staged.validators):
+            # Crash before this commit: nothing of these validators has changed. After it: they are held.
+            await self._perform(
+                run, partial(self._hold, run, some), f"begun document={run.name} parts={total} validators={len(some)}"
+            )
+        parts = read_parts(run.parts)
+        number = 0
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            number += 1
+            # Crash on either side of this commit: the hold refuses whatever the missing parts would.
+            await self._perform(run, partial(_add_part, run, part), f"part={number}/{total} document={run.name}")
+        await self._perform(run, partial(_lift, run), "")
+
+    async def _perform(self, run: _Import, change: Callable[[Transaction], None], note: str) -> None:
+        await self._changes.perform(change, lambda _: self._story(run, note or _summary(run)))
+
+    def _hold(self, run: _Import, some: Sequence[StagedValidator], transaction: Transaction) -> None:
+        self._bind(run, transaction)
+        admit(transaction, some, hold_for=run.digest)
+
+    def _add_at_once(self, run: _Import, transaction: Transaction) -> None:
+        self._bind(run, transaction)
+        admit(transaction, run.staged.validators)
+        for part in read_parts(run.parts):
+            add_part(transaction, part, run.report)
+
+    def _bind(self, run: _Import, transaction: Transaction) -> None:
+        self._check_network(run.root, recorded_network(transaction))
+        bind_network(transaction, run.root)
+
+    def _story(self, run: _Import, note: str) -> NoteStory:
+        caller = run.caller
+        now_ms = int(self._clock.now() * 1000)
+        return NoteStory(Kind.INTERCHANGE_IMPORTED, now_ms, note, caller.principal.name, caller.request_id)
+
+
+def _add_part(run: _Import, part: Part, transaction: Transaction) -> None:
+    add_part(transaction, part, run.report)
+
+
+def _lift(run: _Import, transaction: Transaction) -> None:
+    lift_hold(transaction, run.digest)
+
+
+def _summary(run: _Import) -> str:
+    counts = run.report.validators.values()
+    blocks, attestations = sum(one.blocks for one in counts), sum(one.attestations for one in counts)
+    refused = f" refused={run.staged.fault_count}" if run.staged.fault_count else ""
+    return f"validators={len(run.staged.validators)} blocks={blocks} attestations={attestations}{refused}"
+
+
+def _told(run: _Import, before: Mapping[PublicKey, Floors]) -> Iterator[ImportedValidator]:
+    """The report: the document's validators in its order, then what could not be used of it."""
+    for one in run.staged.validators:
+        key = PublicKey(bytes.fromhex(one.public_key))
+        count = run.report.validators.get(key, ImportCount(key))
+        known = before.get(key)
+        after = floors_after(known or Floors(), one, count)
+        yield ImportedValidator(key, count.blocks, count.attestations, None, count.differing, known, after)
+    for fault in run.staged.faults:
+        spoiled = None if fault.public_key is None else PublicKey(bytes.fromhex(fault.public_key))
+        yield ImportedValidator(spoiled, 0, 0, fault.sentence)
+
+
+def _unusable(staged: Staged) -> SignerError:
+    first = staged.faults[0]
+    return UnusableHistoriesError(
+        first.sentence, path=first.path, unusable=staged.fault_count, usable=len(staged.validators)
+    )

@@ -1,0 +1,316 @@
+"""A long document goes in by parts: signing goes on between them, and a stop at any moment refuses more, never less."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal.record import public_key, root
+from operations.record_twin import CALLER, CHAIN, House, verdict
+
+from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
+from signer.errors import MalformedRequestError, UnusableHistoriesError, WrongNetworkError
+from signer.journal.reader import read_sqlite
+from signer.operations.importing import WriterImports
+from signer.operations.protect import Changes, ImportOptions, Protection
+from signer.operations.record import Record
+from signer.operations.staged_document import OWN_PROCESS_BYTES
+from signer.slashing.staging import PART_ROWS
+
+DRY_RUN = ImportOptions(dry_run=True)
+PARTIAL = ImportOptions(partial=True)
+
+FIRST, LAST = 100, 1_700
+"""The targets of the long document; more votes than one part holds."""
+
+
+def long_histories(*, keys: int = 2) -> list[ValidatorHistory]:
+    votes = tuple(SignedAttestation(n - 1, n, root(7)) for n in range(FIRST, LAST + 1))
+    blocks = tuple(SignedBlock(slot, root(7)) for slot in range(50, 90))
+    return [ValidatorHistory(public_key(key), blocks, votes) for key in range(1, keys + 1)]
+
+
+def write(house: House, histories: list[ValidatorHistory], name: str = "document.json") -> Path:
+    file = house.directory / name
+    file.write_bytes(b"".join(serialise(Metadata(CHAIN), histories)))
+    return file
+
+
+def importer(house: House, record: Record, changes: Changes | None = None) -> WriterImports:
+    return WriterImports(
+        changes=changes or record.writer,
+        clock=house.clock,
+        pinned=lambda: record.pinned,
+        reading=partial(read_sqlite, house.places.database),
+        data_directory=house.data,
+    )
+
+
+def house_at(directory: Path) -> House:
+    directory.mkdir()
+    return House(directory)
+
+
+def rows(house: House) -> list[list[tuple[Any, ...]]]:
+    """Everything that protects, as it is stored."""
+    with read_sqlite(house.places.database) as moment:
+        return [
+            list(moment.rows(f"SELECT * FROM {table} ORDER BY 1, 2"))
+            for table in ("validators", "signed_attestations", "signed_blocks")
+        ]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def record(house: House) -> Iterator[Record]:
+    with house.record() as opened:
+        yield opened
+
+
+class CutShortError(Exception):
+    """Stands for whatever ends a process between two commits."""
+
+
+class Stopping:
+    """Lets so many changes through, and then no more."""
+
+    def __init__(self, changes: Changes, count: int) -> None:
+        self.changes = changes
+        self.left = count
+
+    def perform(self, change: Callable[..., Any], story: Callable[..., Any]) -> "asyncio.Future[Any]":
+        if self.left == 0:
+            raise CutShortError
+        self.left -= 1
+        return self.changes.perform(change, story)
+
+
+async def test_a_stop_after_any_commit_refuses_more_and_the_same_import_completes_the_record(tmp_path: Path) -> None:
+    whole = house_at(tmp_path / "whole")
+    with whole.record() as record:
+        file = write(whole, long_histories())
+        await importer(whole, record).merge(file, CALLER)
+        commits = record.log.head.size
+        expected = rows(whole)
+        allowed = await verdict(record, LAST, LAST + 1)
+        assert allowed == "new"
+    parts = -(-2 * (LAST - FIRST + 1 + 40) // PART_ROWS)
+    assert commits == 1 + parts + 1, "one that holds, the parts, one that lifts the hold"
+
+    for stop in range(commits):
+        house = house_at(tmp_path / f"stopped after {stop}")
+        with house.record() as record:
+            await asyncio.wait_for(verdict(record, 5, 6, key=1), 10)  # on record before: its floor is far below
+            with pytest.raises(CutShortError):
+                await importer(house, record, Stopping(record.writer, stop)).merge(file, CALLER)
+            for source, target in ((FIRST - 1, FIRST), (400, 401), (LAST - 1, LAST), (99, LAST + 1), (5, LAST + 1)):
+                answer = await verdict(record, source, target, mark=9, key=1)
+                assert answer not in {"new", "repeat"} or stop == 0, (stop, source, target)
+        if stop == 0:
+            continue
+        with house.record() as record:  # as after a crash: another process
+            await importer(house, record).merge(file, CALLER)
+            again = await importer(house, record).merge(file, CALLER)
+            assert [(one.blocks, one.attestations) for one in again] == [(0, 0), (0, 0)]
+            validators, votes, blocks = rows(house)
+            assert validators == expected[0], stop
+            assert [row for row in votes if row[1] != 6 - 2**63] == expected[1], stop
+            assert blocks == expected[2], stop
+            assert await verdict(record, LAST, LAST + 1) == "new"
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from operations.record_twin import CALLER, House
+from operations.test_importing import importer
+
+class Telling:
+    def __init__(self, changes): self.changes = changes
+    def perform(self, change, story):
+        done = self.changes.perform(change, story)
+        done.add_done_callback(lambda _: print(flush=True))
+        return done
+
+async def main():
+    house = House(Path(sys.argv[1]))
+    with house.record() as record:
+        await importer(house, record, Telling(record.writer)).merge(Path(sys.argv[2]), CALLER)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_killed_in_the_middle_is_completed_by_the_same_import(tmp_path: Path) -> None:
+    whole = house_at(tmp_path / "whole")
+    file = write(whole, long_histories(keys=6))
+    with whole.record() as record:
+        await importer(whole, record).merge(file, CALLER)
+        expected = rows(whole)
+    for lines in (1, 2, 4, 7):
+        house = house_at(tmp_path / f"killed {lines}")
+        command = [sys.executable, "-c", KILLED, str(house.directory), str(file), *sys.path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            for _ in range(lines):
+                assert process.stdout is not None
+                process.stdout.readline()
+            os.kill(process.pid, signal.SIGKILL)
+        with house.record() as record:
+            assert await verdict(record, LAST - 2, LAST - 1, mark=9, key=6) != "new", "its votes may not be in yet"
+            await importer(house, record).merge(file, CALLER)
+        assert rows(house) == expected, lines
+
+
+async def test_votes_are_signed_between_the_parts(house: House, record: Record) -> None:
+    file = write(house, long_histories(keys=4))
+    running = asyncio.ensure_future(importer(house, record).merge(file, CALLER))
+    epoch, before_the_end = 10_000, 0
+    while not running.done():
+        epoch += 1
+        assert await verdict(record, epoch, epoch + 1, key=77) == "new"
+        before_the_end += not running.done()
+    assert len(await running) == 4
+    assert before_the_end > 4
+
+
+async def test_an_unfinished_import_holds_its_validators_though_another_one_ends(house: House, record: Record) -> None:
+    file = write(house, long_histories(keys=1))
+    with pytest.raises(CutShortError):
+        await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
+    other = ValidatorHistory(public_key(1), (), tuple(SignedAttestation(n, n + 1) for n in range(2_000, 4_000)))
+    await importer(house, record).merge(write(house, [other], "other.json"), CALLER)
+    assert await verdict(record, LAST - 1, LAST, mark=9) != "new"
+    [told] = await importer(house, record).merge(file, CALLER, DRY_RUN)
+    assert told.floors_before is not None
+    assert told.floors_before.held
+
+
+async def test_what_the_record_cannot_hold_raises_the_floor_though_the_import_is_stopped(house, record) -> None:
+    """A vote on record is lowered in its source by the first part; running the import again sees no difference."""
+    assert await verdict(record, 90, 95) == "new"
+    assert await verdict(record, 600, 1_000) == "new"
+    file = write(house, long_histories(keys=1))
+    with pytest.raises(CutShortError):
+        await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
+    [told] = await importer(house, record).merge(file, CALLER)
+    assert told.floors_after is not None
+    assert await verdict(record, 998, LAST + 5) == "BELOW_FLOOR", "999 was signed for target 1000"
+    assert await verdict(record, 1_699, LAST + 5) == "new"
+
+
+async def test_a_dry_run_tells_what_would_change_and_changes_nothing(house: House, record: Record) -> None:
+    assert await verdict(record, 1, 2) == "new"
+    assert await verdict(record, 199, 200, mark=8) == "new"
+    before, size = rows(house), record.log.head.size
+    file = write(house, long_histories())
+    known, unknown = await importer(house, record).merge(file, CALLER, DRY_RUN)
+    assert (known.blocks, known.attestations, known.differing) == (40, LAST - FIRST, 1)
+    assert known.floors_before is not None
+    assert known.floors_after is not None
+    assert (known.floors_before.source_epoch, known.floors_before.target_epoch) == (1, 2)
+    assert (known.floors_after.slot, known.floors_after.source_epoch, known.floors_after.target_epoch) == (50, 99, 100)
+    assert unknown.floors_before is None
+    assert (rows(house), record.log.head.size) == (before, size)
+    done, _ = await importer(house, record).merge(file, CALLER)
+    assert (done.blocks, done.attestations, done.differing) == (known.blocks, known.attestations, known.differing)
+    assert done.floors_after == known.floors_after
+
+
+def with_faults(house: House) -> Path:
+    """Three validators: a good one, one with a fault in its second vote, one whose key cannot be read."""
+    file = write(house, long_histories(keys=2))
+    document = json.loads(file.read_text())
+    document["data"][1]["signed_attestations"][1] = {"source_epoch": "x", "target_epoch": "5"}
+    document["data"].append({"pubkey": "0x12", "signed_blocks": [], "signed_attestations": []})
+    file.write_text(json.dumps(document))
+    return file
+
+
+async def test_a_document_with_faults_is_imported_wholly_or_without_them(house: House, record: Record) -> None:
+    file, empty = with_faults(house), rows(house)
+    with pytest.raises(UnusableHistoriesError, match=r"data\[1\]") as caught:
+        await importer(house, record).merge(file, CALLER)
+    assert isinstance(caught.value, MalformedRequestError)
+    assert (caught.value.evidence["unusable"], caught.value.evidence["usable"]) == (2, 1)
+    assert rows(house) == empty
+    told = await importer(house, record).merge(file, CALLER, PARTIAL)
+    assert [(one.public_key, bool(one.error)) for one in told] == [
+        (public_key(1), False),
+        (public_key(2), True),
+        (None, True),
+    ]
+    validators, votes, _ = rows(house)
+    assert [bytes(row[1]) for row in validators] == [public_key(1)], "nothing of a validator with a fault"
+    assert len(votes) == LAST - FIRST + 1
+    told = await importer(house, record).merge(file, CALLER, ImportOptions(partial=True, dry_run=True))
+    assert [one.attestations for one in told] == [0, 0, 0]
+
+
+async def test_a_minified_document_is_a_watermark_also_for_a_validator_that_has_one(house, record) -> None:
+    assert await verdict(record, 1, 2) == "new"
+    minified = ValidatorHistory(public_key(1), (SignedBlock(500),), (SignedAttestation(40, 50),))
+    await importer(house, record).merge(write(house, [minified]), CALLER)
+    assert await verdict(record, 30, 45) == "BELOW_FLOOR"
+    assert await verdict(record, 40, 45) == "BELOW_FLOOR"
+    assert await verdict(record, 40, 51) == "new"
+
+
+async def test_nothing_lowers_a_floor(house: House, record: Record) -> None:
+    high = ValidatorHistory(public_key(1), (SignedBlock(500),), (SignedAttestation(40, 50),))
+    low = ValidatorHistory(public_key(1), (SignedBlock(5),), (SignedAttestation(4, 5),))
+    await importer(house, record).merge(write(house, [high]), CALLER)
+    [told] = await importer(house, record).merge(write(house, [low]), CALLER)
+    assert told.floors_after == told.floors_before
+    assert (told.blocks, told.attestations) == (1, 1)
+    assert await verdict(record, 39, 60) == "BELOW_FLOOR"
+
+
+@pytest.mark.parametrize("first", [None, root(3)], ids=["without a root first", "with a root first"])
+async def test_a_missing_root_beside_another_loses_no_validator(house: House, record: Record, first) -> None:
+    second = root(3) if first is None else None
+    for mark in (first, second):
+        history = ValidatorHistory(public_key(1), (SignedBlock(9, mark),), (SignedAttestation(3, 4, mark),))
+        [told] = await importer(house, record).merge(write(house, [history]), CALLER)
+        assert told.error is None
+    assert await verdict(record, 3, 4, mark=3) == ("DOUBLE_VOTE" if first is None else "repeat")
+    assert await verdict(record, 3, 4, mark=5) == "DOUBLE_VOTE"
+
+
+async def test_a_long_document_is_read_in_a_process_of_its_own(house: House, record: Record) -> None:
+    file = write(house, long_histories(keys=5))
+    assert file.stat().st_size > OWN_PROCESS_BYTES
+    told = await importer(house, record).merge(file, CALLER)
+    assert [one.attestations for one in told] == [LAST - FIRST + 1] * 5
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(MalformedRequestError, match="end of the text"):
+        await importer(house, record).merge(file, CALLER)
+    foreign = house.directory / "foreign.json"
+    foreign.write_bytes(b"".join(serialise(Metadata(root(1)), long_histories(keys=5))))
+    with pytest.raises(WrongNetworkError):
+        await importer(house, record).merge(foreign, CALLER)
+
+
+async def test_an_export_while_an_import_is_unfinished_protects_as_the_hold_does(house: House, record: Record) -> None:
+    file = write(house, long_histories(keys=1))
+    with pytest.raises(CutShortError):
+        await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
+    exported = b"".join(
+        Protection(imports=importer(house, record), database=house.places.database).export_interchange(CALLER)
+    )
+    [validator] = json.loads(exported)["data"]
+    assert [(vote["source_epoch"], vote["target_epoch"]) for vote in validator["signed_attestations"]] == [
+        (str(LAST - 1), str(LAST))
+    ]
+    assert validator["signed_blocks"][0]["slot"] == "89"
