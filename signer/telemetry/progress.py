@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,17 +15,19 @@ LINE_SECONDS = 10.0
 class LoadProgress:
     """Called with (opened, to open) from the thread that loads; one for each load."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` is a steady clock in seconds."""
         self._log = logging.getLogger("holdfast.keys")
-        self._next_line = time.monotonic() + LINE_SECONDS
+        self._now = now
+        self._next_line = now() + LINE_SECONDS
         self._bar: Progress | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """One more keystore was opened."""
         if sys.stderr.isatty():
             self._draw(done, total)
-        elif time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_SECONDS
+        elif self._now() >= self._next_line:
+            self._next_line = self._now() + LINE_SECONDS
             self._log.info("opening keystores: %d of %d", done, total)
 
     def _draw(self, done: int, total: int) -> None:

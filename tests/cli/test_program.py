@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import HOLDFAST, REPOSITORY, RunningSigner, running_signer
+from running import HOLDFAST, REPOSITORY, RunningSigner, free_port, running_signer
 
 SECTIONS = {"preset": "development", "metrics": {"enabled": False}, "clock": {"source": "trusted"}}
 
@@ -45,6 +45,30 @@ def test_the_demonstration_line_yields_a_signature(signer: RunningSigner) -> Non
         pytest.skip("no curl here: apt-get install curl")
     answer = subprocess.run(shlex.split(demo["curl"]), capture_output=True, text=True, check=True).stdout
     assert len(bytes.fromhex(answer.removeprefix('{"signature":"0x').removesuffix('"}').removeprefix("0x"))) == 96
+
+
+def test_make_run_serves_in_an_empty_directory_and_the_line_it_prints_yields_a_signature(tmp_path: Path) -> None:
+    recipe = subprocess.run(
+        ["make", "-n", "run", f"DATA={tmp_path}/data"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    commands = [shlex.split(line)[1:] for line in recipe.splitlines() if "bin/holdfast " in line]
+    assert [words[0] for words in commands] == ["init", "serve"]
+    ports = {"HOLDFAST_SERVER__PORT": str(free_port()), "HOLDFAST_METRICS__PORT": str(free_port())}
+    environment = {**os.environ, **ports}
+    init, serve = ([*HOLDFAST, *words] for words in commands)
+    told = subprocess.run(init, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True).stdout
+    [line] = [line for line in told.splitlines() if "curl " in line]
+    if shutil.which("curl") is None:
+        pytest.skip("no curl here: apt-get install curl")
+    curl = [*shlex.split(line[line.index("curl ") :]), "--retry", "60", "--retry-all-errors", "--retry-delay", "1"]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(serve, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        try:
+            answer = subprocess.run([*curl, "--fail"], capture_output=True, text=True, check=True).stdout
+        finally:
+            server.terminate()
+            assert server.wait(timeout=30) == 0
+    assert len(json.loads(answer)["signature"]) == 194
 
 
 def test_every_question_is_answered_by_the_running_server(signer: RunningSigner, tmp_path: Path) -> None:
