@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,27 @@ class PostgresServer:
     def kill(self) -> None:
         """As a crash: the postmaster and all of its backends die at once, without a word."""
         assert self._process is not None
-        group = self._process.pid
-        os.killpg(group, signal.SIGKILL)
+        processes = self._signal_all(signal.SIGKILL)
         self._process.wait()
+        while any(Path(f"/proc/{process}/stat").exists() for process in processes):
+            time.sleep(0.01)  # each holds a part of the shared memory that the next server wants
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Nothing of the server moves, and its connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> list[int]:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        processes = [self._process.pid, *map(int, children)]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+        return processes
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -9,7 +9,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from signer.errors import InstanceInUseError, LeaseLostError, RolledBackError
+from signer.errors import InstanceInUseError, LeaseLostError, RolledBackError, StartupError
 from signer.journal.postgres_session import Session, filled
 from signer.journal.postgres_setup import log_schema
 
@@ -49,6 +49,9 @@ class Lease:
 
     _tried: frozenset[int] = frozenset()
     """Tokens whose taking may have happened, though its outcome was lost."""
+
+    _past: frozenset[int] = frozenset()
+    """Tokens that were ours before this one: a database that shows one again has lost the newer."""
 
     @property
     def hold(self) -> str:
@@ -90,7 +93,8 @@ class Lease:
 
         Raises:
             LeaseLostError: another process took it over since. InstanceInUseError: another holds it (`new_run`).
-            RolledBackError: the database does not know this instance any more. asyncpg.PostgresError.
+            RolledBackError: the database does not know this instance any more, or an older lease of it.
+            asyncpg.PostgresError. LostConnectionError.
         """
         token = self._draw()
         session.script("BEGIN", seconds=seconds)
@@ -108,7 +112,7 @@ class Lease:
             raise InstanceInUseError(self.instance.hex())
         if not new_run and holder != self.token and holder not in self._tried:
             session.script("ROLLBACK", seconds=seconds)
-            raise LeaseLostError(self.instance.hex())
+            raise self._lost(holder)
         text = filled(_TAKE, (self.instance, token, int(LEASE_SECONDS)))
         session.script(f"{text}; COMMIT", seconds=seconds, commits=True)
         self._keep(token)
@@ -122,10 +126,21 @@ class Lease:
         """Give it back: the next run need not wait, and nobody waits for this instance to confirm its log."""
         session.script(filled("SELECT holdfast.release_lease(?, ?)", (self.instance, self.token)), seconds=seconds)
 
+    def _lost(self, holder: int) -> StartupError:
+        if holder not in self._past:
+            return LeaseLostError(self.instance.hex())
+        return RolledBackError(
+            "the database holds an older lease of this very process: it went back in time",
+            remedy="bring the newest database back; a replica took over that never had the newest commits",
+            evidence={"instance": self.instance.hex()},
+        )
+
     def _draw(self) -> int:
         token = secrets.randbits(62)
         self._tried |= {token}
         return token
 
     def _keep(self, token: int) -> None:
+        if self.token is not None:
+            self._past |= {self.token}
         self.token, self._tried = token, frozenset()

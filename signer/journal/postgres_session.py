@@ -114,11 +114,6 @@ class Session:
         except LostConnectionError as error:
             error.in_commit = commits
             raise
-        except asyncpg.PostgresError as error:
-            if commits and _ends_the_connection(error):
-                self.abandon()
-                raise LostConnectionError(str(error), in_commit=True) from None
-            raise
         if commits and (tag != "COMMIT" or self._warned):
             # "canceling wait for synchronous replication": committed here, and on no replica.
             self.abandon()
@@ -150,11 +145,16 @@ class Session:
             return self._drive(self._within(begin, seconds))
         except LostConnectionError:
             raise
-        except (OSError, asyncpg.PostgresConnectionError) as error:
+        except asyncpg.PostgresError as error:
+            if not _ends_the_connection(error):
+                raise
+            self.abandon()
+            raise LostConnectionError(_reason(error)) from None
+        except (OSError, asyncpg.InternalClientError) as error:
             self.abandon()
             raise LostConnectionError(_reason(error)) from None
         except asyncpg.InterfaceError as error:
-            if self.is_open and not isinstance(error, asyncpg.InternalClientError):
+            if self.is_open:
                 raise  # a value of a wrong type: ours, not the connection's
             self.abandon()
             raise LostConnectionError(_reason(error)) from None

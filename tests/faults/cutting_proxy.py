@@ -1,0 +1,92 @@
+"""A small proxy between a signer and its database: it adds latency, swallows answers, or cuts."""
+
+import socket
+import threading
+import time
+
+
+class CuttingProxy:
+    """Forwards one port to another. Owned by a test; `close` it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.delay_seconds = 0.0
+        """Added to each piece in each direction."""
+
+        self.cut_at: bytes | None = None
+        """What is asked with this in it is the last thing that is answered, see `deliver`."""
+
+        self.deliver = True
+        """Whether the server still gets it: True loses the answer alone, False the question too."""
+
+        self.cuts = 0
+        self._refuse = False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def refuse(self, *, yes: bool) -> None:
+        """As a cut network: what is open is dropped, and nothing new gets through."""
+        self._refuse = yes
+        if yes:
+            for pair in self._pairs:
+                self._drop(*pair)
+
+    def close(self) -> None:
+        self.refuse(yes=True)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._refuse:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:
+                client.close()
+                continue
+            for one in (client, server):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._pairs.append((client, server))
+            threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+        try:
+            while piece := client.recv(1 << 20):
+                time.sleep(self.delay_seconds)
+                if self.cut_at is not None and self.cut_at in piece:
+                    self.cut_at = None
+                    self.cuts += 1
+                    client.shutdown(socket.SHUT_RDWR)
+                    if self.deliver:
+                        server.sendall(piece)
+                        server.recv(1 << 20)  # the server has done it; nobody hears of it
+                    self._drop(client, server)
+                    return
+                server.sendall(piece)
+        except OSError:
+            pass
+        self._drop(client, server)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        try:
+            while piece := server.recv(1 << 20):
+                time.sleep(self.delay_seconds)
+                client.sendall(piece)
+        except OSError:
+            pass
+        self._drop(client, server)
+
+    def _drop(self, client: socket.socket, server: socket.socket) -> None:
+        for one in (client, server):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue

@@ -1,0 +1,408 @@
+"""A shared database that is killed, cut off, slow, taken over or rolled back: nothing signs twice, nothing hangs."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import asyncpg
+import pytest
+from faults.cutting_proxy import CuttingProxy
+from journal.record import block, public_key, root, vote
+from journal.shared_record import Deaths, open_shared
+from postgres_server import PostgresServer, started_server
+from properties.test_no_history_is_slashable import SignedVote, slashable
+
+from signer.errors import (
+    DatabaseDownError,
+    InstanceInUseError,
+    JournalDownError,
+    LeaseLostError,
+    OutcomeUnknownError,
+    RolledBackError,
+    SignerError,
+)
+
+TESTS = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def own_server():
+    server = started_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer):
+    between = CuttingProxy(postgres.port)
+    yield between
+    between.close()
+
+
+def through(proxy: CuttingProxy, url: str) -> str:
+    return f"postgresql://postgres@127.0.0.1:{proxy.port}/{url.rpartition('/')[2]}"
+
+
+async def code_of(future) -> str:
+    try:
+        receipt = await future
+    except SignerError as error:
+        return error.code
+    return "repeat" if receipt.repeat else "new"
+
+
+async def soon(record, command) -> str:
+    """Ask again until the database serves again; what it says then."""
+    ends = time.monotonic() + 20
+    while (code := await code_of(record.writer.commit(command))) in {"DATABASE_DOWN", "OUTCOME_UNKNOWN"}:
+        assert time.monotonic() < ends, code
+    return code
+
+
+# --- outcomes that are lost ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_commit_whose_answer_is_lost_signs_nothing_and_the_truth_is_read_before_the_next(
+    proxy: CuttingProxy, database_url: str, tmp_path: Path, kept: bool
+) -> None:
+    record = open_shared(through(proxy, database_url), tmp_path)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    proxy.deliver, proxy.cut_at = kept, b";\nCOMMIT"
+    with pytest.raises(OutcomeUnknownError):
+        await record.writer.commit(vote(2, 3))
+    assert proxy.cuts == 1
+    # Asked again, the same is a repeat where it was kept and new where it was lost; another vote tells the two apart.
+    assert await soon(record, vote(2, 3, mark=9)) == ("DOUBLE_VOTE" if kept else "new")
+    assert record.log.head.size == (3 if kept else 2)
+    record.close()
+    again = open_shared(database_url, tmp_path)
+    assert again.log.head.size == (3 if kept else 2)
+    again.close()
+
+
+@pytest.mark.parametrize("when", [b"BEGIN", b"unnest"])
+async def test_a_connection_lost_before_the_commit_records_nothing(
+    proxy: CuttingProxy, database_url: str, tmp_path: Path, when: bytes
+) -> None:
+    record = open_shared(through(proxy, database_url), tmp_path)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    proxy.deliver, proxy.cut_at = True, when
+    with pytest.raises(DatabaseDownError):
+        await record.writer.commit(vote(2, 3))
+    assert await soon(record, vote(2, 3, mark=9)) == "new"
+    record.close()
+
+
+# --- deadlines and recovery ----------------------------------------------------------------------
+
+
+async def test_without_a_database_each_signature_fails_closed_within_the_deadline_and_comes_back_without_a_restart(
+    proxy: CuttingProxy, database_url: str, tmp_path: Path
+) -> None:
+    record = open_shared(through(proxy, database_url), tmp_path, deadline_seconds=1.0)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    proxy.refuse(yes=True)
+    for target in (3, 4, 5):
+        began = time.monotonic()
+        assert await code_of(record.writer.commit(vote(1, target))) in {"DATABASE_DOWN", "OUTCOME_UNKNOWN"}
+        assert time.monotonic() - began < 1.5
+    assert not record.writer.healthy
+    assert record.writer.alive
+    proxy.refuse(yes=False)
+    assert await soon(record, vote(1, 3)) == "new"
+    assert record.writer.healthy
+    record.close()
+
+
+async def test_a_server_that_does_not_move_is_given_up_after_the_deadline(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    record = open_shared(own_server.url(), tmp_path, deadline_seconds=0.5)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    own_server.pause()
+    began = time.monotonic()
+    code = await code_of(record.writer.commit(vote(1, 3)))
+    assert code in {"DATABASE_DOWN", "OUTCOME_UNKNOWN"}
+    assert time.monotonic() - began < 1.0
+    own_server.resume()
+    assert await soon(record, vote(1, 3)) in {"new", "repeat"}
+    record.close()
+
+
+async def test_whoever_holds_a_lock_for_too_long_costs_a_deadline_and_no_more(
+    database_url: str, tmp_path: Path
+) -> None:
+    record = open_shared(database_url, tmp_path, deadline_seconds=0.5)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    other = await asyncpg.connect(database_url)
+    async with other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(1, 1)")
+        assert await code_of(record.writer.commit(vote(1, 3))) == "DATABASE_DOWN"
+        assert await code_of(record.writer.commit(vote(1, 3, key=2))) == "new"
+    assert await soon(record, vote(1, 3)) == "new"
+    await other.close()
+    record.close()
+
+
+async def test_a_slow_line_of_200_ms_only_costs_time(proxy: CuttingProxy, database_url: str, tmp_path: Path) -> None:
+    record = open_shared(through(proxy, database_url), tmp_path, deadline_seconds=5)
+    proxy.delay_seconds = 0.1
+    began = time.monotonic()
+    futures = record.writer.commit_all([vote(1, 2, key=key) for key in range(512)])
+    assert {await code_of(future) for future in futures} == {"new"}
+    assert time.monotonic() - began < 3
+    proxy.delay_seconds = 0
+    record.close()
+
+
+# --- the lease -----------------------------------------------------------------------------------
+
+
+def copy_of(directory: Path) -> Path:
+    twin = directory.with_name(directory.name + "-twin")
+    shutil.copytree(directory, twin)
+    return twin
+
+
+async def end_lease(url: str) -> None:
+    other = await asyncpg.connect(url)
+    await other.execute("UPDATE holdfast.instances SET expires_at = clock_timestamp()")
+    await other.close()
+
+
+async def test_after_its_lease_was_taken_over_a_process_cannot_commit(database_url: str, tmp_path: Path) -> None:
+    deaths = Deaths()
+    paused = open_shared(database_url, tmp_path / "one", on_death=deaths.append)
+    assert await code_of(paused.writer.commit(vote(1, 2))) == "new"
+    await end_lease(database_url)
+    successor = open_shared(database_url, copy_of(tmp_path / "one"))
+    with pytest.raises((OutcomeUnknownError, JournalDownError)):
+        await paused.writer.commit(vote(1, 3))
+    assert isinstance(deaths[0], LeaseLostError)
+    assert not paused.writer.alive
+    assert await code_of(successor.writer.commit(vote(1, 3, mark=2))) == "new"
+    successor.close()
+    paused.close()
+
+
+async def test_a_lease_that_ended_and_that_nobody_took_is_taken_again(database_url: str, tmp_path: Path) -> None:
+    record = open_shared(database_url, tmp_path)
+    await end_lease(database_url)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    record.close()
+
+
+async def test_a_copy_of_a_running_signers_directory_does_not_start(database_url: str, tmp_path: Path) -> None:
+    record = open_shared(database_url, tmp_path / "one")
+    with pytest.raises(InstanceInUseError):
+        await asyncio.to_thread(open_shared, database_url, copy_of(tmp_path / "one"))
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    record.close()
+
+
+# --- history that is lost ------------------------------------------------------------------------
+
+
+def promote_old_copy(server: PostgresServer, copy: Path) -> None:
+    """The server dies, and a replica without its newest transactions takes over under a timeline of its own."""
+    server.kill()
+    shutil.rmtree(server.data)
+    copy.rename(server.data)
+    (server.data / "standby.signal").touch()
+    server.start()
+    server.psql("SELECT pg_promote()")
+
+
+def copy_while_stopped(server: PostgresServer) -> Path:
+    server.stop()
+    copy = server.directory / "copy"
+    subprocess.run(["cp", "-a", str(server.data), str(copy)], check=True)
+    server.start()
+    return copy
+
+
+async def test_a_replica_that_took_over_without_our_newest_commits_is_refused_while_running_and_at_start(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    deaths = Deaths()
+    record = open_shared(own_server.url(), tmp_path, on_death=deaths.append)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    copy = await asyncio.to_thread(copy_while_stopped, own_server)
+    assert await soon(record, vote(1, 3)) == "new", deaths
+    await asyncio.to_thread(promote_old_copy, own_server, copy)
+    outcome = await soon(record, vote(1, 3, mark=2))
+    assert outcome in {"OUTCOME_UNKNOWN", "JOURNAL_DOWN"}
+    assert isinstance(deaths[0], RolledBackError)
+    record.close()
+    with pytest.raises(RolledBackError):
+        await asyncio.to_thread(open_shared, own_server.url(), tmp_path)
+
+
+async def test_a_replica_that_lost_nothing_goes_on_once_every_instance_has_confirmed_it(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    first = open_shared(own_server.url(), tmp_path / "1")
+    second = open_shared(own_server.url(), tmp_path / "2")
+    stopped = open_shared(own_server.url(), tmp_path / "3")
+    stopped.close()  # in order: nobody waits for it
+    assert await code_of(second.writer.commit(vote(1, 2))) == "new"
+    second.writer._database._session.abandon()  # cut off: it does not hear of the take-over by itself
+    second.writer._database.ready = lambda: None
+    copy = await asyncio.to_thread(copy_while_stopped, own_server)
+    await asyncio.to_thread(promote_old_copy, own_server, copy)
+    # The second instance has not looked yet: it may have signed what this server never had.
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends:
+        assert await code_of(first.writer.commit(vote(1, 3))) in {"DATABASE_DOWN", "OUTCOME_UNKNOWN"}
+    del second.writer._database.ready
+    assert await soon(second, vote(1, 2)) == "repeat"
+    assert await soon(first, vote(1, 3)) == "new"
+    first.close()
+    second.close()
+
+
+async def test_a_head_file_that_is_gone_refuses_the_start(database_url: str, tmp_path: Path) -> None:
+    record = open_shared(database_url, tmp_path)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    record.close()
+    (tmp_path / "head").unlink()
+    with pytest.raises(RolledBackError, match="head file"):
+        open_shared(database_url, tmp_path)
+
+
+# --- many signers --------------------------------------------------------------------------------
+
+
+async def test_two_signers_with_opposite_batches_never_deadlock(own_server: PostgresServer, tmp_path: Path) -> None:
+    records = [open_shared(own_server.url(), tmp_path / name, deadline_seconds=10) for name in ("1", "2")]
+
+    async def load(record, order, mark: int) -> None:
+        for turn in range(1, 25):
+            commands = []
+            for key in order:
+                commands.append(block(turn, key=key, mark=1) if (key + mark) % 2 else vote(turn, turn + 1, key=key))
+            for future in record.writer.commit_all(commands):
+                assert await code_of(future) in {"new", "repeat", "BELOW_FLOOR"}
+
+    await asyncio.gather(load(records[0], range(100), 0), load(records[1], range(99, -1, -1), 1))
+    for record in records:
+        record.close()
+    assert "deadlock detected" not in (own_server.directory / "log").read_text()
+
+
+async def test_four_signers_with_full_batches_stay_within_the_servers_lock_table(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    """At default settings (64 locks for each of 100 connections); blocks need two locks each."""
+    records = [open_shared(own_server.url(), tmp_path / str(n), deadline_seconds=20) for n in range(4)]
+
+    async def load(n: int) -> None:
+        for turn in (1, 2, 3):
+            wanted = [block(turn, key=1000 * n + key) for key in range(512)]
+            assert {await code_of(future) for future in records[n].writer.commit_all(wanted)} == {"new"}
+
+    await asyncio.gather(*(load(n) for n in range(4)))
+    for record in records:
+        record.close()
+
+
+def start_signer(url: str, directory: Path, seed: int, turns: int) -> subprocess.Popen[str]:
+    line = [sys.executable, str(TESTS / "faults" / "shared_signer.py"), url, str(directory), str(seed), str(turns)]
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def check_no_slashable_pair(released: dict[int, list[SignedVote]]) -> None:
+    for key, votes in released.items():
+        for n, first in enumerate(votes):
+            clash = next((second for second in votes[n + 1 :] if slashable(first, second)), None)
+            assert clash is None, f"validator {key}: {first} and {clash} were both released"
+
+
+async def check_all_on_record(url: str, released: dict[int, list[SignedVote]]) -> None:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(
+        "SELECT public_key, source_epoch, target_epoch, signing_root FROM signed_attestations a"
+        " JOIN validators v ON v.id = a.validator_id"
+    )
+    recorded = {(bytes(k), int(s), int(t), bytes(r)) for k, s, t, r in rows}
+    for key, votes in released.items():
+        assert {(public_key(key), s, t, root(mark)) for s, t, mark in votes} <= recorded
+    await connection.close()
+
+
+@pytest.mark.parametrize("signers", [2, 4])
+def test_signers_and_database_killed_at_random_moments_release_no_slashable_pair(
+    own_server: PostgresServer, tmp_path: Path, signers: int
+) -> None:
+    """Every vote that any process said it would release goes before the dull judge, and must be on record."""
+    chance = random.Random(signers)
+    url, released = own_server.url(), defaultdict(list)
+    running = {n: start_signer(url, tmp_path / str(n), 100 + n, 120) for n in range(signers)}
+    answered = {n: [] for n in range(signers)}
+
+    def collect(n: int) -> None:
+        output = running[n].communicate(timeout=60)[0]
+        answered[n].extend(output.splitlines())
+
+    for _ in range(3):
+        deadline = time.monotonic() + chance.uniform(0.4, 1.0)
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+        victim = chance.randrange(signers)
+        running[victim].send_signal(signal.SIGKILL)
+        collect(victim)
+        own_server.kill()
+        own_server.start()
+        running[victim] = start_signer(url, tmp_path / str(victim), 1000 + chance.randrange(1000), 120)
+    for n in range(signers):
+        collect(n)
+    for lines in answered.values():
+        assert "Traceback" not in "\n".join(lines), "\n".join(lines)
+        for line in lines:
+            words = line.split()
+            if len(words) == 4 and all(word.isdigit() for word in words):
+                key, source, target, mark = map(int, words)
+                released[key].append((source, target, mark))
+    assert sum(map(len, released.values())) > 200
+    check_no_slashable_pair(released)
+    asyncio.run(check_all_on_record(url, released))
+
+
+def test_the_dull_judge_can_fail() -> None:
+    with pytest.raises(AssertionError, match="both released"):
+        check_no_slashable_pair({1: [(1, 2, 1), (1, 2, 2)]})
+
+
+async def test_a_stopped_process_that_wakes_after_its_lease_was_taken_over_dies_and_has_released_nothing_unrecorded(
+    database_url: str, tmp_path: Path
+) -> None:
+    signer = start_signer(database_url, tmp_path / "one", 5, 100_000)
+    assert signer.stdout is not None
+    lines = [await asyncio.to_thread(signer.stdout.readline) for _ in range(50)]
+    signer.send_signal(signal.SIGSTOP)
+    other = await asyncpg.connect(database_url)
+    # The server ends what a paused process left open (idle_in_transaction_session_timeout), or it was between batches.
+    await other.execute("UPDATE holdfast.instances SET expires_at = clock_timestamp()")
+    successor = await asyncio.to_thread(open_shared, database_url, copy_of(tmp_path / "one"))
+    recorded = await other.fetchval("SELECT count(*) FROM signed_attestations")
+    signer.send_signal(signal.SIGCONT)
+    lines += (await asyncio.to_thread(signer.communicate, timeout=60))[0].splitlines()
+    assert any(line.startswith("died LeaseLostError") for line in lines), lines[-5:]
+    assert await other.fetchval("SELECT count(*) FROM signed_attestations") == recorded
+    released = defaultdict(list)
+    for line in lines:
+        words = line.split()
+        if len(words) == 4 and all(word.isdigit() for word in words):
+            released[int(words[0])].append((int(words[1]), int(words[2]), int(words[3])))
+    await check_all_on_record(database_url, released)
+    await other.close()
+    successor.close()
