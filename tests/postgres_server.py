@@ -118,6 +118,13 @@ class PostgresServer:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def wait_for_setting(self, name: str, value: str) -> None:
+        """A reload has reached new connections."""
+        ends = time.monotonic() + 10
+        while self.psql(f"SHOW {name}") != value:
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
     def run_file(self, file: Path, database: str) -> None:
         line = [find_program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", self.url(database), "-f", str(file)]
         subprocess.run(line, check=True, capture_output=True)

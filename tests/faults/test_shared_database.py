@@ -101,6 +101,55 @@ async def test_a_connection_lost_before_the_commit_records_nothing(
     record.close()
 
 
+async def wait_for_replication(connection: asyncpg.Connection) -> int:
+    """The backend that waits for a replica."""
+    while True:
+        statement = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        if (found := await connection.fetchval(statement)) is not None:
+            return int(found)
+
+
+async def test_a_commit_that_no_replica_confirms_signs_nothing_even_when_its_wait_is_cancelled(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    """PostgreSQL answers COMMIT to a cancelled wait: the vote stands on this server alone, and a fail-over loses it."""
+    record = open_shared(own_server.url(), tmp_path, deadline_seconds=5)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    watcher = await asyncpg.connect(own_server.url())
+    await watcher.execute("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+    await watcher.execute("SELECT pg_reload_conf()")
+    await asyncio.to_thread(own_server.wait_for_setting, "synchronous_standby_names", "absent")
+    asked = asyncio.ensure_future(code_of(record.writer.commit(vote(1, 3))))
+    await watcher.execute("SELECT pg_cancel_backend($1)", await wait_for_replication(watcher))
+    assert await asked == "OUTCOME_UNKNOWN"
+    await watcher.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    await watcher.execute("SELECT pg_reload_conf()")
+    assert await soon(record, vote(1, 3)) == "repeat"
+    await watcher.close()
+    record.close()
+
+
+async def test_a_commit_that_waits_for_its_replica_too_long_is_known_once_the_replica_is_back(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    record = open_shared(own_server.url(), tmp_path, deadline_seconds=0.5)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    watcher = await asyncpg.connect(own_server.url())
+    await watcher.execute("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+    await watcher.execute("SELECT pg_reload_conf()")
+    await asyncio.to_thread(own_server.wait_for_setting, "synchronous_standby_names", "absent")
+    assert await code_of(record.writer.commit(vote(1, 3))) == "OUTCOME_UNKNOWN"
+    # A look now would not show it; the lost commit still holds our lease, so nobody looks.
+    assert await watcher.fetchval("SELECT count(*) FROM signed_attestations") == 1
+    assert await code_of(record.writer.commit(vote(1, 3, mark=2))) == "DATABASE_DOWN"
+    await watcher.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    await watcher.execute("SELECT pg_reload_conf()")
+    assert await soon(record, vote(1, 3, mark=2)) == "DOUBLE_VOTE"
+    assert await soon(record, vote(1, 3)) == "repeat"
+    await watcher.close()
+    record.close()
+
+
 # --- deadlines and recovery ----------------------------------------------------------------------
 
 
