@@ -8,7 +8,7 @@ metrics        one page
 import os
 from dataclasses import replace
 
-from signer.api import admin, batch, freezing, health, metrics, openapi, reload, web3signer
+from signer.api import admin, admin_slashing, batch, dry_run, freezing, health, metrics, openapi, reload, web3signer
 from signer.api.server import ApiServer
 from signer.api.services import Services
 from signer.api.settings import ANY_HOST, ApiSettings
@@ -16,10 +16,17 @@ from signer.auth.authenticate import Authenticator, ConnectedTest
 from signer.auth.credentials import PeerCertificate
 from signer.auth.principal import ANONYMOUS, OPERATOR, Principal
 
-PUBLIC_ROUTES = [*web3signer.ROUTES, *batch.ROUTES, *reload.ROUTES, *health.ROUTES, *openapi.ROUTES]
+PUBLIC_ROUTES = [
+    *web3signer.ROUTES,
+    *batch.ROUTES,
+    *dry_run.ROUTES,
+    *reload.ROUTES,
+    *health.ROUTES,
+    *openapi.ROUTES,
+]
 """What every listener but that of the metrics has."""
 
-ADMIN_ROUTES = [*admin.ROUTES, *freezing.ROUTES]
+ADMIN_ROUTES = [*admin.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES]
 """What `holdfast` (the command) asks."""
 
 

@@ -9,7 +9,10 @@ from signer.clock import Clock
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
+from signer.operations.dry_run import DryRun
+from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.keep_record import RecordKeeping
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -55,6 +58,7 @@ class Services:
     """Collaborators of the handlers. One instance for the life of the process."""
 
     signing: Signing
+    dry_run: DryRun
     keys: KeyManagement
     freezing: KeyFreezing
     protection: Protection
@@ -74,6 +78,9 @@ class Services:
 
     read_audit: Callable[[AuditQuery, Caller], Awaitable[AuditPage]]
     """Raises AuditError, ForbiddenError."""
+
+    explaining: Explaining
+    keeping: RecordKeeping
 
     metrics_page: Callable[[], Awaitable[bytes]]
     """The metrics of all processes in Prometheus' text format 0.0.4. Takes milliseconds, on a thread."""

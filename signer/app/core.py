@@ -10,6 +10,7 @@ from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
 from signer.config.key_sources import key_locations, master_key
 from signer.config.sections import Config
+from signer.config.state import JournalSettings
 from signer.crypto import bls
 from signer.durable import ensure_private_directory
 from signer.eth2.networks import Network
@@ -23,8 +24,10 @@ from signer.keys.vault import DATA_KEY_FILE, open_vault
 from signer.operations.carry_out import LocalOrders
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
+from signer.operations.keep_record import LocalRecordOrders
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
+from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.record import Places, Record, open_record
 from signer.operations.telling import CommitEvents
@@ -45,6 +48,7 @@ class Core:
     """Told of each load of keys, in order, before it counts as complete."""
 
     mainstay: Mainstay
+    pruning: RecordPruning
     clock: Clock
     orders: LocalOrders
 
@@ -89,19 +93,47 @@ def open_core(
             reading=partial(read_sqlite, places.database),
             data_directory=places.data_directory,
         )
+        horizon = horizon_of(config, network, clock)
+        pruning = RecordPruning(
+            changes=record.writer,
+            read=partial(read_sqlite, places.database),
+            horizon=horizon,
+            plan=_pruning_plan(config.journal),
+        )
+        record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
         orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
-        mainstay = Mainstay(record.writer, LocalLoads(reloader), imports, record.state, record.healthy, orders)
+        mainstay = Mainstay(
+            record.writer, LocalLoads(reloader), imports, record_orders, record.state, record.healthy, orders
+        )
         try:
-            yield Core(network, record, ring, reloader, after_load, mainstay, clock, orders)
+            yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders)
         finally:
             reloader.close()
     finally:
         record.close()
 
 
-def operations_over(config: Config, ring: KeyRing, mainstay: Mainstay) -> RecordOperations:
+def operations_over(
+    config: Config, network: Network, *, ring: KeyRing, mainstay: Mainstay, clock: Clock
+) -> RecordOperations:
     """What is done with keys and record besides signing."""
-    return RecordOperations.over(mainstay, ring, places_of(config), archive_directory=config.audit.archive_directory)
+    return RecordOperations.over(
+        mainstay,
+        ring,
+        places_of(config),
+        archive_directory=config.audit.archive_directory,
+        horizon=horizon_of(config, network, clock),
+    )
+
+
+def horizon_of(config: Config, network: Network, clock: Clock) -> Horizon:
+    """The present, and how far ahead of it anything is signed."""
+    return Horizon(network, clock, config.clock.far_future_epochs)
+
+
+def _pruning_plan(settings: JournalSettings) -> PruningPlan:
+    interval_seconds = float(settings.prune_interval_seconds) if settings.prune else None
+    return PruningPlan(settings.prune_keep_epochs, settings.prune_keep_slots, interval_seconds)
 
 
 def places_of(config: Config) -> Places:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from signer.api.services import Identity, Services, wire_of
-from signer.app.core import operations_over
+from signer.app.core import operations_over, places_of
 from signer.backends.software import SoftwareBackend
 from signer.clock import SystemClock
 from signer.clock.believed import BelievedClock
@@ -19,8 +19,10 @@ from signer.config.sections import Config
 from signer.crypto import bls
 from signer.errors import SignerError
 from signer.eth2.networks import Network
+from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
 from signer.operations.clock_watch import ClockWatch
+from signer.operations.dry_run import DryRun
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay
 from signer.operations.sign import Signing
@@ -75,7 +77,7 @@ class Desk:
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
         """What the listeners' handlers call; the page is this process's own unless another is given."""
         mainstay, watch = self._mainstay, self._watch
-        record = operations_over(self._config, self._ring, mainstay)
+        record = operations_over(self._config, self._network, ring=self._ring, mainstay=mainstay, clock=self._clock)
         return Services(
             signing=Signing(
                 gate=self.gate,
@@ -85,6 +87,7 @@ class Desk:
                 events=watch.events,
                 deadline_seconds=self._config.server.request_deadline_seconds,
             ),
+            dry_run=DryRun(gate=self.gate, read=partial(read_sqlite, places_of(self._config).database)),
             keys=record.keys,
             freezing=record.freezing,
             protection=record.protection,
@@ -96,6 +99,8 @@ class Desk:
             journal_healthy=mainstay.journal_healthy,
             verify_audit=record.verify_audit,
             read_audit=record.read_audit,
+            explaining=record.explaining,
+            keeping=record.keeping,
             metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
         )
 

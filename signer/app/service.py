@@ -76,7 +76,7 @@ class Service:
             clock=core.clock,
             keep_days=config.audit.keep_days,
         )
-        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver)]
+        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning)]
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from signer.auth.principal import Caller
 from signer.config.sections import Config
+from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.keep_record import RecordKeeping
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -41,6 +43,16 @@ class Operations(Protocol):
     @property
     def protection(self) -> Protection:
         """The slashing record."""
+        ...
+
+    @property
+    def explaining(self) -> Explaining:
+        """What the record says of votes, blocks and keys."""
+        ...
+
+    @property
+    def keeping(self) -> RecordKeeping:
+        """What operators change about the record by hand."""
         ...
 
     @property

@@ -13,10 +13,13 @@ from signer.auth.principal import OPERATOR, Caller
 from signer.cli.connection import Connection
 from signer.cli.host import Operations
 from signer.errors import UnreachableError
+from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.freeze_keys import parse_keys, shown
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
+from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.units import PublicKey
 
 T = TypeVar("T")
 
@@ -63,6 +66,23 @@ class VerifiedAudit:
 
     entries: int
     head: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarksMoved:
+    """Watermarks or floors by their names, before an order and after it, as the admin route tells them."""
+
+    before: dict[str, int | None]
+    after: dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPruned:
+    """What was deleted, as the admin route tells it."""
+
+    votes: int
+    blocks: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +167,22 @@ class Service(Protocol):
         """The newest entries that match, from a bounded piece of the log."""
         ...
 
+    def slashing_status(self, *, public_key: bytes | None, after: bytes) -> RecordStatus:
+        """What is on record for one key, or for the next keys behind another."""
+        ...
+
+    def explain(self, question: Question) -> Explanation:
+        """Whether a vote or a block would be signed."""
+        ...
+
+    def move_watermarks(self, order: MoveWatermarks, *, far_ahead: bool) -> MarksMoved:
+        """Raise low watermarks, set or clear the high one."""
+        ...
+
+    def prune(self, order: PruneRecord) -> RowsPruned:
+        """Delete old records, for some seconds."""
+        ...
+
 
 class RemoteService:
     """A running server, over its admin routes (the docstring of `api/admin.py`)."""
@@ -217,6 +253,38 @@ class RemoteService:
         text = urlencode({name: value for name, value in asked.items() if value})
         return self._read(self._connection.get(f"/admin/audit/entries?{text}"), AuditPage)
 
+    def slashing_status(self, *, public_key: bytes | None, after: bytes) -> RecordStatus:
+        """See `Service.slashing_status`."""
+        asked = {"public_key": public_key, "after": after}
+        text = urlencode({name: "0x" + value.hex() for name, value in asked.items() if value})
+        return self._read(self._connection.get(f"/admin/slashing/status?{text}"), RecordStatus)
+
+    def explain(self, question: Question) -> Explanation:
+        """See `Service.explain`."""
+        return self._read(self._connection.get(f"/admin/slashing/explain?{urlencode(question.told())}"), Explanation)
+
+    def move_watermarks(self, order: MoveWatermarks, *, far_ahead: bool) -> MarksMoved:
+        """See `Service.move_watermarks`."""
+        body = {
+            "public_key": order.public_key and "0x" + order.public_key.hex(),
+            "low_epoch": order.low_epoch,
+            "low_slot": order.low_slot,
+            "high_epoch": order.high_epoch,
+            "high_slot": order.high_slot,
+            "clear_high": order.clear_high,
+            "far_ahead": far_ahead,
+        }
+        return self._read(self._connection.post("/admin/slashing/watermark", msgspec.json.encode(body)), MarksMoved)
+
+    def prune(self, order: PruneRecord) -> RowsPruned:
+        """See `Service.prune`."""
+        body = {
+            "public_key": order.public_key and "0x" + order.public_key.hex(),
+            "keep_epochs": order.keep_epochs,
+            "keep_slots": order.keep_slots,
+        }
+        return self._read(self._connection.post("/admin/slashing/prune", msgspec.json.encode(body)), RowsPruned)
+
     def _read(self, answer: Any, of: type[T]) -> T:
         try:
             return msgspec.convert(answer, of)
@@ -278,6 +346,25 @@ class LocalService:
     def audit_page(self, query: AuditQuery) -> AuditPage:
         """See `Service.audit_page`."""
         return self._runner.run(self._operations.read_audit(query, CALLER))
+
+    def slashing_status(self, *, public_key: bytes | None, after: bytes) -> RecordStatus:
+        """See `Service.slashing_status`."""
+        key = None if public_key is None else PublicKey(public_key)
+        return self._runner.run(self._operations.explaining.status(CALLER, public_key=key, after=after))
+
+    def explain(self, question: Question) -> Explanation:
+        """See `Service.explain`."""
+        return self._runner.run(self._operations.explaining.explain(question, CALLER))
+
+    def move_watermarks(self, order: MoveWatermarks, *, far_ahead: bool) -> MarksMoved:
+        """See `Service.move_watermarks`."""
+        moved = self._runner.run(self._operations.keeping.move(order, CALLER, far_ahead=far_ahead))
+        return MarksMoved(moved.before, moved.after)
+
+    def prune(self, order: PruneRecord) -> RowsPruned:
+        """See `Service.prune`."""
+        done = self._runner.run(self._operations.keeping.prune(order, CALLER))
+        return RowsPruned(done.votes, done.blocks, done.more)
 
 
 def _ordered(carried: Sequence[Carried]) -> list[OrderedKey]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from signer.config.setting import about
+from signer.operations.record_orders import LEAST_KEPT_EPOCHS
+from signer.units import UINT64_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,43 @@ class JournalSettings:
             unit="seconds",
             minimum=0.05,
             maximum=60,
+        ),
+    )
+    prune: bool = field(
+        default=True,
+        metadata=about(
+            "Deletes old slashing records in the background, a few at a time; floors rise over them, so that nothing "
+            "is signed that was refused before. Off, the database grows by some 80 bytes a vote for ever: 10,000 "
+            "validators add 65 GB a year."
+        ),
+    )
+    prune_keep_epochs: int = field(
+        default=10_000,
+        metadata=about(
+            "Votes that stay, counted back from each validator's newest (or from the present, where that is earlier): "
+            "six weeks of evidence on mainnet, and the longest history that was measured to cost nothing.",
+            unit="epochs",
+            minimum=LEAST_KEPT_EPOCHS,
+            maximum=UINT64_MAX,
+        ),
+    )
+    prune_keep_slots: int = field(
+        default=320_000,
+        metadata=about(
+            "Blocks that stay, counted likewise: `prune_keep_epochs` of a chain with 32 slots an epoch.",
+            unit="slots",
+            minimum=1,
+            maximum=UINT64_MAX,
+        ),
+    )
+    prune_interval_seconds: int = field(
+        default=3600,
+        metadata=about(
+            "How often old records are looked for, the first time so long after the start. Often, because each time is "
+            "short then.",
+            unit="seconds",
+            minimum=60,
+            maximum=31_536_000,
         ),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from signer.config.chain import NetworkName
 from signer.config.reading import choices
+from signer.operations.record_orders import LEAST_KEPT_EPOCHS
 
 MINIMUM_KEEP_ALIVE_SECONDS = 120
 """What `server.keep_alive_seconds` takes at least."""
@@ -149,6 +150,22 @@ def _any_client(words: tuple[str, ...]) -> Outcome:
     return Carry((("server.tls.allow_any_client", "true"),)) if _is_true(words) else Agree()
 
 
+def _kept_epochs(words: tuple[str, ...]) -> Outcome:
+    epochs = words[0] if words else ""
+    if epochs.isdecimal() and int(epochs) < LEAST_KEPT_EPOCHS:
+        return Carry(
+            (("journal.prune_keep_epochs", str(LEAST_KEPT_EPOCHS)),),
+            remark=f"raised to {LEAST_KEPT_EPOCHS}: what is pruned is no evidence any more",
+        )
+    return Carry((("journal.prune_keep_epochs", epochs),))
+
+
+def _interval(words: tuple[str, ...]) -> Outcome:
+    hours = words[0] if words else ""
+    seconds = str(int(hours) * 3600) if hours.isdecimal() else hours
+    return Carry((("journal.prune_interval_seconds", seconds),))
+
+
 def _network(words: tuple[str, ...]) -> Outcome:
     name = words[0] if words else ""
     if name.lower() in SHARED_NETWORKS:
@@ -176,7 +193,7 @@ _DATABASE = (
     "the slashing database is built in; `web3signer eth2 export --to=FILE`, then `holdfast slashing import FILE`, "
     "with Web3Signer stopped"
 )
-_PRUNING = "nothing is pruned yet: a signature costs the same whatever the length of the history"
+_PRUNING = "pruning needs no connections of its own, and takes the network's slots an epoch as they are"
 _POOL = "there is no pool of worker threads to size; see server.workers and server.signing_threads"
 _ETH1 = "only `eth2` is served: Ethereum transactions are not signed yet"
 _COMMIT_BOOST = "the commit-boost API is not served yet"
@@ -255,11 +272,19 @@ OPTIONS: tuple[Option, ...] = (
     _none("eth2.Xslashing-protection-db-connection-pool-enabled", _DATABASE),
     _none("eth2.slashing-protection-db-health-check-timeout-milliseconds", _DATABASE),
     _none("eth2.slashing-protection-db-health-check-interval-milliseconds", _DATABASE),
-    _switch("eth2.slashing-protection-pruning-enabled", _PRUNING),
-    _switch("eth2.slashing-protection-pruning-at-boot-enabled", _PRUNING),
-    _none("eth2.slashing-protection-pruning-epochs-to-keep", _PRUNING),
+    _same("eth2.slashing-protection-pruning-enabled", "journal.prune"),
+    _switch(
+        "eth2.slashing-protection-pruning-at-boot-enabled",
+        "the first pruning is one interval after the start; `holdfast slashing prune` prunes at once",
+    ),
+    Option(
+        "eth2.slashing-protection-pruning-epochs-to-keep",
+        "journal.prune_keep_epochs",
+        "at least 16; blocks have `journal.prune_keep_slots`",
+        _kept_epochs,
+    ),
     _none("eth2.slashing-protection-pruning-slots-per-epoch", _PRUNING),
-    _none("eth2.slashing-protection-pruning-interval", _PRUNING),
+    Option("eth2.slashing-protection-pruning-interval", "journal.prune_interval_seconds", "hours there", _interval),
     _none("eth2.slashing-protection-pruning-db-pool-configuration-file", _PRUNING),
     _same("eth2.keystores-path", "keys.keystores_directory"),
     _same("eth2.keystores-passwords-path", "keys.passwords_directory"),

@@ -54,6 +54,16 @@ class Question:
             return cls(key, Vote(Epoch(source), Epoch(target), signing_root))
         raise MalformedRequestError("ask either for a vote (source and target) or for a block (slot)")
 
+    def told(self) -> dict[str, str]:
+        """As `parse` takes it, in texts."""
+        asked = self.asked
+        if isinstance(asked, Vote):
+            numbers = {"source": str(asked.source_epoch), "target": str(asked.target_epoch)}
+        else:
+            numbers = {"slot": str(asked.slot)}
+        root = {} if asked.signing_root is None else {"root": _shown(asked.signing_root)}
+        return {"public_key": _shown(self.public_key), **numbers, **root}
+
 
 @dataclass(frozen=True, slots=True)
 class ToldWatermarks:

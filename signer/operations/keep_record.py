@@ -8,7 +8,14 @@ from signer.journal.ledger import Transaction
 from signer.operations.horizon import Horizon
 from signer.operations.protect import Changes
 from signer.operations.prune import RecordPruning
-from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport, RecordOrders
+from signer.operations.record_orders import (
+    LEAST_KEPT_EPOCHS,
+    Moved,
+    MoveWatermarks,
+    PruneRecord,
+    PruneReport,
+    RecordOrders,
+)
 from signer.operations.story import NoteStory
 from signer.slashing.status import find_key_record
 from signer.slashing.watermarks import (
@@ -23,10 +30,6 @@ from signer.units import Epoch, PublicKey, Slot
 FURTHEST_LOW_EPOCHS = 225
 """How far ahead of the clock a low watermark may be raised without saying so twice: a day of mainnet. It is never
 lowered again, and a slot typed for an epoch would stop the keys for years."""
-
-LEAST_KEPT_EPOCHS = 16
-"""Least number of epochs that pruning must leave: votes come in out of order, and whoever looks for a second client
-wants evidence."""
 
 
 class RecordKeeping:

@@ -2,17 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from signer.journal.command import Journal
+from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
+from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.horizon import Horizon
+from signer.operations.keep_record import RecordKeeping
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.orders import Orders
 from signer.operations.protect import Imports, Protection
 from signer.operations.read_audit import AuditReading
 from signer.operations.record import Places
+from signer.operations.record_orders import RecordOrders
 from signer.operations.verify_audit import AuditVerification
 
 
@@ -23,6 +29,8 @@ class Mainstay:
     journal: Journal
     loads: KeyLoads
     imports: Imports
+
+    record_orders: RecordOrders
 
     journal_state: Callable[[], Awaitable[Mapping[str, str | int | float | None]]]
     """What the journal tells of itself. Raises JournalDownError in a worker whose main process does not answer."""
@@ -42,10 +50,14 @@ class RecordOperations:
     protection: Protection
     verify_audit: AuditVerification
     read_audit: AuditReading
+    explaining: Explaining
+    keeping: RecordKeeping
     freezing: KeyFreezing
 
     @classmethod
-    def over(cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path) -> Self:
+    def over(
+        cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path, horizon: Horizon
+    ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
             KeyManagement(ring, mainstay.loads),
@@ -54,5 +66,7 @@ class RecordOperations:
                 database=places.database, archive_directory=archive_directory, head_file=places.head_file
             ),
             AuditReading(database=places.database),
+            Explaining(read=partial(read_sqlite, places.database), horizon=horizon),
+            RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, database=places.database),
         )

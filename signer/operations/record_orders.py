@@ -10,6 +10,10 @@ from msgspec import Meta, Struct
 from signer.auth.principal import Caller
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
+LEAST_KEPT_EPOCHS = 16
+"""Least number of epochs that pruning must leave: votes come in out of order, and whoever looks for a second client
+wants evidence."""
+
 _Uint64 = Annotated[int, Meta(ge=0)]  # MessagePack has no larger integers
 _Key = Annotated[PublicKey, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
 

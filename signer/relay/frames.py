@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from signer.crypto.secret import STARS
 from signer.operations.orders import Carried, Order
+from signer.operations.record_orders import RecordAnswer, RecordOrder
 from signer.units import PublicKey, Root
 
 VERSION = 1
@@ -203,6 +204,15 @@ class KeysTaken(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     number: _Uint64
 
 
+class AskRecordOrder(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=11):
+    """Carry an operator's order about the slashing record out. Answered by RecordOrderDone or Failed."""
+
+    number: _Uint64
+    order: RecordOrder
+    principal: _Name
+    request_id: _RequestId
+
+
 class Counted(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=8):
     """The answer to AskTallies; telemetry knows what is in it."""
 
@@ -225,7 +235,19 @@ class AskOrder(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     request_id: _RequestId
 
 
-FromWorker = Ready | Serving | Commands | AskState | AskReload | AskImport | KeysTaken | Counted | Lines | AskOrder
+FromWorker = (
+    Ready
+    | Serving
+    | Commands
+    | AskState
+    | AskReload
+    | AskImport
+    | AskRecordOrder
+    | KeysTaken
+    | Counted
+    | Lines
+    | AskOrder
+)
 
 
 # --- the main process says -----------------------------------------------------------------------
@@ -288,6 +310,13 @@ class Imported(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     validators: list[ValidatorRow]
 
 
+class RecordOrderDone(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=14):
+    """The answer to AskRecordOrder."""
+
+    number: int
+    answer: RecordAnswer
+
+
 class Failed(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=7):
     """The answer to a question that raised an error."""
 
@@ -336,6 +365,7 @@ FromMain = (
     | StateIs
     | Done
     | Imported
+    | RecordOrderDone
     | Failed
     | Keys
     | Complete

@@ -15,9 +15,11 @@ from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
+from signer.operations.record_orders import RecordOrder
 from signer.relay.frames import (
     AskImport,
     AskOrder,
+    AskRecordOrder,
     AskReload,
     AskState,
     AskTallies,
@@ -33,6 +35,7 @@ from signer.relay.frames import (
     OrderCarried,
     Pinned,
     Ready,
+    RecordOrderDone,
     Serve,
     Serving,
     StateIs,
@@ -43,6 +46,7 @@ from signer.relay.imports import validator_of
 from signer.relay.key_sets import keys_of
 from signer.relay.link import FROM_MAIN, MAIN_FRAME_BYTES, Link
 from signer.relay.questions import Questions
+from signer.relay.record_orders import RelayRecordOrders
 from signer.relay.refusals import error_of
 from signer.relay.relay_journal import RelayJournal
 from signer.units import Root
@@ -108,6 +112,7 @@ class MainLink:
             journal=self.journal,
             loads=RelayLoads(self),
             imports=RelayImports(self),
+            record_orders=RelayRecordOrders(self.ask_record_order),
             journal_state=self._journal_state,
             journal_healthy=self._journal_healthy,
             orders=RelayOrders(self),
@@ -135,6 +140,14 @@ class MainLink:
             within_seconds=None,
         )
         return [validator_of(row) for row in answer.validators]
+
+    async def ask_record_order(self, order: RecordOrder, caller: Caller) -> Any:
+        """Pass an order about the slashing record on; takes as long as it takes. Raises as `RecordOrders`."""
+        name, request_id = caller.principal.name, caller.request_id
+        done: RecordOrderDone = await self._ask(
+            lambda number: AskRecordOrder(number, order, name, request_id), within_seconds=None
+        )
+        return done.answer
 
     async def ask_order(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
         """Carry an order out; takes as long as it takes. Raises as `Orders.carry_out`."""
@@ -168,7 +181,7 @@ class MainLink:
         match message:
             case Verdicts():
                 self.journal.settle(message)
-            case StateIs() | Done() | Imported() | OrderCarried():
+            case StateIs() | Done() | Imported() | RecordOrderDone() | OrderCarried():
                 self._questions.answer(message.number, message)
             case Failed():
                 self._questions.fail(message.number, error_of(message.problem))

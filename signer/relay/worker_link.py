@@ -17,6 +17,7 @@ from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
     AskOrder,
+    AskRecordOrder,
     AskReload,
     AskState,
     AskTallies,
@@ -32,6 +33,7 @@ from signer.relay.frames import (
     OrderCarried,
     ProblemRow,
     Ready,
+    RecordOrderDone,
     Serving,
     SourceRow,
     StateIs,
@@ -40,6 +42,7 @@ from signer.relay.frames import (
 from signer.relay.imports import validator_row
 from signer.relay.link import FROM_WORKER, WORKER_FRAME_BYTES, Link
 from signer.relay.questions import Questions
+from signer.relay.record_orders import carry_out
 from signer.relay.refusals import problem_row
 from signer.slashing.network import NetworkClaim
 from signer.units import Root
@@ -182,12 +185,12 @@ class WorkerLink:
             if isinstance(claim, NetworkClaim):
                 self._pin(claim.genesis_validators_root)
 
-    def _answer(self, question: AskState | AskReload | AskImport | AskOrder) -> None:
+    def _answer(self, question: AskState | AskReload | AskImport | AskRecordOrder | AskOrder) -> None:
         task = self._loop.create_task(self._reply(question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, question: AskState | AskReload | AskImport | AskOrder) -> None:
+    async def _reply(self, question: AskState | AskReload | AskImport | AskRecordOrder | AskOrder) -> None:
         try:
             match question:
                 case AskState():
@@ -197,9 +200,13 @@ class WorkerLink:
                     answer = Done(question.number)
                 case AskImport():
                     answer = await self._import(question)
+                case AskRecordOrder():
+                    done = await carry_out(
+                        self._services.mainstay.record_orders, question.order, _told_caller(question)
+                    )
+                    answer = RecordOrderDone(question.number, done)
                 case AskOrder():
-                    caller = _told_caller(question.principal, question.request_id)
-                    carried = await self._services.mainstay.orders.carry_out(question.order, caller)
+                    carried = await self._services.mainstay.orders.carry_out(question.order, _told_caller(question))
                     answer = OrderCarried(question.number, carried)
         except SignerError as error:
             answer = Failed(question.number, problem_row(error))
@@ -221,9 +228,8 @@ class WorkerLink:
     async def _import(self, question: AskImport) -> Imported:
         # The name alone: whatever a worker says, nothing outside the data directory is read.
         file = self._services.data_directory / Path(question.file_name).name
-        caller = _told_caller(question.principal, question.request_id)
         options = ImportOptions(partial=question.partial, dry_run=question.dry_run)
-        done = await self._services.mainstay.imports.merge(file, caller, options)
+        done = await self._services.mainstay.imports.merge(file, _told_caller(question), options)
         return Imported(question.number, [validator_row(one) for one in done])
 
     def _lose(self, reason: str) -> None:
@@ -235,9 +241,10 @@ class WorkerLink:
         self._on_lost(reason)
 
 
-def _told_caller(name: str, request_id: bytes) -> Caller:
+def _told_caller(question: AskImport | AskRecordOrder | AskOrder) -> Caller:
     """Who a worker says has asked: a name for the audit log; what it may do was judged there."""
-    return Caller(Principal(name, actions=frozenset(), keys=frozenset(), duties=frozenset()), "", request_id)
+    principal = Principal(question.principal, actions=frozenset(), keys=frozenset(), duties=frozenset())
+    return Caller(principal, "", question.request_id)
 
 
 class _Ticket:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from keeping_twins import ExplainingTwin, KeepingTwin
 
 from signer.api.assembly import build_api
 from signer.api.server import ApiServer
@@ -18,16 +19,17 @@ from signer.auth.authenticate import Authenticator
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import ANONYMOUS, Action, Caller
 from signer.clock import FixedClock
-from signer.errors import BusyError, NotReadyError, SignerError, UnknownKeyError
+from signer.errors import BusyError, NotReadyError, RefusalError, SignerError, UnknownKeyError
 from signer.eth2.builtin_networks import find_network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
+from signer.operations.dry_run import DryVerdict
 from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, HighWatermark, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
-from signer.units import PublicKey, Signature
+from signer.units import PublicKey, Root, Signature
 
 KEY = PublicKey(
     bytes.fromhex("98d083489b3b06b8740da2dfec5cc3c01b2086363fe023a9d7dc1f907633b1ff11f7b99b19e0533e969862270061d884")
@@ -243,6 +245,8 @@ class World:
     keys: KeyManagementTwin = field(default_factory=KeyManagementTwin)
     freezing: FreezingTwin = field(default_factory=FreezingTwin)
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
+    explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
+    keeping: KeepingTwin = field(default_factory=KeepingTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
     audit_queries: list[AuditQuery] = field(default_factory=list)
@@ -251,6 +255,7 @@ class World:
     def services(self) -> Services:
         return Services(
             signing=self.signing,
+            dry_run=self._dry_run,
             keys=self.keys,
             freezing=self.freezing,
             protection=self.protection,
@@ -262,6 +267,8 @@ class World:
             journal_healthy=self._journal_healthy,
             verify_audit=self._verify,
             read_audit=self._read_audit,
+            explaining=self.explaining,
+            keeping=self.keeping,
             metrics_page=self._metrics_page,
         )
 
@@ -279,6 +286,14 @@ class World:
         if isinstance(self.audit, SignerError):
             raise self.audit
         return self.audit
+
+    async def _dry_run(self, intent: SignDuty, caller: Caller) -> DryVerdict:
+        """As signing, and what that refuses as a verdict."""
+        try:
+            await self.signing.sign(intent, caller)
+        except RefusalError as refusal:
+            return DryVerdict(Root(bytes(32)), refusal)
+        return DryVerdict(Root(bytes(32)), None, repeat=True)
 
     async def _read_audit(self, query: AuditQuery, caller: Caller) -> AuditPage:
         check_authorized(caller.principal, Action.AUDIT_READ)

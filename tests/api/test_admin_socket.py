@@ -217,6 +217,10 @@ async def test_on_the_network_each_route_asks_for_its_own_action(world):
         ("POST", "/admin/slashing/import"): Action.SLASHING_WRITE,
         ("POST", "/admin/audit/verify"): Action.AUDIT_READ,
         ("GET", "/admin/audit/entries"): Action.AUDIT_READ,
+        ("GET", "/admin/slashing/status"): Action.SLASHING_READ,
+        ("GET", f"/admin/slashing/explain?public_key={KEY.hex()}&slot=1"): Action.SLASHING_READ,
+        ("POST", "/admin/slashing/watermark"): Action.SLASHING_WRITE,
+        ("POST", "/admin/slashing/prune"): Action.SLASHING_WRITE,
     }
     for action in Action:
         principal = Principal("remote", actions=frozenset({action}))

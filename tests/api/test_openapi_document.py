@@ -40,12 +40,16 @@ SIGN = "/api/v1/eth2/sign/{identifier}"
 EXTENSION = "/api/v1/eth2/ext/sign/{identifier}"
 BODIES = {
     SIGN: json.dumps(attestation()).encode(),
+    "/api/v1/eth2/explain/{identifier}": json.dumps(attestation()).encode(),
     "/api/v1/eth2/sign": json.dumps([attestation(identifier=KEY.hex()), {}]).encode(),
     EXTENSION: b'{"type":"PROOF_OF_VALIDATION","platform":"x","timestamp":"1"}',
     "/admin/slashing/import": b"{}",
+    "/admin/slashing/watermark": b'{"low_epoch": 100}',
+    "/admin/slashing/prune": b"{}",
     "/admin/keys/freeze": b'{"keys":["all"]}',
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
+QUERIES = {"/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1"}
 SMALL = ApiSettings(
     extension_enabled=True,
     admin_over_network=True,
@@ -62,6 +66,7 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
     world.freezing.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
+    world.keeping.error = JournalDownError("no")
     world.audit = AuditError("no")
 
 
@@ -69,6 +74,8 @@ def _bad_body(_: World, request: dict[str, Any]) -> None:
     request["body"] = b"nonsense"
     if request["path"].startswith("/admin/audit"):
         request["path"] += "?last=0"
+    if request["path"].startswith("/admin/slashing"):
+        request["path"] = request["path"].partition("?")[0] + "?limit=0"
 
 
 def _bad_import(world: World, _: dict[str, Any]) -> None:
@@ -130,7 +137,7 @@ async def provoke(method: str, path: str, status: str, *headers: str) -> Receive
     """The answer of a route in the situation that has this status."""
     world = World()
     request: dict[str, Any] = {
-        "path": path.replace("{identifier}", "0x" + KEY.hex()),
+        "path": path.replace("{identifier}", "0x" + KEY.hex()) + QUERIES.get(path, ""),
         "body": BODIES.get(path, b""),
         "headers": list(headers),
         "host": "localhost",

@@ -141,7 +141,11 @@ def test_variables_stand_above_the_file_and_have_the_subcommand_in_their_names(t
         ("logging: OFF", "logging", "hide refusals"),
         ("metrics-push-enabled: true", "metrics-push-enabled", "scrape"),
         ("swagger-ui: true", "swagger-ui", "no option"),
-        ("eth2.slashing-protection-pruning-interval: 12", "eth2.slashing-protection-pruning-interval", "pruned"),
+        (
+            "eth2.slashing-protection-pruning-slots-per-epoch: 32",
+            "eth2.slashing-protection-pruning-slots-per-epoch",
+            "network",
+        ),
     ],
 )
 def test_an_option_without_a_place_is_explained(tmp_path: Path, text: str, option: str, words: str) -> None:

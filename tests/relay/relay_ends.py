@@ -17,6 +17,7 @@ from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
+from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport, RecordOrder
 from signer.relay import frames
 from signer.relay.link import FROM_MAIN
 from signer.relay.main_link import MainLink
@@ -64,6 +65,27 @@ class Imports:
 
 
 @dataclass
+class Orders:
+    """Remembers what is ordered of the record."""
+
+    error: SignerError | None = None
+    asked: list[tuple[RecordOrder, Caller]] = field(default_factory=list)
+
+    async def move(self, order: MoveWatermarks, caller: Caller) -> Moved:
+        self._take(order, caller)
+        return Moved({"low_epoch": None}, {"low_epoch": 2**64 - 1})
+
+    async def prune(self, order: PruneRecord, caller: Caller) -> PruneReport:
+        self._take(order, caller)
+        return PruneReport(7, 1, 2, more=True)
+
+    def _take(self, order: RecordOrder, caller: Caller) -> None:
+        self.asked.append((order, caller))
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
 class OrdersTwin:
     """Remembers what it was ordered."""
 
@@ -85,6 +107,7 @@ class Ends:
     ring: KeyRing
     loads: Loads
     imports: Imports
+    record_orders: Orders
     orders: OrdersTwin
     relay: Relay
     lines: list[tuple[int, str]]
@@ -123,11 +146,12 @@ async def journal_healthy() -> bool:
 async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
     """A main process without workers; `Ends` lacks a worker until `attach` gives it one."""
     record = open_record(directory)
-    loads, imports, orders, ring = Loads(), Imports(), OrdersTwin(), KeyRing()
+    loads, imports, ring = Loads(), Imports(), KeyRing()
+    record_orders, orders = Orders(), OrdersTwin()
     lines: list[tuple[int, str]] = []
     pinned: list[Root] = []
     retired: list[bytes] = []
-    mainstay = Mainstay(record.writer, loads, imports, journal_state, journal_healthy, orders)
+    mainstay = Mainstay(record.writer, loads, imports, record_orders, journal_state, journal_healthy, orders)
     services = MainServices(mainstay, record.writer, directory, lambda level, line: lines.append((level, line)))
     relay = Relay(
         services,
@@ -136,7 +160,7 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
         welcome=lambda: frames.Welcome(frames.VERSION, "1.2.3", b"config", b"network", None),
         retired=retired.append,
     )
-    ends: Any = Ends(record, ring, loads, imports, orders, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
+    ends: Any = Ends(record, ring, loads, imports, record_orders, orders, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
     try:
         yield relay, ends
     finally:

@@ -11,11 +11,12 @@ from relay.relay_ends import attach, both_ends, main_process, read_frame
 
 from signer.auth.principal import Caller, Principal
 from signer.crypto.bls import SecretKey
-from signer.errors import BusyError, JournalDownError, MalformedRequestError
+from signer.errors import BadWatermarkError, BusyError, JournalDownError, MalformedRequestError
 from signer.keys.key import Key, Origin
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, FreezeKeys, ThawKeys
 from signer.operations.protect import WHOLE, ImportedValidator
+from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
 from signer.relay import frames
 from signer.relay.link import encode_frame
 from signer.units import PublicKey
@@ -200,6 +201,26 @@ async def test_an_import_that_fails_fails_alike_in_a_worker(tmp_path: Path):
         with pytest.raises(MalformedRequestError) as caught:
             await ends.worker.link.mainstay().imports.merge(tmp_path / "upload", CALLER)
         assert caught.value.evidence == {"path": "data[0]"}
+
+
+async def test_orders_about_the_record_are_carried_out_by_the_main_process_in_the_callers_name(tmp_path: Path):
+    async with both_ends(tmp_path) as ends:
+        orders = ends.worker.link.mainstay().record_orders
+        move = MoveWatermarks(public_key(1), low_epoch=2**64 - 1, high_slot=7)
+        assert await orders.move(move, CALLER) == Moved({"low_epoch": None}, {"low_epoch": 2**64 - 1})
+        assert await orders.prune(PruneRecord(keep_slots=9), CALLER) == PruneReport(7, 1, 2, more=True)
+        assert [order for order, _ in ends.record_orders.asked] == [move, PruneRecord(keep_slots=9)]
+        for _, caller in ends.record_orders.asked:
+            assert (caller.principal.name, caller.request_id) == ("prysm-1", b"12345678")
+            assert not caller.principal.actions
+
+
+async def test_an_order_that_fails_fails_alike_in_a_worker(tmp_path: Path):
+    async with both_ends(tmp_path) as ends:
+        ends.record_orders.error = BadWatermarkError("no room", evidence={"low_epoch": 2**64 - 1})
+        with pytest.raises(BadWatermarkError, match="no room") as caught:
+            await ends.worker.link.mainstay().record_orders.move(MoveWatermarks(low_epoch=7), CALLER)
+        assert caught.value.evidence == {"low_epoch": 2**64 - 1}
 
 
 async def test_finished_lines_reach_the_main_process_from_any_thread(tmp_path: Path):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from signer.cli.commands import slashing_record
 from signer.cli.commands.context import session_of
 from signer.cli.output import Advance
 from signer.cli.problem import EXIT_REFUSED, UsageFault
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("export")(export)
     group.command("import")(import_)
     group.command("accept-restore")(accept_restore)
+    slashing_record.add_to(group)
     app.add_typer(group, name="slashing")
 
 

@@ -1,0 +1,66 @@
+"""Walk the gate for a duty without asking for its signature: the same checks in the same order, and nothing is written.
+
+The answer holds for the moment. Whoever asks for the signature afterwards is judged again, inside the commit.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from signer.auth.principal import Caller
+from signer.errors import RefusalError
+from signer.intent import SignDuty
+from signer.journal.reader import Reading
+from signer.keys.ledger import KeyStateLedger
+from signer.operations.gate import Gate
+from signer.slashing.ledger import AttestationLedger, BlockLedger
+from signer.slashing.network import NetworkLedger
+from signer.units import Root
+
+_LEDGERS: tuple[Any, ...] = (KeyStateLedger(alone=False), AttestationLedger(), BlockLedger(), NetworkLedger())
+"""Those of the record (`operations/record.py`); none remembers anything between two questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryVerdict:
+    """What asking for the signature would come to."""
+
+    signing_root: Root
+    refusal: RefusalError | None
+    """Why not, or None where it would be signed."""
+
+    repeat: bool = False
+    """Everything is on record already: the same signature would be given again."""
+
+
+class DryRun:
+    """One instance for the life of the process; reads beside the writer."""
+
+    def __init__(self, *, gate: Gate, read: Reading) -> None:
+        self._gate = gate
+        self._read = read
+        self._ledgers = {ledger.claim_type: ledger for ledger in _LEDGERS}
+
+    async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:
+        """Whether this would be signed now.
+
+        Raises:
+            RequestError, UnknownKeyError, ForbiddenError: as asking for the signature would.
+        """
+        key, root = self._gate.identify(intent, caller)
+        try:
+            passed = self._gate.decide(intent, caller, key=key, root=root)
+            repeat = await asyncio.to_thread(self._judge, passed.claims)
+        except RefusalError as refusal:
+            return DryVerdict(root, refusal)
+        return DryVerdict(root, None, repeat)
+
+    def _judge(self, claims: tuple[Any, ...]) -> bool:
+        """True where all is on record that could be. A claim of a kind that nobody judges is an error: KeyError."""
+        found = []
+        with self._read() as moment:
+            for claim in claims:
+                ledger = self._ledgers[type(claim)]
+                found.append(ledger.judge(claim, ledger.load(moment, [claim])))
+        recorded = [is_new for is_new in found if is_new is not None]
+        return bool(recorded) and not any(recorded)
