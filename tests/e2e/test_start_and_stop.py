@@ -1,12 +1,13 @@
 """What a start tells its operator, and what a clean stop leaves in the data directory."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.worker_processes import workers_of
-from running import RunningSigner, free_port, merged, running_signer
+from running import RunningSigner, free_port, holdfast, merged, running_signer, set_up, write_configuration
 
 PRIVATE_KEY = 0x2F0B5A9C71D3E84622A97C1B60D8453F9E07C1B2A4D6583F71902BCE4A8D635F
 """A key that no list of test keys has."""
@@ -51,6 +52,16 @@ def test_a_socket_that_a_kill_has_left_behind_stops_no_start(tmp_path: Path):
         signer.restart()
         assert signer.stop() == 0
         assert not names(signer) & PUBLISHED
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_that_fails_on_its_way_leaves_nothing_published(tmp_path: Path, workers: int):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config_file = write_configuration(tmp_path, {"server": {"port": port, "workers": workers}})
+        set_up(config_file)
+        assert holdfast(config_file, "serve").returncode == 1
+    assert not {path.name for path in (tmp_path / "data").iterdir()} & PUBLISHED
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -336,6 +336,17 @@ def test_an_unexpected_fault_of_a_job_is_raised_and_the_rest_given_up() -> None:
     assert parallel._waiting.empty()
 
 
+def test_as_many_jobs_run_at_once_as_there_are_threads() -> None:
+    all_at_once = threading.Barrier(4, timeout=20)
+
+    def work(number: int) -> int:
+        all_at_once.wait()  # breaks, and the job with it, unless three others come
+        return number
+
+    assert len(list(ParallelWork(range(8), work, stop=threading.Event()).results(threads=4))) == 8
+    assert not all_at_once.broken
+
+
 def test_expected_faults_of_jobs_are_results() -> None:
     def work(number: int) -> int:
         if number % 2:
