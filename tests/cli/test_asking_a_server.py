@@ -241,8 +241,8 @@ def test_a_record_is_imported(
     said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
     assert (said.code, said.err) == (0, "")
     assert said.out == (
-        "public key\tblocks added\tattestations added\terror\n"
-        f"0x{KEY_A.hex()}\t3\t7\n1 validators imported, 0 refused\n"
+        "public key\tblocks added\tattestations added\tdiffering\tfloors\terror\n"
+        f"0x{KEY_A.hex()}\t3\t7\t0\n1 validators imported, 0 refused\n"
     )
     received = [body for _, _, body in server.requests] if running else host.imported
     assert received == [document]

@@ -1,10 +1,7 @@
 """`holdfast slashing`: take the record away, bring one in, accept a restored one."""
 
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +9,12 @@ import typer
 
 from signer.cli.commands import slashing_record
 from signer.cli.commands.context import session_of
+from signer.cli.commands.slashing_import import import_
 from signer.cli.output import Advance
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
-from signer.config.chain import read_network
 from signer.durable import stream_durably
-from signer.errors import SignerError, UnreadableFileError
-from signer.operations.examine.history import HistoryWarning, examine_history
 from signer.operations.restore import RestorePlan
-
-DEFAULT_AHEAD_EPOCHS = 1
-"""How far ahead of the clock honest records reach: a duty may be signed an epoch early."""
 
 STANDARD_OUTPUT = Path("-")
 """The file name that means standard output."""
@@ -65,55 +57,6 @@ def export(
     size = to.stat().st_size
     session.output.document({"file": str(to), "bytes": size})
     session.output.line(f"{to}: {size} bytes")
-
-
-def import_(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The EIP-3076 document to merge into the record.")],
-) -> int:
-    """Merge another signer's record into ours: all of the file, or nothing.
-
-    What is on record stays on record; floors only rise. Stop the other signer before it is exported there.
-    A validator whose records contradict each other, or reach far beyond the present, is named in a warning.
-
-    For example:
-
-    - `holdfast slashing import protection.json --config holdfast.yaml`
-    """
-    session = session_of(context)
-    if not file.is_file():
-        raise UnreadableFileError(str(file), reason="there is no such file")
-    warnings = _odd_histories(session, file)
-    with session.service() as service, session.output.progress("importing"):
-        validators = service.import_slashing(file)
-    failed = [each for each in validators if each.error]
-    session.output.document(
-        {
-            "validators": [asdict(each) for each in validators],
-            "failed": len(failed),
-            "warnings": [asdict(each) for each in warnings],
-        }
-    )
-    session.output.headed_table(
-        ("public key", "blocks added", "attestations added", "error"),
-        [(each.public_key or "", str(each.blocks), str(each.attestations), each.error or "") for each in validators],
-    )
-    if not session.output.as_json:
-        for each in warnings:
-            session.output.notice(f"warning: {each.public_key}: {each.sentence}")
-    session.output.line(f"{len(validators) - len(failed)} validators imported, {len(failed)} refused")
-    return EXIT_REFUSED if failed else 0
-
-
-def _odd_histories(session: Session, file: Path) -> tuple[HistoryWarning, ...]:
-    """What is odd in the document, as far as this machine knows the chain."""
-    network, ahead = None, DEFAULT_AHEAD_EPOCHS
-    with suppress(SignerError):
-        config = session.load_config(files_must_exist=False)
-        ahead = max(ahead, config.clock.far_future_epochs or 0)
-        network = read_network(config.network)
-    with session.output.progress("reading"):
-        return examine_history(file, network=network, now=time.time(), ahead_epochs=ahead)
 
 
 def accept_restore(
