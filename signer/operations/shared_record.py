@@ -32,6 +32,7 @@ from signer.journal.postgres_setup import (
     set_up,
 )
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
+from signer.keys.shared_ledger import SharedKeyStateLedger
 from signer.slashing.web3signer_tables import (
     SharedAttestationLedger,
     SharedBlockLedger,
@@ -133,6 +134,7 @@ def open_shared_record(
             raise _refused(error) from None
         undo.pop_all()
     ledgers: list[Ledger[Any, Any]] = [
+        SharedKeyStateLedger(alone=False),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),
         SharedNetworkLedger(),

@@ -27,7 +27,7 @@ from signer.units import Epoch, PublicKey, Root, Slot
 BLOCK_LOCK, ATTESTATION_LOCK = 0, 1
 """Classes of Web3Signer's advisory locks (its DbLocker)."""
 
-_REGISTER = "SELECT v_id, v_public_key FROM upsert_validators(?::bytea[])"
+_REGISTER = "SELECT number, named FROM holdfast.register_validators(?::bytea[])"
 
 _MARKS = """(SELECT high_watermark_{what}::text FROM metadata WHERE id = 1),
     (SELECT low_{what}::text FROM holdfast.watermarks)"""

@@ -1,0 +1,38 @@
+"""What keeps keys from signing, on a database that other processes write too: read again for every batch.
+
+The orders (`freeze_key`, `disable_key`, `bury_key` and their opposites in `ledger.py`) are the same statements on both
+databases; here a trigger lets Web3Signer's `enabled` follow them.
+"""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from signer.journal.ledger import Transaction
+from signer.keys.ledger import EVERY_KEY, KeyState, KeyStateLedger, KeyStates, KeyUseClaim
+from signer.units import Epoch, PublicKey
+
+_READ = """
+SELECT k.public_key, k.frozen_ms, k.disabled_ms, k.deleted_ms, CASE WHEN k.quarantine_until > -9223372036854775808
+    AND NOT EXISTS (
+        SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
+        WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
+    ) THEN k.quarantine_until END
+FROM holdfast.key_states k WHERE k.public_key = ANY (?::bytea[])
+"""
+# In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
+
+
+class SharedKeyStateLedger(KeyStateLedger):
+    """Judges the use of keys as KeyStateLedger does; remembers nothing, since others write the same table."""
+
+    def load(self, transaction: Transaction, claims: Sequence[KeyUseClaim]) -> KeyStates:
+        """The states of the batch's keys, and of all keys together."""
+        keys = sorted({claim.public_key for claim in claims} | {EVERY_KEY})
+        return MappingProxyType(
+            {
+                PublicKey(bytes(key)): KeyState(
+                    frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+                )
+                for key, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (keys,))
+            }
+        )
