@@ -8,7 +8,7 @@ Rule 2: the address holds a password: it is in no error, and no error of the dri
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -180,6 +180,34 @@ class Session:
 
     def _hear(self, _connection: Any, message: Any) -> None:
         self._warned = self._warned or getattr(message, "severity_en", "") == "WARNING"
+
+
+class SessionTransaction:
+    """Statements one by one within a transaction that whoever owns the session begins and ends (`Transaction`)."""
+
+    def __init__(self, session: Session, *, seconds: float) -> None:
+        self._session = session
+        self._seconds = seconds
+        self._changed = 0
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See `Transaction.rows`."""
+        return self._session.rows(statement, values, seconds=self._seconds)
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """See `Transaction.run`."""
+        tag = self._session.script(filled(statement, values), seconds=self._seconds)
+        count = tag.rpartition(" ")[2]
+        self._changed = int(count) if count.isdigit() else 0
+
+    def changed(self) -> int:
+        """See `Transaction.changed`."""
+        return self._changed
+
+    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+        """See `Transaction.run_many`."""
+        for one in values:
+            self.run(statement, one)
 
 
 def numbered(statement: str) -> str:

@@ -54,7 +54,13 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
         StartupError: it would not. LostConnectionError.
     """
     values: dict[str, str] = {}
-    names = ("server_version_num", "synchronous_commit", "transaction_read_only", *_MUST_BE_ON)
+    names = (
+        "server_version_num",
+        "synchronous_commit",
+        "synchronous_standby_names",
+        "transaction_read_only",
+        *_MUST_BE_ON,
+    )
     question = ", ".join(f"current_setting('{name}')" for name in names)
     ((*settings, standby, process_id),) = session.rows(
         f"SELECT {question}, pg_is_in_recovery(), pg_backend_pid()", seconds=seconds
@@ -82,6 +88,12 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
                 f"PostgreSQL runs with {name}={values[name]}: a crash could lose signed votes",
                 remedy=f"set {name}=on in postgresql.conf and restart it",
             )
+    if values["synchronous_commit"] == "local" and values["synchronous_standby_names"]:
+        raise StartupError(
+            "PostgreSQL has synchronous replicas and runs with synchronous_commit=local: a fail-over could lose"
+            " signed votes",
+            remedy="set synchronous_commit=on for this server, user and database",
+        )
     if values["synchronous_commit"] == "off":
         raise StartupError(
             "PostgreSQL runs with synchronous_commit=off: a crash could lose signed votes",

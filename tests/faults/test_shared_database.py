@@ -27,7 +27,12 @@ from signer.errors import (
     OutcomeUnknownError,
     RolledBackError,
     SignerError,
+    StartupError,
 )
+from signer.operations.restore import Floor
+from signer.operations.shared_record import SharedPlaces
+from signer.operations.shared_restore import Acceptance, accept_shared_restore
+from signer.units import Epoch, Slot
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -270,6 +275,11 @@ def promote_old_copy(server: PostgresServer, copy: Path) -> None:
     server.psql("SELECT pg_promote()")
 
 
+def end_promotion(server: PostgresServer) -> None:
+    while server.psql("SELECT pg_is_in_recovery()") != "f":
+        pass
+
+
 def copy_while_stopped(server: PostgresServer) -> Path:
     server.stop()
     copy = server.directory / "copy"
@@ -293,6 +303,42 @@ async def test_a_replica_that_took_over_without_our_newest_commits_is_refused_wh
     record.close()
     with pytest.raises(RolledBackError):
         await asyncio.to_thread(open_shared, own_server.url(), tmp_path)
+
+
+async def test_an_accepted_loss_raises_every_floor_and_each_instance_accepts_its_own(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    names = ("1", "2")
+    records = [open_shared(own_server.url(), tmp_path / name) for name in names]
+    for record in records:
+        assert await code_of(record.writer.commit(vote(1, 2))) in {"new", "repeat"}
+    copy = await asyncio.to_thread(copy_while_stopped, own_server)
+    for record in records:
+        assert await soon(record, vote(1, 30, key=5)) in {"new", "repeat"}
+    places = [SharedPlaces(own_server.url(), tmp_path / name, tmp_path / name / "head") for name in names]
+    acceptance = Acceptance(Floor(Epoch(100), Slot(3231)), now_ms=5, reach_epochs=2, principal="operator")
+    for record in records:
+        record.close()
+    await asyncio.to_thread(promote_old_copy, own_server, copy)
+    await asyncio.to_thread(end_promotion, own_server)
+    await end_lease(own_server.url())
+    for name, place in zip(names, places, strict=True):
+        with pytest.raises(RolledBackError):
+            await asyncio.to_thread(open_shared, own_server.url(), tmp_path / name)
+        await end_lease(own_server.url())
+        await asyncio.to_thread(accept_shared_restore, place, acceptance)
+    first = open_shared(own_server.url(), tmp_path / "1")
+    assert await code_of(first.writer.commit(vote(29, 31, key=5))) == "BELOW_FLOOR"  # would surround nothing we know of
+    assert await code_of(first.writer.commit(vote(100, 100, key=6))) == "BELOW_FLOOR"
+    assert await code_of(first.writer.commit(vote(100, 101, key=5))) == "new"
+    assert await code_of(first.writer.commit(block(3231, key=5))) == "BELOW_FLOOR"
+    with pytest.raises(StartupError, match="hold a lease"):
+        await asyncio.to_thread(accept_shared_restore, places[1], acceptance)
+    first.close()
+    watcher = await asyncpg.connect(own_server.url())
+    lows = await watcher.fetch("SELECT source_epoch, target_epoch, slot FROM low_watermarks WHERE validator_id = 1")
+    assert [tuple(map(int, row)) for row in lows] == [(100, 100, 3231)]
+    await watcher.close()
 
 
 async def test_a_replica_that_lost_nothing_goes_on_once_every_instance_has_confirmed_it(

@@ -48,6 +48,20 @@ def test_a_database_that_would_lose_or_refuse_records_is_refused(
     assert not (tmp_path / "head").exists()
 
 
+def test_commits_that_skip_the_replicas_are_refused(other_server: PostgresServer, tmp_path: Path) -> None:
+    other_server.psql("ALTER SYSTEM SET synchronous_commit = local")
+    other_server.psql("ALTER SYSTEM SET synchronous_standby_names = 'replica'")
+    other_server.psql("SELECT pg_reload_conf()")
+    other_server.wait_for_setting("synchronous_standby_names", "replica")
+    try:
+        with pytest.raises(StartupError, match="synchronous_commit=local"):
+            open_shared(other_server.url(), tmp_path)
+    finally:
+        other_server.psql("ALTER SYSTEM RESET ALL")
+        other_server.psql("SELECT pg_reload_conf()")
+        other_server.wait_for_setting("synchronous_standby_names", "")
+
+
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
 def test_a_server_that_a_crash_could_damage_is_refused(
     other_server: PostgresServer, tmp_path: Path, setting: str
