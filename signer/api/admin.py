@@ -21,9 +21,6 @@ whatever its address. Every operation checks its own action, named below. Errors
                                                                                                (keys:list)
     POST /admin/reload           202 {"status": "accepted", "message": "..."}; 409 while one runs: the same answers
                                  as POST /reload; its progress is GET /reload (keys:list)      (keys:reload)
-    GET  /admin/slashing/export  200 application/json, an EIP-3076 document, streamed (chunked); a fault on the way
-                                 cuts the connection short of its last chunk, so that a truncated file is never
-                                 mistaken for a whole one                                      (slashing:read)
     POST /admin/slashing/import  the body is an EIP-3076 document of at most `ApiSettings.import_limit_bytes`, of any
                                  content type; 200 {"validators": [{"public_key": "0x..." | null, "blocks": 3,
                                  "attestations": 7, "error": null | "...", "differing": 0, "floors_before": null |
@@ -46,19 +43,17 @@ whatever its address. Every operation checks its own action, named below. Errors
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import msgspec
-from aiohttp import web
 
-from signer.api.answer import BARE_JSON, Answer, json_answer
+from signer.api.answer import Answer, json_answer
 from signer.api.exchange import Exchange
 from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
 from signer.errors import MalformedRequestError
-from signer.events import RequestCrashed
 from signer.operations.protect import ImportOptions
 from signer.operations.read_audit import AuditQuery
 
@@ -106,33 +101,6 @@ async def get_keys(exchange: Exchange) -> Answer:
         for key in sorted(described, key=lambda key: key.public_key)
     ]
     return json_answer(200, msgspec.json.encode({"keys": entries}))
-
-
-async def get_export(exchange: Exchange) -> Answer | web.StreamResponse:
-    """The slashing record, in pieces, each read on a thread."""
-    pieces = exchange.services.protection.export_interchange(exchange.caller)
-    first = await asyncio.to_thread(next, pieces, b"")  # what fails before the first piece is an ordinary problem
-    response = web.StreamResponse(
-        headers={"Content-Type": BARE_JSON, "X-Request-Id": exchange.request_id.hex(), "Server": "holdfast"}
-    )
-    await response.prepare(exchange.request)
-    try:
-        await _stream(response, first, pieces)
-    except ConnectionError:
-        raise
-    except Exception as error:  # noqa: BLE001 - 200 is out already: the only honest end is a torn connection
-        exchange.services.events.publish(RequestCrashed(exchange.request_id.hex(), exchange.route, error))
-        if exchange.request.transport is not None:
-            exchange.request.transport.abort()
-    return response
-
-
-async def _stream(response: web.StreamResponse, first: bytes, pieces: Iterator[bytes]) -> None:
-    piece = first
-    while piece:
-        await response.write(piece)
-        piece = await asyncio.to_thread(next, pieces, b"")
-    await response.write_eof()
 
 
 async def post_import(exchange: Exchange) -> Answer:
@@ -193,7 +161,6 @@ ROUTES = [
     Route("GET", "/admin/status", get_status, Access.NAMED),
     Route("GET", "/admin/keys", get_keys, Access.NAMED),
     Route("POST", "/admin/reload", post_reload, Access.NAMED),
-    Route("GET", "/admin/slashing/export", get_export, Access.NAMED),
     Route("POST", "/admin/slashing/import", post_import, Access.NAMED),
     Route("POST", "/admin/audit/verify", post_verify, Access.NAMED),
     Route("GET", "/admin/audit/entries", get_entries, Access.NAMED),

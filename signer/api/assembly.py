@@ -8,7 +8,19 @@ metrics        one page
 import os
 from dataclasses import replace
 
-from signer.api import admin, admin_slashing, batch, dry_run, freezing, health, metrics, openapi, reload, web3signer
+from signer.api import (
+    admin,
+    admin_export,
+    admin_slashing,
+    batch,
+    dry_run,
+    freezing,
+    health,
+    metrics,
+    openapi,
+    reload,
+    web3signer,
+)
 from signer.api.server import ApiServer
 from signer.api.services import Services
 from signer.api.settings import ANY_HOST, ApiSettings
@@ -26,7 +38,7 @@ PUBLIC_ROUTES = [
 ]
 """What every listener but that of the metrics has."""
 
-ADMIN_ROUTES = [*admin.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES]
+ADMIN_ROUTES = [*admin.ROUTES, *admin_export.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES]
 """What `holdfast` (the command) asks."""
 
 

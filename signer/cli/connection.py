@@ -98,9 +98,10 @@ class Connection:
         with self._exchange("POST", path, body, content_type) as response:
             return _json_of(response)
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """The bytes at a path, in pieces. Raises as `get`, also in the middle."""
-        with self._exchange("GET", path, None) as response:
+    def stream(self, path: str, body: bytes | None = None) -> Iterator[bytes]:
+        """The bytes at a path, or those that answer a body, in pieces. Raises as `get`, also in the middle."""
+        asked = ("GET", path, None, None) if body is None else ("POST", path, body, "application/json")
+        with self._exchange(*asked) as response:
             while piece := response.read(PIECE_BYTES):
                 yield piece
 

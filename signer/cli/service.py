@@ -14,6 +14,7 @@ from signer.cli.connection import Connection
 from signer.cli.host import Operations
 from signer.errors import UnreachableError
 from signer.operations.explain import Explanation, Question, RecordStatus
+from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import parse_keys, shown
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportOptions
@@ -139,8 +140,12 @@ class Service(Protocol):
         """Every loaded key, sorted by public key."""
         ...
 
-    def export_slashing(self) -> Iterator[bytes]:
-        """The slashing record as an EIP-3076 document, in pieces."""
+    def export_slashing(self, selection: Selection = ALL) -> Iterator[bytes]:
+        """The slashing record, or a part of it, as an EIP-3076 document, in pieces."""
+        ...
+
+    def slashing_receipt(self) -> Receipt:
+        """What every later export holds at least."""
         ...
 
     def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
@@ -211,9 +216,17 @@ class RemoteService:
         """How the last reload stands: `GET /reload`."""
         return self._read(self._connection.get("/reload"), dict[str, Any])
 
-    def export_slashing(self) -> Iterator[bytes]:
+    def export_slashing(self, selection: Selection = ALL) -> Iterator[bytes]:
         """See `Service.export_slashing`."""
-        return self._connection.stream("/admin/slashing/export")
+        if selection == ALL:
+            return self._connection.stream("/admin/slashing/export")
+        keys = None if selection.keys is None else ["0x" + key.hex() for key in selection.keys]
+        body = msgspec.json.encode({"keys": keys, "since": selection.since})
+        return self._connection.stream("/admin/slashing/export", body)
+
+    def slashing_receipt(self) -> Receipt:
+        """See `Service.slashing_receipt`."""
+        return self._read(self._connection.get("/admin/slashing/receipt"), Receipt)
 
     def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """See `Service.import_slashing`."""
@@ -316,9 +329,13 @@ class LocalService:
             for key in self._operations.keys.describe_keys(CALLER)
         ]
 
-    def export_slashing(self) -> Iterator[bytes]:
+    def export_slashing(self, selection: Selection = ALL) -> Iterator[bytes]:
         """See `Service.export_slashing`."""
-        return self._operations.protection.export_interchange(CALLER)
+        return self._operations.protection.export_interchange(CALLER, selection)
+
+    def slashing_receipt(self) -> Receipt:
+        """See `Service.slashing_receipt`."""
+        return self._runner.run(self._operations.protection.receipt(CALLER))
 
     def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """See `Service.import_slashing`."""

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from interchange import serialise
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
-from signer.errors import SignerError
 from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
-from signer.journal.sqlite import SqliteDatabase
-from signer.slashing.exchange import export_history, export_metadata
+from signer.journal.reader import read_sqlite
+from signer.operations.exporting import ALL, Receipt, Selection, export_document, write_receipt
 from signer.slashing.incoming import Floors
 from signer.slashing.watermarks import read_watermarks
 from signer.units import Epoch, PublicKey, Slot
@@ -126,35 +125,23 @@ class Protection:
         check_authorized(caller.principal, Action.SLASHING_READ if options.dry_run else Action.SLASHING_WRITE)
         return await self._imports.merge(file, caller, options)
 
-    def export_interchange(self, caller: Caller) -> Iterator[bytes]:
-        """The record as an EIP-3076 document, in pieces; each blocks for one page.
+    def export_interchange(self, caller: Caller, selection: Selection = ALL) -> Iterator[bytes]:
+        """The record, or a part of it, as an EIP-3076 document, in pieces; each blocks for one page.
 
         Raises:
-            ForbiddenError. SignerError: nothing has pinned a network yet, so there is nothing to export.
+            ForbiddenError. MalformedRequestError, SignerError: see `export_document`.
         """
         check_authorized(caller.principal, Action.SLASHING_READ)
-        return self._export()
+        return export_document(partial(read_sqlite, self._database), selection)
 
-    def _export(self) -> Iterator[bytes]:
-        database = SqliteDatabase(self._database, read_only=True)
-        try:
-            # One read transaction: the document shows one moment, whatever is signed meanwhile.
-            with database.snapshot():
-                metadata = export_metadata(database)
-                if metadata is None:
-                    raise SignerError(
-                        "there is no slashing record yet: no genesis_validators_root is configured or was seen"
-                    )
-                yield from serialise(metadata, export_history(database))
-        finally:
-            database.close()
+    async def receipt(self, caller: Caller) -> Receipt:
+        """What every later export holds at least. Raises ForbiddenError, SignerError."""
+        check_authorized(caller.principal, Action.SLASHING_READ)
+        return await asyncio.to_thread(write_receipt, partial(read_sqlite, self._database))
 
     def _read(self, question: Callable[[Transaction], T]) -> T:
-        database = SqliteDatabase(self._database, read_only=True)
-        try:
-            return question(database)
-        finally:
-            database.close()
+        with read_sqlite(self._database) as moment:
+            return question(moment)
 
 
 def _told_floors(floors: Floors | None) -> dict[str, Any] | None:

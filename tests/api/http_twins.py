@@ -24,6 +24,7 @@ from signer.eth2.builtin_networks import find_network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.dry_run import DryVerdict
+from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried
@@ -228,7 +229,19 @@ class ProtectionTwin:
             raise self.error
         return (ImportedValidator(KEY, 3, 7, None), ImportedValidator(OTHER_KEY, 0, 0, "conflicts"))
 
-    def export_interchange(self, caller: Caller) -> Iterator[bytes]:
+    async def receipt(self, caller: Caller) -> Receipt:
+        check_authorized(caller.principal, Action.SLASHING_READ)
+        if self.error is not None:
+            raise self.error
+        return Receipt(
+            database_id="00" * 16,
+            genesis_validators_root="0x" + "4b" * 32,
+            low_epoch=None,
+            low_slot=None,
+            validators={},
+        )
+
+    def export_interchange(self, caller: Caller, selection: Selection = ALL) -> Iterator[bytes]:
         check_authorized(caller.principal, Action.SLASHING_READ)
         for piece in self.pieces:
             if isinstance(piece, Exception):

@@ -214,6 +214,8 @@ async def test_on_the_network_each_route_asks_for_its_own_action(world):
         ("GET", "/admin/keys"): Action.KEYS_LIST,
         ("POST", "/admin/reload"): Action.KEYS_RELOAD,
         ("GET", "/admin/slashing/export"): Action.SLASHING_READ,
+        ("POST", "/admin/slashing/export"): Action.SLASHING_READ,
+        ("GET", "/admin/slashing/receipt"): Action.SLASHING_READ,
         ("POST", "/admin/slashing/import"): Action.SLASHING_WRITE,
         ("POST", "/admin/audit/verify"): Action.AUDIT_READ,
         ("GET", "/admin/audit/entries"): Action.AUDIT_READ,

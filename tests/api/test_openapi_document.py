@@ -44,6 +44,7 @@ BODIES = {
     "/api/v1/eth2/sign": json.dumps([attestation(identifier=KEY.hex()), {}]).encode(),
     EXTENSION: b'{"type":"PROOF_OF_VALIDATION","platform":"x","timestamp":"1"}',
     "/admin/slashing/import": b"{}",
+    "/admin/slashing/export": b'{"keys": null}',
     "/admin/slashing/watermark": b'{"low_epoch": 100}',
     "/admin/slashing/prune": b"{}",
     "/admin/keys/freeze": b'{"keys":["all"]}',

@@ -48,7 +48,7 @@ class MemoryKeys:
 class MemoryProtection:
     imported: list[bytes]
 
-    def export_interchange(self, _caller: Any) -> Iterator[bytes]:
+    def export_interchange(self, _caller: Any, _selection: Any) -> Iterator[bytes]:
         yield DOCUMENT[:10]
         yield DOCUMENT[10:]
 

@@ -1,23 +1,17 @@
 """`holdfast slashing`: take the record away, bring one in, accept a restored one."""
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from signer.cli.commands import slashing_record
 from signer.cli.commands.context import session_of
+from signer.cli.commands.slashing_export import export
 from signer.cli.commands.slashing_import import import_
-from signer.cli.output import Advance
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
-from signer.durable import stream_durably
 from signer.operations.restore import RestorePlan
-
-STANDARD_OUTPUT = Path("-")
-"""The file name that means standard output."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,35 +22,6 @@ def register(app: typer.Typer) -> None:
     group.command("accept-restore")(accept_restore)
     slashing_record.add_to(group)
     app.add_typer(group, name="slashing")
-
-
-def export(
-    context: typer.Context,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to write; `-` is standard output.")],
-) -> None:
-    """Write the whole record as an EIP-3076 document, for another signer or for keeping.
-
-    Stop signing here before another signer starts with it: a vote given after the export is not in it.
-
-    For example:
-
-    - `holdfast slashing export --to protection.json`
-    - `holdfast slashing export --to - --endpoint https://signer:9000 --token-file token --ca ca.pem`
-    """
-    session = session_of(context)
-    if session.options.as_json and to == STANDARD_OUTPUT:
-        raise UsageFault("--json and --to - both write to standard output", remedy="name a file, or leave --json out")
-    with session.service() as service, session.output.progress("exporting") as advance:
-        if to == STANDARD_OUTPUT:
-            for piece in service.export_slashing():
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-            return
-        # Written whole or not at all: half a record is a history with holes.
-        stream_durably(to, _counted(service.export_slashing(), advance), private=True)
-    size = to.stat().st_size
-    session.output.document({"file": str(to), "bytes": size})
-    session.output.line(f"{to}: {size} bytes")
 
 
 def accept_restore(
@@ -93,14 +58,6 @@ def accept_restore(
     session.output.document({"accepted": True, "floor_epoch": plan.floor_epoch, "floor_slot": plan.floor_slot})
     session.output.line(f"accepted: nothing is signed up to epoch {plan.floor_epoch} and slot {plan.floor_slot}")
     return 0
-
-
-def _counted(pieces: Iterator[bytes], advance: Advance) -> Iterator[bytes]:
-    done = 0
-    for piece in pieces:
-        done += len(piece)
-        advance(done, 0)
-        yield piece
 
 
 def _explanation(plan: RestorePlan) -> str:
