@@ -42,6 +42,24 @@ class PostgresServer:
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
+    def make_replica(self) -> "PostgresServer":
+        """A running hot standby that streams from this server; every commit here waits for it from now on."""
+        replica = PostgresServer()
+        replica._run("pg_basebackup", "-D", replica.data, "-R", "-X", "stream", "-c", "fast", "-d", self.url())
+        replica.configure(unix_socket_directories=str(replica.directory), synchronous_standby_names="")
+        replica.start()
+        self.psql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.psql("SELECT pg_reload_conf()")
+        ends = time.monotonic() + 20
+        while self.psql("SELECT sync_state FROM pg_stat_replication") != "sync":
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        return replica
+
+    def promote(self) -> None:
+        """A standby becomes the primary server, under a timeline of its own."""
+        self.psql("SELECT pg_promote()")
+
     def start(self) -> None:
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(

@@ -28,6 +28,15 @@ _SETUP_LOCK = 0x484F4C4446415354
 
 _MUST_BE_ON = ("fsync", "full_page_writes")
 
+_SETTINGS = (
+    "server_version_num",
+    "synchronous_commit",
+    "synchronous_standby_names",
+    "transaction_read_only",
+    *_MUST_BE_ON,
+)
+"""What `check_server` asks for."""
+
 
 @dataclass(frozen=True, slots=True)
 class SharedPlace:
@@ -53,19 +62,11 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
     Raises:
         StartupError: it would not. LostConnectionError.
     """
-    values: dict[str, str] = {}
-    names = (
-        "server_version_num",
-        "synchronous_commit",
-        "synchronous_standby_names",
-        "transaction_read_only",
-        *_MUST_BE_ON,
-    )
-    question = ", ".join(f"current_setting('{name}')" for name in names)
+    question = ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
     ((*settings, standby, process_id),) = session.rows(
         f"SELECT {question}, pg_is_in_recovery(), pg_backend_pid()", seconds=seconds
     )
-    values = dict(zip(names, settings, strict=True))
+    values = dict(zip(_SETTINGS, settings, strict=True))
     if int(values["server_version_num"]) < OLDEST_SERVER:
         raise StartupError("this PostgreSQL is older than 15", remedy="upgrade the server to 15 or newer")
     if process_id != session.server_process_id:

@@ -364,6 +364,38 @@ async def test_a_replica_that_lost_nothing_goes_on_once_every_instance_has_confi
     second.close()
 
 
+async def test_a_fail_over_to_a_synchronous_replica_loses_nothing_and_needs_no_restart(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    replica = await asyncio.to_thread(own_server.make_replica)
+    try:
+        hosts = f"127.0.0.1:{own_server.port},127.0.0.1:{replica.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        deaths = Deaths()
+        records = [open_shared(url, tmp_path / str(n), on_death=deaths.append, deadline_seconds=3) for n in (1, 2)]
+        released: dict[int, list[SignedVote]] = defaultdict(list)
+
+        async def sign(record, key: int) -> None:
+            for target in range(2, 60):
+                code = await soon(record, vote(target - 1, target, key=key, mark=target))
+                assert code in {"new", "repeat"}
+                released[key].append((target - 1, target, target))
+
+        load = asyncio.gather(*(sign(record, n) for n, record in enumerate(records)))
+        while not released[0] or len(released[0]) < 15:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(own_server.kill)
+        await asyncio.to_thread(replica.promote)
+        await load
+        assert not deaths
+        for record in records:
+            record.close()
+        await check_all_on_record(replica.url(), released)
+        assert {len(votes) for votes in released.values()} == {58}
+    finally:
+        replica.remove()
+
+
 async def test_a_head_file_that_is_gone_refuses_the_start(database_url: str, tmp_path: Path) -> None:
     record = open_shared(database_url, tmp_path)
     assert await code_of(record.writer.commit(vote(1, 2))) == "new"
