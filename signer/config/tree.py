@@ -28,6 +28,10 @@ _KINDS: dict[str, ScalarKind] = {
     "tag:yaml.org,2002:null": "null",
 }
 
+MAX_DEPTH = 16
+"""Lists and sections inside each other: ours stand 3 deep. The composer recurses once a level, and any library may have
+raised the interpreter's limit (`nesting.py`)."""
+
 _EXPONENT = re.compile(r"[0-9]+[eE][+-]?[0-9]+")
 
 
@@ -80,8 +84,6 @@ def parse_yaml(text: str, *, name: str, directory: Path) -> Mapping:
         tree = _tree(node, name=name, directory=directory, path="")
     except yaml.YAMLError as error:
         raise _not_yaml(error, name) from None
-    except RecursionError:
-        raise ConfigError("the file nests too deep", where=name, key="", remedy="our sections nest 3 deep") from None
     if isinstance(tree, Scalar) and tree.kind == "null":
         return Mapping({}, tree.origin)
     if not isinstance(tree, Mapping):
@@ -103,7 +105,7 @@ def parse_inline(text: str, *, origin: Origin, key: str) -> Tree:
     try:
         node = _compose(text)
         tree = _tree(node, name=origin.where, directory=origin.directory, path=key) if node else Listing((), origin)
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         raise ConfigError(
             f"{key} is not a list that can be read",
             where=origin.where,
@@ -146,12 +148,29 @@ def nested(key: str, tree: Tree) -> Mapping:
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """The document's node. Aliases are refused: a few lines of them stand for more values than memory holds."""
+    """The document's node.
+
+    Aliases are refused: a few lines of them stand for more values than memory holds. So is what nests too deep.
+    """
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            mark = cast("yaml.error.Mark", event.start_mark)  # the stubs admit the C parser's, which is not used here
-            raise yaml.MarkedYAMLError(problem="aliases (`*name`) are not read", problem_mark=mark)
+        match event:
+            case yaml.AliasEvent():
+                raise _refused(event, "aliases (`*name`) are not read")
+            case yaml.CollectionStartEvent() if depth == MAX_DEPTH:
+                raise _refused(event, f"it nests more than {MAX_DEPTH} levels deep; our sections nest 3 deep")
+            case yaml.CollectionStartEvent():
+                depth += 1
+            case yaml.CollectionEndEvent():
+                depth -= 1
+            case _:
+                pass
     return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+def _refused(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    mark = cast("yaml.error.Mark", event.start_mark)  # the stubs admit the C parser's, which is not used here
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _tree(node: yaml.Node, *, name: str, directory: Path, path: str) -> Tree:

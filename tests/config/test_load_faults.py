@@ -1,10 +1,12 @@
 """What is wrong is said with file and line, key and remedy, and nothing is started with it."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from signer.config.load import load_config
+from signer.config.tree import MAX_DEPTH
 from signer.errors import ConfigError
 
 
@@ -133,9 +135,22 @@ def test_a_file_that_is_no_mapping_of_names_is_refused_with_its_line(
 
 
 def test_a_file_that_nests_without_end_is_refused(tmp_path: Path) -> None:
-    assert "deep" in fault(tmp_path, "server: " + "[" * 5000 + "]" * 5000).sentence
+    for depth in (MAX_DEPTH, 5000):  # one level is the document's
+        raised = fault(tmp_path, "server: " + "[" * depth + "]" * depth)
+        assert "deep" in raised.sentence
+        assert raised.where.endswith("holdfast.yaml:1")
+    assert "deep" not in fault(tmp_path, "server: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)).sentence
     raised = fault(tmp_path, environ={"HOLDFAST_SECURITY__PRINCIPALS": "[" * 5000})
     assert raised.key == "security.principals"
+
+
+def test_nesting_is_refused_however_deep_the_interpreter_may_recurse(tmp_path: Path) -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)  # as any library may; then the composer would overflow the stack
+    try:
+        assert "deep" in fault(tmp_path, "server: " + "[" * 100_000).sentence
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_a_key_written_twice_names_both_lines(tmp_path: Path) -> None:
