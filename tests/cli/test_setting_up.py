@@ -88,13 +88,47 @@ def test_init_completes_what_was_left_half_made(cli: Cli, tmp_path: Path) -> Non
     assert {name for name in before if before[name] != after[name]} - {"lock"} == {"master.key"}
 
 
-def test_init_says_when_a_kept_configuration_says_otherwise(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--data-directory", "elsewhere"),
+            "storage.data_directory is {data} there and {tmp}/elsewhere on this command",
+        ),
+        (("--set", "server.port=9999"), "server.port is 9000 there and 9999 on this command line"),
+        (("--preset", "production"), "preset is development there and production on this command line"),
+    ],
+)
+def test_init_touches_nothing_where_the_configuration_that_is_there_says_otherwise(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    cli(*DEMO)
+    before = content_of(tmp_path)
+    said = cli("init", "--config", "data/holdfast.yaml", *words)
+    assert said.code == 2
+    assert told.format(data=tmp_path / "data", tmp=tmp_path) in said.err
+    assert "or leave it off this line" in said.err
+    assert content_of(tmp_path) == before
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_data_directory_on_the_line_is_refused_where_the_file_means_the_default_one(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("network:\n  name: hoodi\n")
+    said = cli("init", "--config", "mine.yaml", "--data-directory", "data")
+    assert said.code == 2
+    assert "storage.data_directory is /var/lib/holdfast there" in said.err
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_data_directory_that_was_copied_is_not_taken_for_the_one_its_configuration_names(
+    cli: Cli, tmp_path: Path
+) -> None:
     cli(*DEMO)
     before = content_of(tmp_path / "data")
-    said = cli(*DEMO, "--set", "server.port=9999")
-    assert said.code == 0
-    assert "kept as it is" in said.err
-    assert without_lock(content_of(tmp_path / "data")) == without_lock(before)
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    said = cli("init", "--preset", "development", "--data-directory", "copy")
+    assert said.code == 2
+    assert content_of(tmp_path / "data") == before
 
 
 def test_the_configuration_holds_what_the_command_line_said_and_can_be_loaded(cli: Cli, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def init(
 ) -> None:
     """Make the data directory, a master key, an API token, an empty slashing record and a configuration file.
 
-    What is there already is kept, so it can be run again. Everything is made for its owner alone.
+    What is there already is kept, so it can be run again. Everything is made for its owner alone. A configuration
+    that is there says where; a command line that says otherwise is refused.
 
     For example:
 
@@ -101,13 +102,24 @@ def _plan(session: Session) -> tuple[Config, Path]:
     else:
         file = named.absolute()
     kept = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
-    if _values(kept) != _values(session.load_config_from(file, files_must_exist=False)):
-        session.output.notice(f"{file} is kept as it is: what this command line says otherwise is not heard")
+    _refuse_contradiction(session, kept, file)
     return kept, file
 
 
-def _values(config: Config) -> list[tuple[str, str]]:
-    return [(line.key, line.value) for line in show(config)]
+def _refuse_contradiction(session: Session, kept: Config, file: Path) -> None:
+    """The file is not rewritten, and what is made is where the file says: a line that says otherwise means neither."""
+    in_file = {each.key: each.value for each in show(kept)}
+    on_line = {each.key: each.value for each in show(session.load_config_from(file, files_must_exist=False))}
+    differing = [key for key in {**in_file, **on_line} if in_file.get(key) != on_line.get(key)]
+    if not differing:
+        return
+    # What follows from a named key (the paths in a data directory) needs no naming.
+    named = [key for key in differing if key == "preset" or key in session.flags()] or differing
+    said = "; ".join(f"{key} is {in_file.get(key)} there and {on_line.get(key)} on this command line" for key in named)
+    raise UsageFault(
+        f"{file} is there and says otherwise: {said}",
+        remedy=f"write {', '.join(named)} into that file, or leave it off this line; nothing was made",
+    )
 
 
 def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config]:
