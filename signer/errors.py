@@ -6,6 +6,8 @@
     |  |  '- UnusableHistoriesError   some histories of an EIP-3076 document
     |  |- UnknownDutyError         a `type` we do not know
     |  |- SigningRootMismatchError the caller's root is not the root of the caller's object
+    |  |- ReceiptError            a migration receipt that cannot be taken
+    |  |  '- ReceiptUsedError     or not once more
     |  |- BodyTooLargeError
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
@@ -115,6 +117,26 @@ class SigningRootMismatchError(RequestError):
         )
         self.claimed = claimed
         self.computed = computed
+
+
+class ReceiptError(RequestError):
+    """A migration receipt, or the history beside it, that is not what it should be. Nothing was changed."""
+
+    code = "BAD_RECEIPT"
+
+
+class ReceiptUsedError(ReceiptError):
+    """A receipt of a move that this signer knows already, or one that a later move has overtaken."""
+
+    code = "RECEIPT_USED"
+
+    def __init__(self, identifier: str, *, moves: int, known: int) -> None:
+        super().__init__(
+            f"this receipt is of move {moves} of {identifier}, and this signer knows of move {known} already: it was"
+            " used here, written here, or overtaken by a later one; have the signer that holds the key now write"
+            " another (holdfast migrate out)",
+            evidence={"identifier": identifier, "moves": moves, "known_moves": known},
+        )
 
 
 class BodyTooLargeError(RequestError):

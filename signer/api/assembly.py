@@ -13,6 +13,7 @@ from signer.api import (
     admin_export,
     admin_slashing,
     batch,
+    custody,
     dry_run,
     freezing,
     health,
@@ -38,7 +39,7 @@ PUBLIC_ROUTES = [
 ]
 """What every listener but that of the metrics has."""
 
-ADMIN_ROUTES = [*admin.ROUTES, *admin_export.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES]
+ADMIN_ROUTES = [*admin.ROUTES, *admin_export.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES, *custody.ROUTES]
 """What `holdfast` (the command) asks."""
 
 

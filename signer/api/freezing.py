@@ -34,15 +34,16 @@ async def get_frozen(exchange: Exchange) -> Answer:
 
 async def post_freeze(exchange: Exchange) -> Answer:
     """Sign nothing with these keys from now on."""
-    return _answer(await exchange.services.freezing.freeze(await _read_keys(exchange), exchange.caller))
+    return order_answer(await exchange.services.freezing.freeze(await read_keys(exchange), exchange.caller))
 
 
 async def post_thaw(exchange: Exchange) -> Answer:
     """Let these keys sign again."""
-    return _answer(await exchange.services.freezing.thaw(await _read_keys(exchange), exchange.caller))
+    return order_answer(await exchange.services.freezing.thaw(await read_keys(exchange), exchange.caller))
 
 
-async def _read_keys(exchange: Exchange) -> tuple[PublicKey, ...]:
+async def read_keys(exchange: Exchange) -> tuple[PublicKey, ...]:
+    """The keys that a body names. Raises MalformedRequestError."""
     body = decode_json_object(await exchange.read_body(exchange.settings.sign_body_limit_bytes))
     words = body.get("keys")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -50,7 +51,8 @@ async def _read_keys(exchange: Exchange) -> tuple[PublicKey, ...]:
     return parse_keys(words)
 
 
-def _answer(carried: Sequence[Carried]) -> Answer:
+def order_answer(carried: Sequence[Carried]) -> Answer:
+    """What became of each key of an order."""
     keys = [{"public_key": shown(one.public_key), "status": one.status, "message": one.message} for one in carried]
     return json_answer(200, msgspec.json.encode({"keys": keys}))
 

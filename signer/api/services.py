@@ -9,6 +9,7 @@ from signer.clock import Clock
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
+from signer.operations.custody import Custody
 from signer.operations.dry_run import DryRun
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
@@ -61,6 +62,7 @@ class Services:
     dry_run: DryRun
     keys: KeyManagement
     freezing: KeyFreezing
+    custody: Custody
     protection: Protection
     wire: Wire
     clock: Clock

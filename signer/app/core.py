@@ -103,7 +103,14 @@ def open_core(
         record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
         orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
         mainstay = Mainstay(
-            record.writer, LocalLoads(reloader), imports, record_orders, record.state, record.healthy, orders
+            record.writer,
+            LocalLoads(reloader),
+            imports,
+            record_orders,
+            record.state,
+            record.healthy,
+            orders,
+            changes=record.writer,
         )
         try:
             yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders)

@@ -90,6 +90,7 @@ class Desk:
             dry_run=DryRun(gate=self.gate, read=partial(read_sqlite, places_of(self._config).database)),
             keys=record.keys,
             freezing=record.freezing,
+            custody=record.custody,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

@@ -11,6 +11,8 @@ class Action(StrEnum):
     AUDIT_READ = "audit:read"
     KEYS_FREEZE = "keys:freeze"
     KEYS_LIST = "keys:list"
+    KEYS_MIGRATE = "keys:migrate"
+    KEYS_RELEASE = "keys:release"
     KEYS_RELOAD = "keys:reload"
     KEYS_THAW = "keys:thaw"
     SIGN_DUTY = "sign:duty"

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from signer.auth.principal import Caller
 from signer.config.sections import Config
+from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.keep_record import RecordKeeping
@@ -53,6 +54,11 @@ class Operations(Protocol):
     @property
     def keeping(self) -> RecordKeeping:
         """What operators change about the record by hand."""
+        ...
+
+    @property
+    def custody(self) -> Custody:
+        """Keys in quarantine, and keys that move."""
         ...
 
     @property

@@ -1,6 +1,7 @@
 """What commands ask of a signer, whoever answers: a running server, or this process where none runs."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ import msgspec
 from signer.auth.principal import OPERATOR, Caller
 from signer.cli.connection import Connection
 from signer.cli.host import Operations
-from signer.errors import UnreachableError
+from signer.cli.parcel import Parcel, split
+from signer.durable import stream_durably, write_durably
+from signer.errors import ReceiptError, UnreachableError
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import parse_keys, shown
+from signer.operations.migration_receipt import read_receipt
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -36,6 +40,11 @@ class ListedKey:
     namespace: str
     origin: str
     derivation_path: str | None
+    quarantined_until_epoch: int | None = None
+    """Its votes and blocks before this epoch are refused; None where it does not wait."""
+
+    quarantined_until: str | None = None
+    """When that epoch begins, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,23 @@ class FrozenKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class MigratedOut:
+    """Keys that have left."""
+
+    keys: list[str]
+    signed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigratedIn:
+    """Keys that have come, as the admin route tells it."""
+
+    keys: list[str]
+    signed_by: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
 class _OrderAnswer:
     keys: list[OrderedKey]
 
@@ -158,6 +184,18 @@ class Service(Protocol):
 
     def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
         """Let these keys sign again; what became of each."""
+        ...
+
+    def release(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """End the wait of these keys; what became of each."""
+        ...
+
+    def migrate_out(self, keys: Sequence[str], parcel: Parcel) -> MigratedOut:
+        """Sign nothing more with these keys, and write receipt and history."""
+        ...
+
+    def migrate_in(self, parcel: Parcel, *, signed_by: str | None) -> MigratedIn:
+        """Take over the keys of a receipt."""
         ...
 
     def frozen(self) -> FrozenKeys:
@@ -244,6 +282,23 @@ class RemoteService:
         """See `Service.thaw`."""
         return self._order("/admin/keys/thaw", keys)
 
+    def release(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.release`."""
+        return self._order("/admin/keys/release", keys)
+
+    def migrate_out(self, keys: Sequence[str], parcel: Parcel) -> MigratedOut:
+        """See `Service.migrate_out`."""
+        body = msgspec.json.encode({"keys": list(keys)})
+        receipt, history = split(self._connection.stream("/admin/migration/out", body))
+        stream_durably(parcel.history, history, private=True)
+        return _departed(receipt, parcel)
+
+    def migrate_in(self, parcel: Parcel, *, signed_by: str | None) -> MigratedIn:
+        """See `Service.migrate_in`."""
+        query = "?" + urlencode({"signed_by": signed_by}) if signed_by else ""
+        with parcel.as_one() as body:
+            return self._read(self._connection.post("/admin/migration/in" + query, body), MigratedIn)
+
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""
         return self._read(self._connection.get("/admin/keys/frozen"), FrozenKeys)
@@ -324,8 +379,16 @@ class LocalService:
 
     def keys(self) -> list[ListedKey]:
         """See `Service.keys`."""
+        waits = {one.public_key: one for one in self._runner.run(self._operations.custody.quarantine.waits(CALLER))}
         return [
-            ListedKey("0x" + key.public_key.hex(), key.namespace, str(key.origin), key.derivation_path)
+            ListedKey(
+                "0x" + key.public_key.hex(),
+                key.namespace,
+                str(key.origin),
+                key.derivation_path,
+                None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
+                None if wait is None else wait.until,
+            )
             for key in self._operations.keys.describe_keys(CALLER)
         ]
 
@@ -349,6 +412,23 @@ class LocalService:
     def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.thaw`."""
         return _ordered(self._runner.run(self._operations.freezing.thaw(parse_keys(keys), CALLER)))
+
+    def release(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.release`."""
+        return _ordered(self._runner.run(self._operations.custody.quarantine.release(parse_keys(keys), CALLER)))
+
+    def migrate_out(self, keys: Sequence[str], parcel: Parcel) -> MigratedOut:
+        """See `Service.migrate_out`."""
+        named = [key for key in parse_keys(keys) if key] or None
+        migration = self._operations.custody.migration
+        return _departed(self._runner.run(migration.leave(named, CALLER, into=parcel.history)).receipt, parcel)
+
+    def migrate_in(self, parcel: Parcel, *, signed_by: str | None) -> MigratedIn:
+        """See `Service.migrate_in`."""
+        migration = self._operations.custody.migration
+        arrived = migration.arrive(parcel.receipt_text(), parcel.history, CALLER, signed_by=signed_by)
+        done = self._runner.run(arrived)
+        return MigratedIn(["0x" + key.hex() for key in done.keys], done.signed_by, done.receipt)
 
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""
@@ -382,6 +462,16 @@ class LocalService:
         """See `Service.prune`."""
         done = self._runner.run(self._operations.keeping.prune(order, CALLER))
         return RowsPruned(done.votes, done.blocks, done.more)
+
+
+def _departed(text: bytes, parcel: Parcel) -> MigratedOut:
+    """Read what was written before it counts: a receipt that fits the history, last of all. Raises ReceiptError."""
+    claims = read_receipt(text).claims
+    with parcel.history.open("rb") as history:
+        if hashlib.file_digest(history, "sha256").hexdigest() != claims.interchange_sha256:
+            raise ReceiptError("the history did not arrive whole; give the same command again")
+    write_durably(parcel.receipt, text + b"\n", private=True)
+    return MigratedOut([one.public_key for one in claims.keys], claims.signed_by)
 
 
 def _ordered(carried: Sequence[Carried]) -> list[OrderedKey]:

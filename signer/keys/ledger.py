@@ -141,7 +141,9 @@ def read_key_states(transaction: Transaction) -> KeyStates:
     ((text,),) = transaction.rows(_READ)
     return MappingProxyType(
         {
-            PublicKey(bytes.fromhex(key)): KeyState(frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63))
+            PublicKey(bytes.fromhex(key)): KeyState(
+                frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+            )
             for key, frozen_ms, disabled_ms, deleted_ms, until in msgspec.json.decode(text)
         }
     )

@@ -29,6 +29,7 @@ _MARK = """
 INSERT INTO key_states (public_key, quarantine_until) SELECT unhex(value), ?2 FROM json_each(?1) WHERE true
 ON CONFLICT (public_key) DO UPDATE SET quarantine_until = excluded.quarantine_until
 """
+_RELEASE = "UPDATE key_states SET quarantine_until = ?2 WHERE public_key = ?1 AND quarantine_until > ?2"
 _SETTLE = "UPDATE key_states SET quarantine_until = ?2 WHERE quarantine_until > ?2 AND quarantine_until <= ?1"
 
 
@@ -63,6 +64,12 @@ def settle_quarantine(transaction: Transaction, *, before: Epoch) -> None:
 def end_quarantine(transaction: Transaction, public_keys: Iterable[PublicKey]) -> None:
     """These wait no more, and never will; the same for keys that have not been seen yet."""
     transaction.run(_MARK, (_texts(public_keys), _ENDED))
+
+
+def release_key(transaction: Transaction, public_key: PublicKey) -> bool:
+    """This key waits no more; False where it has no wait on record."""
+    transaction.run(_RELEASE, (public_key, _ENDED))
+    return transaction.changed() > 0
 
 
 def read_quarantine(transaction: Transaction) -> tuple[WaitingKey, ...]:

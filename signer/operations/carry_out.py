@@ -12,8 +12,9 @@ from signer.events import Events, KeysFrozen
 from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
 from signer.keys.ledger import EVERY_KEY, KeyStates, freeze_key, thaw_key
+from signer.keys.quarantine import release_key
 from signer.operations.freeze_keys import read_states
-from signer.operations.orders import Carried, FreezeKeys, Order, ThawKeys
+from signer.operations.orders import Carried, FreezeKeys, Order, ReleaseKeys, ThawKeys
 from signer.operations.story import NoteStory
 from signer.units import PublicKey
 
@@ -44,6 +45,8 @@ class LocalOrders:
                 done = [await self._freeze(key, caller) for key in keys]
             case ThawKeys(keys):
                 done = [await self._thaw(key, caller) for key in keys]
+            case ReleaseKeys(keys):
+                return tuple([await self._release(key, caller) for key in keys])
         await self.tell_frozen()
         return tuple(done)
 
@@ -65,6 +68,13 @@ class LocalOrders:
             lambda done: self._story(Kind.KEY_THAWED, caller, key, "" if done else "was not frozen"),
         )
         return Carried(key, "thawed" if changed else "not_frozen")
+
+    async def _release(self, key: PublicKey, caller: Caller) -> Carried:
+        changed = await self._changes.perform(
+            lambda transaction: release_key(transaction, key),
+            lambda done: self._story(Kind.KEYS_RELEASED, caller, key, "" if done else "was not in quarantine"),
+        )
+        return Carried(key, "released" if changed else "not_in_quarantine")
 
     def _story(self, kind: Kind, caller: Caller, key: PublicKey, note: str) -> NoteStory:
         subject = "every key" if key == EVERY_KEY else ""

@@ -9,13 +9,16 @@ from typing import Self
 from signer.journal.command import Journal
 from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
+from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.horizon import Horizon
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.manage_keys import KeyLoads, KeyManagement
+from signer.operations.migrate import Migration
 from signer.operations.orders import Orders
-from signer.operations.protect import Imports, Protection
+from signer.operations.protect import Changes, Imports, Protection
+from signer.operations.quarantine import Quarantine
 from signer.operations.read_audit import AuditReading
 from signer.operations.record import Places
 from signer.operations.record_orders import RecordOrders
@@ -41,6 +44,9 @@ class Mainstay:
     orders: Orders
     """Where an operator's orders about keys are carried out."""
 
+    changes: Changes | None = None
+    """The writer, for what is done in the process that keeps the record alone; None in a worker."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordOperations:
@@ -53,6 +59,7 @@ class RecordOperations:
     explaining: Explaining
     keeping: RecordKeeping
     freezing: KeyFreezing
+    custody: Custody
 
     @classmethod
     def over(
@@ -69,4 +76,20 @@ class RecordOperations:
             Explaining(read=partial(read_sqlite, places.database), horizon=horizon),
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, database=places.database),
+            _custody(mainstay, ring, places, horizon),
         )
+
+
+def _custody(mainstay: Mainstay, ring: KeyRing, places: Places, horizon: Horizon) -> Custody:
+    reading = partial(read_sqlite, places.database)
+    return Custody(
+        Quarantine(orders=mainstay.orders, reading=reading, horizon=horizon),
+        Migration(
+            changes=mainstay.changes,
+            imports=mainstay.imports,
+            reading=reading,
+            horizon=horizon,
+            loaded=lambda: ring.public_keys,
+            data_directory=places.data_directory,
+        ),
+    )

@@ -27,7 +27,13 @@ class ThawKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
     keys: tuple[AnyKey, ...]
 
 
-Order = FreezeKeys | ThawKeys
+class ReleaseKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=10):
+    """End the wait of keys in quarantine. Answers `released` or `not_in_quarantine`."""
+
+    keys: tuple[AnyKey, ...]
+
+
+Order = FreezeKeys | ThawKeys | ReleaseKeys
 
 
 class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

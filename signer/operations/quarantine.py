@@ -13,19 +13,21 @@ from datetime import UTC, datetime
 from signer.audit.entry import Kind
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
-from signer.errors import KeyStateError, SignerError, StartupError
+from signer.errors import StartupError, UnknownKeyError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.guard import LoadsKeys
+from signer.keys.ledger import EVERY_KEY
 from signer.keys.quarantine import (
     begin_quarantine,
-    end_quarantine,
     find_new_keys,
     read_quarantine,
     settle_quarantine,
 )
 from signer.keys.report import LoadReport, Progress
+from signer.operations.freeze_keys import shown
 from signer.operations.horizon import Horizon
+from signer.operations.orders import Carried, Orders, ReleaseKeys
 from signer.operations.protect import Changes
 from signer.operations.story import NoteStory
 from signer.units import Epoch, PublicKey
@@ -51,13 +53,6 @@ def date_of(horizon: Horizon, epoch: Epoch) -> str | None:
     """When an epoch begins, UTC."""
     seconds = horizon.network.seconds_of_epoch(epoch)
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def no_longer_waits(caller: Caller, public_keys: Sequence[PublicKey], now_ms: int) -> NoteStory:
-    """How an operator's release is told."""
-    note = f"keys={len(public_keys)} " + " ".join("0x" + key.hex() for key in public_keys)
-    only = public_keys[0] if len(public_keys) == 1 else b""
-    return NoteStory(Kind.KEYS_RELEASED, now_ms, note, caller.principal.name, caller.request_id, only)
 
 
 class QuarantiningLoader:
@@ -112,37 +107,27 @@ class QuarantiningLoader:
 class Quarantine:
     """What operators see of quarantine, and how they end it. One instance for the life of the process."""
 
-    def __init__(self, *, changes: Changes | None, reading: Reading, horizon: Horizon) -> None:
-        """`changes` is None in a worker: there keys are not released."""
-        self._changes = changes
+    def __init__(self, *, orders: Orders, reading: Reading, horizon: Horizon) -> None:
+        self._orders = orders
         self._reading = reading
         self._horizon = horizon
 
     async def waits(self, caller: Caller) -> tuple[Wait, ...]:
-        """The keys that wait now. Raises ForbiddenError."""
+        """The keys that wait now, as far as this caller may see them. Raises ForbiddenError."""
         check_authorized(caller.principal, Action.KEYS_LIST)
-        waits = await asyncio.to_thread(self._read)
-        return tuple(one for one in waits if may_see(caller.principal, one.public_key))
+        return tuple(one for one in await self.summary() if may_see(caller.principal, one.public_key))
 
-    async def release(self, public_keys: Sequence[PublicKey], caller: Caller) -> tuple[Wait, ...]:
-        """End the wait of these keys, all or none; which of them waited.
+    async def summary(self) -> tuple[Wait, ...]:
+        """The same, for those who may count them. Asks nobody who they are."""
+        return tuple(await asyncio.to_thread(self._read))
 
-        Raises:
-            ForbiddenError, KeyStateError: one of them does not wait. JournalDownError, OutcomeUnknownError.
-        """
-        check_authorized(caller.principal, Action.SLASHING_WRITE)
-        if self._changes is None:
-            raise SignerError("keys are released through the admin socket, or where the data directory is")
-
-        def change(transaction: Transaction) -> tuple[Wait, ...]:
-            waits = {one.public_key: one for one in waits_on_record(transaction, self._horizon)}
-            for key in public_keys:
-                if key not in waits:
-                    raise KeyStateError(f"0x{key.hex()} is not in quarantine; see `holdfast keys list`")
-            end_quarantine(transaction, public_keys)
-            return tuple(waits[key] for key in public_keys)
-
-        return await self._changes.perform(change, lambda _: no_longer_waits(caller, public_keys, self._horizon.now_ms))
+    async def release(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        """End the wait of these keys. Raises ForbiddenError, UnknownKeyError, JournalDownError."""
+        check_authorized(caller.principal, Action.KEYS_RELEASE)
+        for key in keys:
+            if key == EVERY_KEY or not may_see(caller.principal, key):
+                raise UnknownKeyError(shown(key))
+        return await self._orders.carry_out(ReleaseKeys(tuple(keys)), caller)
 
     def _read(self) -> list[Wait]:
         with self._reading() as moment:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from custody_twin import CustodyTwin
 from keeping_twins import ExplainingTwin, KeepingTwin
 
 from signer.api.assembly import build_api
@@ -257,6 +258,7 @@ class World:
     signing: SigningTwin = field(default_factory=SigningTwin)
     keys: KeyManagementTwin = field(default_factory=KeyManagementTwin)
     freezing: FreezingTwin = field(default_factory=FreezingTwin)
+    custody: CustodyTwin = field(default_factory=lambda: CustodyTwin([KEY]))
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
@@ -271,6 +273,7 @@ class World:
             dry_run=self._dry_run,
             keys=self.keys,
             freezing=self.freezing,
+            custody=self.custody,
             protection=self.protection,
             wire=wire_of(find_network("mainnet")),
             clock=FixedClock(1_700_000_000),

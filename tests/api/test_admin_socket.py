@@ -76,6 +76,7 @@ async def test_the_status_tells_what_runs_and_how_it_is(world):
         "reload": {"status": "completed", "lastOperationTime": "2023-11-14T22:13:20.000Z"},
         "journal": {"entries": 12, "path": "journal.db"},
         "frozen": {"all": False, "keys": 0},
+        "quarantine": {"keys": 1, "until_epoch": 300_003, "until": "2026-01-02T03:04:05+00:00"},
     }
 
 
@@ -90,7 +91,10 @@ async def test_the_keys_are_described_sorted_and_not_before_they_are_loaded(worl
         "namespace": "default",
         "origin": "file-raw",
         "derivation_path": None,
+        "quarantined_until_epoch": 300_003,
+        "quarantined_until": "2026-01-02T03:04:05+00:00",
     }
+    assert listed[1]["quarantined_until_epoch"] is None
 
 
 async def test_a_reload_answers_as_the_public_route_does(world):

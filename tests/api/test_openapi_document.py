@@ -48,6 +48,9 @@ BODIES = {
     "/admin/slashing/watermark": b'{"low_epoch": 100}',
     "/admin/slashing/prune": b"{}",
     "/admin/keys/freeze": b'{"keys":["all"]}',
+    "/admin/keys/release": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
+    "/admin/migration/out": b'{"keys":["all"]}',
+    "/admin/migration/in": b'{"format":"a receipt"}\n{}',
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {"/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1"}
@@ -64,7 +67,7 @@ Arrange = Callable[[World, dict[str, Any]], None]
 
 
 def _break_journal(world: World, _: dict[str, Any]) -> None:
-    world.freezing.error = JournalDownError("no")
+    world.custody.error = world.freezing.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
     world.keeping.error = JournalDownError("no")
@@ -88,13 +91,13 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
 
 
 def _unknown_key(world: World, request: dict[str, Any]) -> None:
-    world.freezing.error = UnknownKeyError("all")
+    world.custody.error = world.freezing.error = UnknownKeyError("all")
     request["path"] = request["path"].replace(KEY.hex(), "nonsense")
 
 
 def _refusal(world: World, _: dict[str, Any]) -> None:
     world.signing.error = SlashingError("no")
-    world.protection.error = WrongNetworkError(requested=bytes(32), pinned=bytes(32))
+    world.custody.error = world.protection.error = WrongNetworkError(requested=bytes(32), pinned=bytes(32))
 
 
 def _running(world: World, _: dict[str, Any]) -> None:
@@ -209,7 +212,8 @@ async def test_each_documented_status_is_answered_in_a_documented_form(method, p
         return
     media = answer.header("Content-Type").partition(";")[0]
     assert media in content
-    value = answer.body.decode() if media == "text/plain" else json.loads(answer.body)
+    is_text = media in {"text/plain", "application/octet-stream"}
+    value = answer.body.decode() if is_text else json.loads(answer.body)
     assert problems(value, content[media]["schema"]) == []
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from custody_twin import CustodyTwin
 
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
@@ -82,6 +83,7 @@ class MemoryOperations:
     protection: MemoryProtection
     freezing: MemoryFreezing
     broken: bool
+    custody: CustodyTwin = field(default_factory=CustodyTwin)
 
     async def verify_audit(self, _caller: Any) -> Report:
         await asyncio.sleep(0)

@@ -37,6 +37,8 @@ def test_what_a_server_says_is_shown_in_json(cli: Cli, server: AdminServer, data
                 "namespace": "default",
                 "origin": "file-keystore",
                 "derivation_path": None,
+                "quarantined_until_epoch": None,
+                "quarantined_until": None,
             }
         ]
     }

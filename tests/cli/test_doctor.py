@@ -108,6 +108,12 @@ def test_a_running_server_is_asked_instead_of_its_files(cli: Cli, server: AdminS
     [
         ({"ready": False}, "server", "warning", 0),
         ({"keys": {"loaded": 3, "errors": 1}}, "keys", "warning", 0),
+        (
+            {"quarantine": {"keys": 2, "until_epoch": 9, "until": "2026-01-02T03:04:05+00:00"}},
+            "quarantine",
+            "warning",
+            0,
+        ),
         ({"journal": {"state": "stopped"}}, "database", "fault", 1),
     ],
 )

@@ -24,7 +24,7 @@ from signer.operations.examine.disk import (
     examine_fsync,
     examine_head_directory,
 )
-from signer.operations.examine.finding import Finding, Grade, fault
+from signer.operations.examine.finding import Figures, Finding, Grade, fault
 from signer.operations.examine.key_files import examine_key_files, examine_public_test_keys
 from signer.operations.examine.machine import (
     examine_clock,
@@ -173,6 +173,21 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
     sentence = f"{keys.get('loaded')} keys are loaded, {errors} files could not be"
     remedy = "the server's log names each file: repair it, then `POST /reload`" if errors else ""
     yield Finding("keys", Grade.WARNING if errors else Grade.OK, sentence, remedy, keys)
+    yield from _quarantine(_flat(status.get("quarantine")))
+
+
+def _quarantine(waits: Figures) -> Iterator[Finding]:
+    """Keys whose votes and blocks are refused, and for how long."""
+    if waits.get("keys"):
+        yield Finding(
+            "quarantine",
+            Grade.WARNING,
+            f"{waits.get('keys')} keys came without slashing history: no votes and blocks of theirs until epoch"
+            f" {waits.get('until_epoch')} ({waits.get('until')})",
+            "import their history (holdfast slashing import, holdfast migrate in); or, if nothing else can sign with"
+            " them, holdfast keys release KEY; `holdfast keys list` shows them",
+            waits,
+        )
 
 
 def _flat(value: Any) -> Mapping[str, str | int | float | None]:

@@ -14,6 +14,8 @@ from signer.cli.session import Session
 from signer.config.key_sources import master_key
 from signer.config.state import MasterKeySettings
 from signer.crypto.bls import load
+from signer.errors import MalformedRequestError
+from signer.operations.freeze_keys import parse_keys
 from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
 from signer.operations.rewrap_keys import rewrap_keys
 from signer.operations.set_up import ensure_key_directory, ensure_master_key
@@ -27,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The validator keys.", no_args_is_help=True)
     group.command("list")(list_keys)
     group.command("import")(import_)
+    group.command("release")(release)
     group.command("rewrap")(rewrap)
     app.add_typer(group, name="keys")
 
@@ -49,6 +52,14 @@ def list_keys(context: typer.Context) -> None:
         ("public key", "namespace", "origin", "derivation path"),
         [(key.public_key, key.namespace, key.origin, key.derivation_path or "") for key in keys],
     )
+    for key in keys:
+        if key.quarantined_until_epoch is not None:
+            session.output.notice(
+                f"{key.public_key} is in quarantine until epoch {key.quarantined_until_epoch}"
+                f" ({key.quarantined_until}): it came without slashing history. Import that (holdfast slashing import,"
+                " holdfast migrate in), or, if"
+                f" nothing else can sign with it: holdfast keys release {key.public_key}"
+            )
     if session.output.on_terminal:
         session.output.notice(f"{len(keys)} keys")
 
@@ -94,6 +105,34 @@ def import_(
     _show(session, done, reload)
     failed = any(each.outcome == "failed" for each in done) or (reload and reload.get("status") == "failed")
     return EXIT_REFUSED if failed else 0
+
+
+def release(
+    context: typer.Context,
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Public keys.")],
+) -> int:
+    """End the quarantine of keys: they sign votes and blocks at once. It is written into the audit log.
+
+    A key waits that came without slashing history, so that another signer of it shows itself. Release it only if it has
+    never signed, or if you know that nothing else can sign with it. If it has signed elsewhere, import that record
+    instead: `holdfast slashing import`, or `holdfast migrate in`; either ends the wait.
+
+    For example:
+
+    - `holdfast keys release 0x93247f22... --config holdfast.yaml`
+    """
+    session = session_of(context)
+    try:
+        parsed = parse_keys(keys)
+    except MalformedRequestError as error:
+        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
+    if not all(parsed):
+        raise UsageFault("keys are released by their own names", remedy="`holdfast keys list` shows those that wait")
+    with session.service() as service, session.output.progress("releasing"):
+        done = service.release(keys)
+    session.output.document({"keys": [asdict(each) for each in done]})
+    session.output.table(("status", "public key"), [(each.status, each.public_key) for each in done])
+    return 0 if all(each.status == "released" for each in done) else EXIT_REFUSED
 
 
 def rewrap(

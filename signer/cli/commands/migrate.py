@@ -1,0 +1,91 @@
+"""`holdfast migrate`: give keys to another signer, or take them over, with their history and a receipt."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from signer.cli.commands.context import session_of
+from signer.cli.parcel import find_parcel, prepare_parcel
+from signer.cli.problem import UsageFault
+from signer.errors import MalformedRequestError
+from signer.operations.freeze_keys import ALL, parse_keys
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Move validators to another signer, and from one.", no_args_is_help=True)
+    group.command("out")(out)
+    group.command("in")(in_)
+    app.add_typer(group, name="migrate")
+
+
+def out(
+    context: typer.Context,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY...]", help="Public keys.")] = None,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIRECTORY", help="Where receipt and history are written.")],
+    everything: Annotated[bool, typer.Option("--all", help="All keys that are loaded.")] = False,
+) -> None:
+    """Sign nothing more with these keys, and write their history and a receipt for the signer that takes over.
+
+    The keys are disabled first, durably and on every signer of this record: from then on they sign nothing here, and
+    the history is complete. If anything fails after that, give the same command again.
+
+    For example:
+
+    - `holdfast migrate out --all --to /root/parcel --config holdfast.yaml`
+    - `holdfast migrate out 0x93247f22... --to parcel`
+    """
+    session = session_of(context)
+    wanted = _wanted(keys, everything=everything)
+    parcel = prepare_parcel(to)
+    with session.service(load_keys=True) as service, session.output.progress("leaving"):
+        departure = service.migrate_out(wanted, parcel)
+    session.output.document({"directory": str(to), **asdict(departure)})
+    session.output.table(("disabled here", ""), [(key, "") for key in departure.keys])
+    session.output.line(f"{to}: {parcel.receipt.name} and {parcel.history.name}, signed by {departure.signed_by}")
+    session.output.notice(
+        f"Carry {to} to the new signer and run there: holdfast migrate in {to.name} --signed-by {departure.signed_by}"
+    )
+
+
+def in_(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="What `holdfast migrate out` wrote.")],
+    *,
+    signed_by: Annotated[
+        str | None, typer.Option("--signed-by", metavar="0x...", help="Whose receipt it must be, as `out` showed it.")
+    ] = None,
+) -> None:
+    """Take over the keys of a receipt with their history: they sign here at once, without quarantine.
+
+    Nothing is taken of a receipt that was changed, is of another network, or was used here before. The keystores
+    themselves come as before, with `holdfast keys import`; before or after this.
+
+    For example:
+
+    - `holdfast migrate in parcel --config holdfast.yaml`
+    """
+    session = session_of(context)
+    parcel = find_parcel(directory)
+    with session.service() as service, session.output.progress("taking over"):
+        arrival = service.migrate_in(parcel, signed_by=signed_by)
+    session.output.document(asdict(arrival))
+    session.output.table(("signs here", ""), [(key, "") for key in arrival.keys])
+    session.output.line(f"{len(arrival.keys)} keys taken over; the receipt {arrival.receipt} is of {arrival.signed_by}")
+
+
+def _wanted(keys: list[str] | None, *, everything: bool) -> list[str]:
+    if everything is bool(keys):
+        raise UsageFault("name public keys, or --all, and not both", remedy="`holdfast keys list` shows the keys")
+    if everything:
+        return [ALL]
+    try:
+        parsed = parse_keys(keys or ())
+    except MalformedRequestError as error:
+        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
+    if not all(parsed):
+        raise UsageFault(f"`{ALL}` is no public key", remedy="write --all")
+    return list(keys or ())

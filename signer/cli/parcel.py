@@ -1,0 +1,83 @@
+"""What a migration carries from one signer to the other: a directory with a receipt and a history."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from signer.cli.problem import UsageFault
+from signer.durable import ensure_private_directory, read_regular, write_durably
+from signer.errors import StartupError, UnreadableFileError
+from signer.operations.migration_receipt import MAX_RECEIPT_BYTES
+
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The two files of one migration."""
+
+    receipt: Path
+    history: Path
+
+    def receipt_text(self) -> bytes:
+        """The receipt. Raises UnreadableFileError."""
+        return read_regular(self.receipt, limit_bytes=MAX_RECEIPT_BYTES).strip()
+
+    def as_one(self) -> IO[bytes]:
+        """Receipt and history as a server takes them: one line, and what follows. The caller closes it."""
+        body = TemporaryFile()  # noqa: SIM115 - the caller closes it
+        body.write(self.receipt_text() + b"\n")
+        with self.history.open("rb") as history:
+            while piece := history.read(_PIECE_BYTES):
+                body.write(piece)
+        body.seek(0)
+        return body
+
+
+def prepare_parcel(directory: Path) -> Parcel:
+    """An empty place for both files, tried before any key is disabled. Raises UsageFault."""
+    parcel = _parcel(directory)
+    if parcel.receipt.exists():
+        raise UsageFault(
+            f"{directory} holds a receipt already", remedy="name a new directory; nothing was disabled by this command"
+        )
+    try:
+        ensure_private_directory(directory)
+        write_durably(parcel.history, b"", private=True)
+    except (OSError, StartupError) as error:
+        reason = error.sentence if isinstance(error, StartupError) else error.strerror or str(error)
+        raise UsageFault(
+            f"{directory} cannot take the receipt: {reason}", remedy="name a directory of your own, or a new one"
+        ) from error
+    return parcel
+
+
+def find_parcel(directory: Path) -> Parcel:
+    """What was written by `prepare_parcel`'s user. Raises UnreadableFileError."""
+    parcel = _parcel(directory)
+    for file in (parcel.receipt, parcel.history):
+        if not file.is_file():
+            raise UnreadableFileError(str(file), reason="there is no such file")
+    return parcel
+
+
+def split(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first line, and all that follows it."""
+    line = b""
+    for piece in pieces:
+        head, newline, rest = piece.partition(b"\n")
+        line += head
+        if newline:
+            return line, _chain(rest, pieces)
+    return line, iter(())
+
+
+def _chain(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from pieces
+
+
+def _parcel(directory: Path) -> Parcel:
+    return Parcel(directory / "receipt.json", directory / "history.json")

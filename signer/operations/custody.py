@@ -1,0 +1,14 @@
+"""Which keys this signer may sign with although it did not always: those that wait, and those that move."""
+
+from dataclasses import dataclass
+
+from signer.operations.migrate import Migration
+from signer.operations.quarantine import Quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """One instance for the life of the process."""
+
+    quarantine: Quarantine
+    migration: Migration

@@ -1,0 +1,89 @@
+"""Signers that keys move between: each a record of its own, opened as the service opens it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from journal.record import PlainStory, public_key, vote
+from operations.keeping_twin import horizon
+from operations.record_twin import CALLER, House
+
+from signer.errors import RefusalError
+from signer.journal.command import Command
+from signer.journal.reader import read_sqlite
+from signer.keys.ledger import KeyUseClaim
+from signer.operations.importing import WriterImports
+from signer.operations.migrate import Arrival, Departure, Migration
+from signer.operations.record import Record
+from signer.units import Epoch, PublicKey
+
+LOADED = tuple(public_key(number) for number in (1, 2, 3))
+
+
+@dataclass
+class Place:
+    """One signer that keys come to and leave. Owned by one test."""
+
+    house: House
+    record: Record
+    migration: Migration
+
+    @property
+    def parcel(self) -> Path:
+        """Where the history of what leaves is written."""
+        return self.house.directory / "history.json"
+
+    def leave(self, *keys: PublicKey) -> Departure:
+        return asyncio.run(self.migration.leave(keys or None, CALLER, into=self.parcel))
+
+    def arrive(self, receipt: bytes, history: Path, **options: str) -> Arrival:
+        return asyncio.run(self.migration.arrive(receipt, history, CALLER, **options))
+
+    def votes(self, number: int, source: int, target: int, *, mark: int = 1) -> str:
+        """`signed`, or the code of the refusal."""
+        return asyncio.run(self._vote(number, source, target, mark))
+
+    async def _vote(self, number: int, source: int, target: int, mark: int) -> str:
+        use = KeyUseClaim(public_key(number), Epoch(target))
+        claims = vote(source, target, mark=mark, key=number).claims
+        try:
+            await self.record.writer.commit(Command((use, *claims), PlainStory()))
+        except RefusalError as refusal:
+            return refusal.code
+        return "signed"
+
+
+@contextmanager
+def opened(directory: Path, **settings: object) -> Iterator[Place]:
+    """The signer of this directory."""
+    directory.mkdir(exist_ok=True)
+    house = House(directory)
+    with house.record(**settings) as record:
+        reading = partial(read_sqlite, house.places.database)
+        imports = WriterImports(
+            changes=record.writer,
+            clock=house.clock,
+            pinned=lambda: record.pinned,
+            reading=reading,
+            data_directory=house.data,
+        )
+        migration = Migration(
+            changes=record.writer,
+            imports=imports,
+            reading=reading,
+            horizon=horizon(house),
+            loaded=lambda: LOADED,
+            data_directory=house.data,
+        )
+        yield Place(house, record, migration)
+
+
+@contextmanager
+def two_signers(directory: Path) -> Iterator[tuple[Place, Place]]:
+    """One that keys leave, and another that they come to."""
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(opened(directory / name)) for name in ("first", "second"))
+        yield first, second

@@ -1,0 +1,274 @@
+"""Keys that leave sign nothing more; whoever takes them over knows all they have signed, and takes a receipt once."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal.record import public_key
+from operations.keeping_twin import entries, horizon
+from operations.migrating_twin import LOADED, Place, opened, two_signers
+from operations.test_quarantine import load
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Action, Caller, Principal
+from signer.errors import (
+    ForbiddenError,
+    KeyDeletedError,
+    KeyStateError,
+    ReceiptError,
+    ReceiptUsedError,
+    SignerError,
+    UnknownKeyError,
+    WrongNetworkError,
+)
+from signer.keys.ledger import bury_key
+from signer.operations.migration_receipt import read_receipt
+from signer.operations.story import NoteStory
+from signer.units import Root
+
+ONE, OTHER = public_key(1), public_key(2)
+
+
+@pytest.fixture
+def signers(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    with two_signers(tmp_path) as both:
+        yield both
+
+
+def test_what_has_left_signs_nothing_more_and_the_rest_signs_on(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    assert here.votes(1, 4, 5) == "signed"
+    departure = here.leave(ONE)
+    assert departure.keys == (ONE,)
+    assert here.votes(1, 5, 6) == "KEY_DISABLED"
+    assert here.votes(2, 5, 6) == "signed"
+
+
+def test_it_is_still_so_after_a_new_start(tmp_path: Path) -> None:
+    with opened(tmp_path / "a") as here:
+        here.leave(ONE)
+    with opened(tmp_path / "a") as here:
+        assert here.votes(1, 5, 6) == "KEY_DISABLED"
+
+
+def test_the_receipt_tells_up_to_where_each_key_has_signed(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    for target in (5, 6, 9):
+        here.votes(1, target - 1, target)
+    claims = read_receipt(here.leave(ONE, OTHER).receipt).claims
+    told = [(one.key, one.moves, one.source_epoch, one.target_epoch, one.slot) for one in claims.keys]
+    assert told == [(ONE, 1, 8, 9, None), (OTHER, 1, None, None, None)]
+    assert claims.epoch == horizon(here.house).epoch
+    assert json.loads(here.parcel.read_text())["metadata"]["genesis_validators_root"] == claims.genesis_validators_root
+
+
+def test_what_has_come_signs_at_once_and_never_against_its_past(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    here.votes(1, 4, 9)
+    load(there.house, there.record, ONE, OTHER)
+    assert there.votes(1, 9, horizon(there.house).epoch or 0) == "KEY_QUARANTINED"
+    departure = here.leave(ONE, OTHER)
+    arrival = there.arrive(departure.receipt, here.parcel)
+    assert (arrival.keys, arrival.signed_by) == ((ONE, OTHER), departure.signed_by)
+    assert there.votes(1, 4, 9, mark=2) in {"DOUBLE_VOTE", "BELOW_FLOOR"}
+    assert there.votes(1, 9, 10) == "signed"
+    assert there.votes(2, 9, 10) == "signed", "one that has never signed waits no more either"
+
+
+def test_a_key_that_came_before_it_was_loaded_never_waits(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    there.arrive(here.leave(OTHER).receipt, here.parcel)
+    assert load(there.house, there.record, OTHER) == ()
+    assert there.votes(2, 9, 10) == "signed"
+
+
+def test_the_same_order_again_writes_the_same_history_under_the_same_number(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    here.votes(1, 4, 9)
+    first, history = here.leave(ONE), here.parcel.read_bytes()
+    again = here.leave(ONE)
+    assert here.parcel.read_bytes() == history
+    numbers = [read_receipt(each.receipt).claims.keys for each in (first, again)]
+    assert numbers[0] == numbers[1]
+    there.arrive(again.receipt, here.parcel)
+    with pytest.raises(ReceiptUsedError):
+        there.arrive(first.receipt, here.parcel)
+
+
+def test_keys_go_there_and_back_and_every_old_receipt_is_refused(signers: tuple[Place, Place], tmp_path: Path) -> None:
+    here, there = signers
+    here.votes(1, 4, 9)
+    out = here.leave(ONE).receipt
+    out_history = tmp_path / "out.json"
+    out_history.write_bytes(here.parcel.read_bytes())
+    there.arrive(out, out_history)
+    assert there.votes(1, 9, 10) == "signed"
+    back = there.leave(ONE).receipt
+    assert there.votes(1, 10, 11) == "KEY_DISABLED"
+    here.arrive(back, there.parcel)
+    assert here.votes(1, 9, 10, mark=2) in {"DOUBLE_VOTE", "BELOW_FLOOR"}, "the vote given there"
+    assert here.votes(1, 10, 11) == "signed"
+    for place, receipt, history in ((there, out, out_history), (here, back, there.parcel), (here, out, out_history)):
+        with pytest.raises(ReceiptUsedError):
+            place.arrive(receipt, history)
+    assert there.votes(1, 11, 12) == "KEY_DISABLED"
+
+
+def test_a_receipt_is_not_taken_where_it_was_written(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    departure = here.leave(ONE)
+    with pytest.raises(ReceiptUsedError):
+        here.arrive(departure.receipt, here.parcel)
+    assert here.votes(1, 5, 6) == "KEY_DISABLED"
+
+
+def changed(change: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
+    def apply(text: bytes) -> bytes:
+        document = json.loads(text)
+        change(document)
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("spoil_receipt", "spoil_history", "words"),
+    [
+        (lambda text: text[:-20], None, "no migration receipt"),
+        (lambda _: b"{}", None, "no migration receipt"),
+        (changed(lambda one: one["keys"].pop()), None, "signature"),
+        (changed(lambda one: one["keys"][0].update(moves=7)), None, "signature"),
+        (changed(lambda one: one.update(epoch=0)), None, "signature"),
+        (changed(lambda one: one.update(interchange_sha256="00" * 32)), None, "signature"),
+        (changed(lambda one: one.update(signature="0x" + "00" * 64)), None, "signature"),
+        (changed(lambda one: one.update(signature="0x00")), None, "64 bytes"),
+        (changed(lambda one: one.update(more=1)), None, "no migration receipt"),
+        (None, lambda text: text.replace(b'"9"', b'"8"'), "SHA-256"),
+        (None, lambda text: text + b"\n", "SHA-256"),
+        (None, lambda text: text[:-9], "cannot be read"),
+    ],
+)
+def test_what_was_changed_on_its_way_is_refused_and_changes_nothing(
+    signers: tuple[Place, Place],
+    spoil_receipt: Callable[[bytes], bytes] | None,
+    spoil_history: Callable[[bytes], bytes] | None,
+    words: str,
+) -> None:
+    here, there = signers
+    here.votes(1, 4, 9)
+    receipt = here.leave(ONE, OTHER).receipt
+    if spoil_receipt:
+        receipt = spoil_receipt(receipt)
+    if spoil_history:
+        here.parcel.write_bytes(spoil_history(here.parcel.read_bytes()))
+    load(there.house, there.record, ONE)
+    before = len(entries(there.house))
+    with pytest.raises(ReceiptError, match=words):
+        there.arrive(receipt, here.parcel)
+    assert len(entries(there.house)) == before
+    assert there.votes(1, 9, horizon(there.house).epoch or 0) == "KEY_QUARANTINED"
+
+
+def test_a_receipt_beside_the_history_of_other_keys_is_refused(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    receipt = here.leave(ONE).receipt
+    here.leave(OTHER)
+    with pytest.raises(ReceiptError):
+        there.arrive(receipt, here.parcel)
+
+
+def test_a_receipt_of_another_network_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "a", genesis_validators_root=Root(b"\x11" * 32)) as here, opened(tmp_path / "b") as there:
+        receipt = here.leave(ONE).receipt
+        with pytest.raises(WrongNetworkError):
+            there.arrive(receipt, here.parcel)
+
+
+def test_the_receipt_of_somebody_else_is_refused_where_its_signer_was_named(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    departure = here.leave(ONE)
+    with pytest.raises(ReceiptError, match="signed by"):
+        there.arrive(departure.receipt, here.parcel, signed_by="0x" + "22" * 32)
+    there.arrive(departure.receipt, here.parcel, signed_by=departure.signed_by)
+
+
+def bury(place: Place) -> None:
+    async def change() -> None:
+        await place.record.writer.perform(
+            lambda transaction: bury_key(transaction, ONE, now_ms=5), lambda _: NoteStory(Kind.KEYS_LOADED, 5, "")
+        )
+
+    asyncio.run(change())
+
+
+@pytest.mark.parametrize(
+    ("prepare", "fault"),
+    [
+        (lambda place: load(place.house, place.record, ONE), KeyStateError),
+        (bury, KeyDeletedError),
+    ],
+    ids=["in quarantine", "deleted"],
+)
+def test_no_key_leaves_of_which_this_signer_cannot_vouch(
+    signers: tuple[Place, Place], prepare: Callable[[Place], object], fault: type[SignerError]
+) -> None:
+    here, _ = signers
+    prepare(here)
+    with pytest.raises(fault):
+        here.leave(ONE, OTHER)
+    assert here.votes(2, 5, 6) == "signed", "all or nothing"
+
+
+def test_a_deleted_key_does_not_come_back_by_a_receipt(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    bury(there)
+    receipt = here.leave(ONE, OTHER).receipt
+    with pytest.raises(KeyDeletedError):
+        there.arrive(receipt, here.parcel)
+
+
+def test_nobody_leaves_with_a_key_that_is_not_here(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    with pytest.raises(UnknownKeyError):
+        here.leave(ONE, public_key(99))
+    assert here.votes(1, 5, 6) == "signed"
+
+
+def test_without_names_all_loaded_keys_leave(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    assert here.leave().keys == LOADED
+    assert [here.votes(number, 5, 6) for number in (1, 2, 3)] == ["KEY_DISABLED"] * 3
+
+
+def test_both_ends_are_audited_with_the_keys_and_who_asked(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    arrival = there.arrive(here.leave(ONE).receipt, here.parcel)
+    [out] = [entry for entry in entries(here.house) if entry.kind is Kind.KEYS_MIGRATED_OUT]
+    [into] = [entry for entry in entries(there.house) if entry.kind is Kind.KEYS_MIGRATED_IN]
+    for entry in (out, into):
+        assert (entry.principal, entry.public_key) == ("operator", ONE)
+        assert "0x" + ONE.hex() in entry.note
+    assert arrival.receipt in into.note
+
+
+@pytest.mark.parametrize("action", [Action.KEYS_LIST, Action.SIGN_DUTY, Action.SLASHING_WRITE])
+def test_who_was_not_granted_it_moves_nothing(signers: tuple[Place, Place], action: Action) -> None:
+    here, there = signers
+    caller = Caller(Principal("somebody", actions=frozenset({action})))
+    with pytest.raises(ForbiddenError):
+        asyncio.run(here.migration.leave([ONE], caller, into=here.parcel))
+    receipt = here.leave(ONE).receipt
+    with pytest.raises(ForbiddenError):
+        asyncio.run(there.migration.arrive(receipt, here.parcel, caller))
+
+
+def test_a_key_file_that_others_can_read_signs_no_receipt(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    here.leave(OTHER)
+    (here.house.data / "migration.key").chmod(0o644)
+    with pytest.raises(SignerError, match="mode 0644"):
+        here.leave(ONE)
+    assert here.votes(1, 5, 6) == "signed"

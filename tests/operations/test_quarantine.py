@@ -1,0 +1,268 @@
+"""A key that arrives without history waits, once; history or an operator ends the wait; everything else is signed."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from journal.record import PlainStory, block, public_key, vote
+from operations.keeping_twin import entries, horizon
+from operations.record_twin import CALLER, CHAIN, House
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Action, Caller, Principal
+from signer.crypto.bls import SecretKey
+from signer.errors import ForbiddenError, KeyStateError, RefusalError, StartupError, UnknownKeyError
+from signer.eth2.networks import Network
+from signer.events import Events
+from signer.journal.command import Command
+from signer.journal.reader import read_sqlite
+from signer.keys.key import Key, Origin
+from signer.keys.ledger import EVERY_KEY, KeyUseClaim, freeze_key, thaw_key
+from signer.keys.report import LoadReport
+from signer.operations.carry_out import LocalOrders
+from signer.operations.horizon import Horizon
+from signer.operations.importing import WriterImports
+from signer.operations.quarantine import Quarantine, QuarantiningLoader
+from signer.operations.record import Record
+from signer.units import Epoch, PublicKey
+
+ONE, OTHER = public_key(1), public_key(2)
+EPOCH_SECONDS = 12 * 32
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def network(house: House) -> Network:
+    return horizon(house).network
+
+
+@pytest.fixture
+def record(house: House, network: Network) -> Iterator[Record]:
+    with house.record(epoch_begins=network.seconds_of_epoch) as opened:
+        yield opened
+
+
+class Files:
+    """A loader that finds these keys."""
+
+    def __init__(self, keys: Iterable[PublicKey]) -> None:
+        self._keys = tuple(keys)
+
+    def load(self, _progress: object, _stop: object) -> LoadReport:
+        secret = SecretKey.from_bytes((5).to_bytes(32))
+        keys = tuple(Key(one, secret, Origin.RAW_FILE, Path("/keys/a.yaml")) for one in self._keys)
+        return LoadReport(keys, (), (), (), 0)
+
+
+def now(house: House) -> int:
+    epoch = horizon(house).epoch
+    assert epoch is not None
+    return epoch
+
+
+def load(house: House, record: Record, *keys: PublicKey, present: Horizon | None = None) -> tuple[str, ...]:
+    """Load these keys as the service does; the warnings for the log."""
+    loader = QuarantiningLoader(
+        Files(keys),
+        changes=record.writer,
+        reading=partial(read_sqlite, house.places.database),
+        horizon=present or horizon(house),
+        epochs=2,
+    )
+    return loader.load(lambda _done, _all: None, None).warnings
+
+
+def quarantine(house: House, record: Record) -> Quarantine:
+    database = house.places.database
+    orders = LocalOrders(changes=record.writer, database=database, clock=house.clock, events=Events())
+    return Quarantine(orders=orders, reading=partial(read_sqlite, database), horizon=horizon(house))
+
+
+async def signed(record: Record, key: PublicKey, epoch: int | None, *claims: object) -> str:
+    """How the use of a key for this epoch is judged."""
+    use = KeyUseClaim(key, None if epoch is None else Epoch(epoch))
+    try:
+        await record.writer.commit(Command((use, *claims), PlainStory(key)))
+    except RefusalError as refusal:
+        return refusal.code
+    return "signed"
+
+
+async def voted(record: Record, number: int, target: int) -> str:
+    claims = vote(target - 1, target, key=number).claims
+    return await signed(record, public_key(number), target, *claims)
+
+
+async def imported(house: House, record: Record, key: PublicKey, target: int) -> None:
+    vote_told = {"source_epoch": str(target - 1), "target_epoch": str(target)}
+    data = [{"pubkey": "0x" + key.hex(), "signed_blocks": [], "signed_attestations": [vote_told]}]
+    metadata = {"interchange_format_version": "5", "genesis_validators_root": "0x" + CHAIN.hex()}
+    file = house.data / "history.json"
+    file.write_text(json.dumps({"metadata": metadata, "data": data}))
+    imports = WriterImports(
+        changes=record.writer,
+        clock=house.clock,
+        pinned=lambda: record.pinned,
+        reading=partial(read_sqlite, house.places.database),
+        data_directory=house.data,
+    )
+    await imports.merge(file, CALLER)
+
+
+def test_a_key_without_history_waits_for_two_whole_epochs_after_the_running_one(house: House, record: Record) -> None:
+    began = now(house)
+    load(house, record, ONE)
+    steps = [
+        (began, "KEY_QUARANTINED"),
+        (began + 1, "KEY_QUARANTINED"),
+        (began + 2, "KEY_QUARANTINED"),
+        (began + 3, "signed"),
+        (began + 2, "KEY_QUARANTINED"),
+    ]
+    assert [asyncio.run(voted(record, 1, target)) for target, _ in steps] == [told for _, told in steps]
+
+
+def test_a_block_waits_as_a_vote_does_and_other_duties_do_not(house: House, record: Record) -> None:
+    load(house, record, ONE)
+    began = now(house)
+    assert asyncio.run(signed(record, ONE, began, *block(began * 32).claims)) == "KEY_QUARANTINED"
+    assert asyncio.run(signed(record, ONE, None)) == "signed"
+    assert asyncio.run(signed(record, ONE, began + 3, *block((began + 3) * 32).claims)) == "signed"
+
+
+def test_the_refusal_says_until_which_epoch_and_when_and_what_ends_the_wait(
+    house: House, record: Record, network: Network
+) -> None:
+    load(house, record, ONE)
+    until = now(house) + 3
+    with pytest.raises(KeyStateError) as refused:
+        asyncio.run(_commit(record, KeyUseClaim(ONE, Epoch(until - 1))))
+    assert refused.value.evidence["quarantined_until_epoch"] == until
+    seconds = network.seconds_of_epoch(Epoch(until))
+    assert seconds is not None
+    assert 2 * EPOCH_SECONDS < seconds - house.clock.now() <= 3 * EPOCH_SECONDS
+    assert str(refused.value.evidence["quarantined_until"]).startswith("2027-01-15T")
+    for word in ("slashing import", "migrate in", "keys release 0x" + ONE.hex()):
+        assert word in refused.value.sentence
+
+
+async def _commit(record: Record, claim: KeyUseClaim) -> None:
+    await record.writer.commit(Command((claim,), PlainStory()))
+
+
+def test_a_key_with_imported_history_signs_at_once(house: House, record: Record) -> None:
+    began = now(house)
+    asyncio.run(imported(house, record, ONE, began - 5))
+    assert load(house, record, ONE) == ()
+    assert asyncio.run(voted(record, 1, began)) == "signed"
+    assert Kind.KEYS_QUARANTINED not in [entry.kind for entry in entries(house)]
+
+
+def test_an_import_ends_the_wait_of_its_validators_alone(house: House, record: Record) -> None:
+    began = now(house)
+    load(house, record, ONE, OTHER)
+    asyncio.run(imported(house, record, ONE, began - 5))
+    assert asyncio.run(voted(record, 1, began)) == "signed"
+    assert asyncio.run(voted(record, 2, began)) == "KEY_QUARANTINED"
+    assert [one.public_key for one in asyncio.run(quarantine(house, record).waits(CALLER))] == [OTHER]
+
+
+def test_a_vote_for_the_end_of_the_wait_does_not_end_it_earlier(house: House, record: Record) -> None:
+    load(house, record, ONE)
+    began = now(house)
+    assert asyncio.run(voted(record, 1, began + 3)) == "signed"
+    asyncio.run(_order(record))
+    assert asyncio.run(signed(record, ONE, began + 2)) == "KEY_QUARANTINED"
+
+
+async def _order(record: Record) -> None:
+    await record.writer.perform(lambda change: freeze_key(change, OTHER, now_ms=1), lambda _: PlainStory())
+    await record.writer.perform(lambda change: thaw_key(change, OTHER), lambda _: PlainStory())
+
+
+def test_a_key_waits_once_whatever_is_loaded_later(house: House, record: Record, network: Network) -> None:
+    load(house, record, ONE)
+    until = now(house) + 3
+    house.clock.seconds += EPOCH_SECONDS
+    load(house, record, ONE)
+    [one] = asyncio.run(quarantine(house, record).waits(CALLER))
+    assert one.until_epoch == until
+    house.clock.seconds += 20 * EPOCH_SECONDS
+    assert load(house, record) == ()
+    assert load(house, record, ONE, OTHER) != ()
+    assert asyncio.run(quarantine(house, record).waits(CALLER))[0].public_key == OTHER
+    assert asyncio.run(voted(record, 1, now(house))) == "signed"
+    assert [entry.kind for entry in entries(house)].count(Kind.KEYS_QUARANTINED) == 2
+
+
+def test_what_waits_still_waits_after_a_new_start(house: House, network: Network) -> None:
+    with house.record() as first:
+        load(house, first, ONE)
+    with house.record() as second:
+        assert asyncio.run(voted(second, 1, now(house))) == "KEY_QUARANTINED"
+
+
+def test_the_log_says_which_key_waits_until_when_and_what_to_do(house: House, record: Record) -> None:
+    [warning] = load(house, record, ONE, OTHER)
+    for word in (
+        "2 keys",
+        "0x" + ONE.hex(),
+        f"epoch {now(house) + 3}",
+        "2027-01-15T",
+        "KEY_QUARANTINED",
+        "slashing import",
+        "migrate in",
+        "keys release",
+    ):
+        assert word in warning
+    assert load(house, record, ONE, OTHER) == (warning,), "a reload says it again"
+
+
+def test_an_operator_releases_a_key_and_the_audit_log_tells_who(house: House, record: Record) -> None:
+    load(house, record, ONE, OTHER)
+    released = asyncio.run(quarantine(house, record).release([ONE, public_key(9)], CALLER))
+    assert [(one.public_key, one.status) for one in released] == [
+        (ONE, "released"),
+        (public_key(9), "not_in_quarantine"),
+    ]
+    assert asyncio.run(voted(record, 1, now(house))) == "signed"
+    assert asyncio.run(voted(record, 2, now(house))) == "KEY_QUARANTINED"
+    told = [entry for entry in entries(house) if entry.kind is Kind.KEYS_RELEASED]
+    assert [(entry.principal, entry.public_key, entry.note) for entry in told] == [
+        ("operator", ONE, ""),
+        ("operator", public_key(9), "was not in quarantine"),
+    ]
+    load(house, record, ONE, OTHER)
+    assert asyncio.run(signed(record, ONE, now(house))) == "signed", "a released key is known for good"
+
+
+def test_nothing_is_released_by_the_word_for_all_keys(house: House, record: Record) -> None:
+    load(house, record, ONE)
+    with pytest.raises(UnknownKeyError):
+        asyncio.run(quarantine(house, record).release([EVERY_KEY], CALLER))
+    assert asyncio.run(voted(record, 1, now(house))) == "KEY_QUARANTINED"
+
+
+@pytest.mark.parametrize("actions", [frozenset({Action.KEYS_LIST}), frozenset({Action.SIGN_DUTY})])
+def test_who_may_only_look_or_sign_releases_nothing(house: House, record: Record, actions: frozenset[Action]) -> None:
+    load(house, record, ONE)
+    with pytest.raises(ForbiddenError):
+        asyncio.run(quarantine(house, record).release([ONE], Caller(Principal("somebody", actions=actions))))
+    assert asyncio.run(voted(record, 1, now(house))) == "KEY_QUARANTINED"
+
+
+def test_without_a_genesis_time_new_keys_stop_the_load_and_known_ones_do_not(house: House, record: Record) -> None:
+    present = horizon(house)
+    timeless = replace(present, network=replace(present.network, genesis_time=None))
+    with pytest.raises(StartupError, match="genesis_time"):
+        load(house, record, ONE, present=timeless)
+    asyncio.run(imported(house, record, ONE, now(house) - 5))
+    load(house, record, ONE, present=timeless)
