@@ -94,6 +94,48 @@ class RequestRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ConflictingRequests:
+    """Two requests for one duty with different contents, within a few minutes: the second was refused.
+
+    Published from the event loop's thread, once for each pair of roots.
+    """
+
+    public_key: str
+    """With 0x, as the roots are."""
+
+    duty_type: str
+    code: str
+    """Of the refusal: DOUBLE_VOTE or DOUBLE_PROPOSAL."""
+
+    field: str
+    """`target_epoch` or `slot`."""
+
+    value: int
+    signing_root: str
+    """Refused."""
+
+    recorded_signing_root: str
+    """Signed before."""
+
+    principal: str
+    """Who asked for what was refused."""
+
+    address: str
+    request_id: str
+    recorded_principal: str
+    """For whom the other one was signed."""
+
+    recorded_request_id: str
+    recorded_ms: int
+    """When: milliseconds since the Unix epoch."""
+
+    @property
+    def under_two_names(self) -> bool:
+        """True where two principals asked: two clients for certain."""
+        return self.principal != self.recorded_principal
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCrashed:
     """Something unforeseen was raised while answering; the caller saw only INTERNAL and the request id."""
 

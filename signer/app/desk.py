@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from signer.api.services import Identity, Services, wire_of
-from signer.app.core import operations_over, places_of
+from signer.app.core import horizon_of, operations_over, places_of
 from signer.backends.software import SoftwareBackend
 from signer.clock import SystemClock
 from signer.clock.believed import BelievedClock
@@ -19,12 +19,14 @@ from signer.config.sections import Config
 from signer.crypto import bls
 from signer.errors import SignerError
 from signer.eth2.networks import Network
+from signer.events import RequestRefused
 from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
 from signer.operations.clock_watch import ClockWatch
 from signer.operations.dry_run import DryRun
 from signer.operations.gate import Gate
 from signer.operations.mainstay import Mainstay
+from signer.operations.second_client import SecondClientWatch
 from signer.operations.sign import Signing
 from signer.operations.upkeep import Summaries
 from signer.telemetry.exposition import MetricsPage
@@ -66,13 +68,20 @@ class Desk:
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
         )
+        self._second_clients = SecondClientWatch(
+            read=partial(read_sqlite, places_of(config).database),
+            journal=mainstay.journal,
+            horizon=horizon_of(config, network, self._clock),
+            events=watch.events,
+        )
+        watch.events.subscribe(RequestRefused, self._second_clients.notice)
         threads = config.server.signing_threads or max(2, 2 * (os.cpu_count() or 1) // config.server.workers)
         self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
 
     @property
-    def upkeep(self) -> tuple[Summaries, ClockWatch]:
+    def upkeep(self) -> tuple[Summaries, ClockWatch, SecondClientWatch]:
         """What runs beside the requests until cancelled."""
-        return self._summaries, self._clock_watch
+        return self._summaries, self._clock_watch, self._second_clients
 
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
         """What the listeners' handlers call; the page is this process's own unless another is given."""

@@ -132,6 +132,14 @@ def _requests(metrics: Metrics) -> Iterator[Metric]:
     for code, counter in list(metrics.refusals.items()):
         refusals.add_metric([code], counter.value)
     yield refusals
+    conflicts = CounterMetricFamily(
+        "holdfast_conflicting_requests",
+        "Requests for a duty that was signed with other contents minutes before, by who asked for the two",
+        labels=["principals"],
+    )
+    conflicts.add_metric(["two"], metrics.conflicts_of_two_principals.value)
+    conflicts.add_metric(["one"], metrics.conflicts_of_one_principal.value)
+    yield conflicts
     yield _counter("holdfast_crashes", "Requests that met something unforeseen", metrics.crashes)
     yield _counter("holdfast_connections_refused", "Connections closed or not HTTP", metrics.connections_refused)
 

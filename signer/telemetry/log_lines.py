@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from signer.events import (
+    ConflictingRequests,
     ConnectionRefused,
     Events,
     KeysLoaded,
@@ -29,6 +30,7 @@ REFUSED_SECONDS = 60.0
 def subscribe_log(events: Events, *, now: Callable[[], float] = time.monotonic) -> None:
     """Write a line for each event that an operator wants to read. `now` is a steady clock in seconds."""
     events.subscribe(RequestRefused, _on_refusal)
+    events.subscribe(ConflictingRequests, _on_conflict)
     events.subscribe(RequestCrashed, _on_crash)
     events.subscribe(RequestAccessed, _on_access)
     events.subscribe(ConnectionRefused, _RefusedConnections(now).on_refusal)
@@ -51,6 +53,26 @@ def _on_refusal(event: RequestRefused) -> None:
         address=event.address,
         request_id=event.request_id,
         **_if_known(caller_request_id=event.caller_request_id),
+    )
+
+
+def _on_conflict(event: ConflictingRequests) -> None:
+    two = event.under_two_names
+    structlog.get_logger("signer.slashing").log(
+        logging.ERROR if two else logging.WARNING,
+        "two clients ask for one key" if two else "a client asks for two different messages: are there two of it?",
+        code=event.code,
+        public_key=event.public_key,
+        duty_type=event.duty_type,
+        **{event.field: event.value},
+        signing_root=event.signing_root,
+        recorded_signing_root=event.recorded_signing_root,
+        principal=event.principal,
+        address=event.address,
+        request_id=event.request_id,
+        recorded_principal=event.recorded_principal,
+        recorded_request_id=event.recorded_request_id,
+        recorded_ms=event.recorded_ms,
     )
 
 

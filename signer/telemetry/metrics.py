@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from signer.events import (
     BatchCommitted,
     ClockAlarmChanged,
+    ConflictingRequests,
     ConnectionRefused,
     DutyAnswered,
     Events,
@@ -73,6 +74,8 @@ class Metrics:
         """By route, method, status and duty type."""
         self.refusals: dict[str, Counter] = {}
         """By code."""
+        self.conflicts_of_two_principals = Counter()
+        self.conflicts_of_one_principal = Counter()
         self.crashes = Counter()
         self.clock_alarm = False
         self.connections_refused = Counter()
@@ -103,6 +106,7 @@ class Metrics:
         events.subscribe(DutyAnswered, self._on_duty)
         events.subscribe(RequestAnswered, self._on_request)
         events.subscribe(RequestRefused, self._on_refusal)
+        events.subscribe(ConflictingRequests, self._on_conflict)
         events.subscribe(RequestCrashed, lambda _: self.crashes.add())
         events.subscribe(ConnectionRefused, lambda _: self.connections_refused.add())
         events.subscribe(ClockAlarmChanged, self._on_clock_alarm)
@@ -154,6 +158,10 @@ class Metrics:
 
     def _on_clock_alarm(self, event: ClockAlarmChanged) -> None:
         self.clock_alarm = event.raised
+
+    def _on_conflict(self, event: ConflictingRequests) -> None:
+        counter = self.conflicts_of_two_principals if event.under_two_names else self.conflicts_of_one_principal
+        counter.add()
 
     def _on_keys(self, event: KeysLoaded) -> None:
         self.keys_loaded = event.loaded

@@ -17,6 +17,8 @@ _COUNTERS = (
     "permitted",
     "prevented",
     "sign_completed",
+    "conflicts_of_two_principals",
+    "conflicts_of_one_principal",
     "crashes",
     "connections_refused",
 )

@@ -11,10 +11,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from bench_rows import ROWS, Row, Run  # noqa: E402 - the path above comes first
+from bench_rows import ROWS as FIRST_ROWS  # noqa: E402 - the path above comes first
+from bench_rows import Row, Run  # noqa: E402
 from journal_rates import measured  # noqa: E402
 from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
+from prune_row import pruning  # noqa: E402
+
+ROWS = {**FIRST_ROWS, "prune": pruning}
 
 
 def print_limits(run: Run) -> None:
