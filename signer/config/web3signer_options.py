@@ -200,8 +200,8 @@ _COMMIT_BOOST = "the commit-boost API is not served yet"
 _KEY_MANAGER = "the key manager API is not served yet; put key files in keys.config_directory and POST /reload"
 _SUBCOMMAND = "an argument of a command, not a setting; see `holdfast slashing --help`"
 _WATERMARK_REPAIR = (
-    "there is no such command yet: floors rise by `holdfast slashing import`, and above all that may be missing by "
-    "`holdfast slashing accept-restore --anyway`"
+    "a command: `holdfast slashing watermark`; low ones rise with --low-epoch and --low-slot, the high one is set with "
+    "--high-epoch and --high-slot and removed with --clear-high"
 )
 _FORK_EPOCH = (
     "fork epochs come with the network; put them in its consensus config.yaml and name it in network.config_file"
