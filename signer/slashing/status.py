@@ -1,4 +1,8 @@
-"""What is on record for each validator: floors, the newest vote and block, and how many there are."""
+"""What is on record for each validator: floors, the newest vote and block, and how many there are.
+
+The floors are those that signing is judged by: the higher of a validator's own and the one that an incomplete import
+holds it at.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +13,10 @@ from signer.slashing.rules import Proposal, Vote, VoteFloor
 from signer.units import Epoch, PublicKey, Root, Slot
 
 _FIND = """
-SELECT v.public_key, v.floor_source, v.floor_target, v.floor_slot,
+SELECT v.public_key,
+    max(v.floor_source, ifnull(v.held_source, v.floor_source)),
+    max(v.floor_target, ifnull(v.held_target, v.floor_target)),
+    max(v.floor_slot, ifnull(v.held_slot, v.floor_slot)),
     a.source_epoch, a.target_epoch, a.signing_root, b.slot, b.signing_root,
     (SELECT count(*) FROM signed_attestations WHERE validator_id = v.id),
     (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id)
