@@ -51,6 +51,13 @@ Evidence = Mapping[str, str | int | None]
 """What a refusal shows for itself: names of the field's standard terms, values as text or numbers."""
 
 
+BEGIN_OR_PUT_BACK = (
+    "for a new signer run `holdfast init`; if this one has signed before, its record is lost or its disk is not"
+    " mounted: put it back, or see `holdfast slashing accept-restore --help`"
+)
+"""The advice wherever that is missing which `init` makes: an empty record for a signer that has signed is dangerous."""
+
+
 class SignerError(Exception):
     """An error with a stable code, a sentence for people and evidence for programs."""
 

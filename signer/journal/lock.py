@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from signer.errors import DataDirectoryInUseError, StartupError
+from signer.errors import BEGIN_OR_PUT_BACK, DataDirectoryInUseError, StartupError
 
 LOCK_FILE = "lock"
 
@@ -30,7 +30,7 @@ class DirectoryLock:
         except OSError as error:
             raise StartupError(
                 f"the data directory {directory} cannot be used: {error.strerror}",
-                remedy="create it with `holdfast init`, or correct storage.data_directory, its owner and its mode",
+                remedy=f"{BEGIN_OR_PUT_BACK}; or correct storage.data_directory, its owner and its mode",
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,7 @@ from signer.crypto.aead import KEY_BYTES, NONCE_BYTES, Sealer
 from signer.crypto.kdf import ARGON2_COST, Argon2Cost, argon2id
 from signer.crypto.secret import Secret
 from signer.durable import read_private, write_durably
-from signer.errors import SealError, StartupError, UnreadableFileError
+from signer.errors import BEGIN_OR_PUT_BACK, SealError, StartupError, UnreadableFileError
 
 _LABEL = b"holdfast vault, data key, version 1\n"
 """Bound to the wrapped data key, so that nothing else we seal passes for one."""
@@ -83,7 +83,7 @@ def create_data_key(file: Path, unlock: Unlock) -> Secret:
 def check_can_begin(unlock: Unlock) -> None:
     """Raises StartupError where a new vault has nothing to be closed with: no master key was made yet."""
     if isinstance(unlock, KeyFileUnlock) and not unlock.path.exists():
-        raise StartupError(f"there is no master key at {unlock.path}", remedy="run `holdfast init`, which makes it")
+        raise StartupError(f"there is no master key at {unlock.path}", remedy=BEGIN_OR_PUT_BACK)
 
 
 def rewrap_data_key(file: Path, *, old: Unlock, new: Unlock) -> None:

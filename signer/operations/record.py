@@ -15,7 +15,7 @@ from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
 from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep
-from signer.errors import CorruptDatabaseError, RolledBackError, StartupError
+from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, RolledBackError, StartupError
 from signer.journal.checkpoint import read_file_mark
 from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
@@ -179,8 +179,7 @@ def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, 
         if not may_create:
             raise StartupError(
                 f"there is no slashing record at {places.database}",
-                remedy="for a new signer run `holdfast init`; if this one has signed before, its record is lost or its"
-                " disk is not mounted: put it back, or see `holdfast slashing accept-restore --help`",
+                remedy=BEGIN_OR_PUT_BACK,
             )
         create_database(places.database, database_id=new_database_id())
         anchor = None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cli_line import AdminServer, Cli, Transcript
 
+from signer.errors import BEGIN_OR_PUT_BACK
 from signer.journal.lock import DirectoryLock
 
 SERVED_BY_THE_SERVER = ("server", "database", "keys")
@@ -64,7 +65,7 @@ def test_what_is_wrong_is_exit_code_1_with_what_to_do(cli: Cli, tmp_path: Path) 
     (line,) = (line for line in said.out.splitlines() if line.startswith("fault\tdata directory"))
     assert line.split("\t") == [
         "fault", "data directory", f"there is no {tmp_path}/data",
-        "run `holdfast init`, or correct storage.data_directory",
+        f"{BEGIN_OR_PUT_BACK}; or correct storage.data_directory",
     ]  # fmt: skip
     assert said.out.splitlines()[-1].endswith("things are wrong.")
 

@@ -169,6 +169,21 @@ def test_a_configuration_that_is_there_gets_what_it_names_and_no_token_it_does_n
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("preset", ["production", "development"])
+def test_an_empty_record_beside_keys_that_are_listed_is_told(cli: Cli, tmp_path: Path, preset: str) -> None:
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys/a.yaml").write_text(f"type: file-raw\nprivateKey: '0x{1:064x}'\n")
+    (tmp_path / "keys/a.yaml").chmod(0o600)
+    (tmp_path / "mine.yaml").write_text(
+        f"preset: {preset}\nstorage:\n  data_directory: disk\nkeys:\n  config_directory: keys\n"
+    )
+    said = cli("init", "--config", "mine.yaml")
+    assert said.code == 0
+    assert "keys are already configured here (1)" in said.err
+    assert "import their slashing data before you start (or mount the disk that holds the record)" in said.err
+    assert cli("init", "--config", "mine.yaml").err == "", "the record was there"
+
+
 def test_with_a_master_password_no_key_file_is_made(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("a long enough password\n")

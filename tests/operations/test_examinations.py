@@ -347,7 +347,7 @@ def test_where_the_first_start_may_not_make_the_record_its_absence_is_a_fault(tm
     assert examine_record(places).grade is Grade.OK
     finding = examine_record(places, may_begin=False)
     assert finding.grade is Grade.FAULT
-    assert "holdfast init" in finding.remedy
+    assert "if this one has signed before, its record is lost or its disk is not mounted" in finding.remedy
 
 
 def test_a_head_file_apart_from_the_data_needs_its_directory(tmp_path: Path) -> None:

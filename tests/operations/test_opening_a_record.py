@@ -139,7 +139,7 @@ def test_a_directory_that_is_not_there_is_told(house: House, tmp_path: Path) -> 
     places = Places(tmp_path / "nowhere", tmp_path / "nowhere" / "head")
     with pytest.raises(StartupError, match="cannot be used") as caught:
         begin_record(places, vault_directory=tmp_path / "vault")
-    assert "holdfast init" in caught.value.remedy
+    assert "if this one has signed before, its record is lost or its disk is not mounted" in caught.value.remedy
 
 
 def test_a_head_file_that_cannot_be_made_refuses_the_start_and_frees_the_directory(house: House) -> None:

@@ -17,7 +17,7 @@ from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
 from signer.config.tls_checks import find_tls_faults
 from signer.crypto.bls import load
-from signer.errors import ConfigError, DataDirectoryInUseError, SignerError
+from signer.errors import BEGIN_OR_PUT_BACK, ConfigError, DataDirectoryInUseError, SignerError
 from signer.operations.examine.disk import (
     examine_file_system,
     examine_free_space,
@@ -134,7 +134,7 @@ def _missing_directory(config: Config) -> Finding:
     return fault(
         "data directory",
         f"there is no {config.storage.data_directory}",
-        remedy="run `holdfast init`, or correct storage.data_directory",
+        remedy=f"{BEGIN_OR_PUT_BACK}; or correct storage.data_directory",
     )
 
 

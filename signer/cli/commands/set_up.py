@@ -14,12 +14,14 @@ from signer.cli.demo_request import curl_line, randao_request
 from signer.cli.first_configuration import TOKEN_PRINCIPAL, first_configuration
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
+from signer.config.key_sources import key_locations
 from signer.config.load import load_config
 from signer.config.sections import Config, Preset
 from signer.config.show import show
 from signer.crypto.bls import load
 from signer.errors import DataDirectoryInUseError, StartupError
 from signer.eth2.builtin_networks import find_network
+from signer.operations.examine.key_files import count_listed_keys
 from signer.operations.record import Places
 from signer.operations.set_up import (
     Step,
@@ -86,9 +88,12 @@ def init(
             f"{error.filename or planned.storage.data_directory} cannot be made: {error.strerror or error}",
             remedy="run it as the user that will run the signer, and check the directory's owner and mode",
         ) from error
+    begun = any(step.path == _places(config).database and step.made for step in steps)
     if shown is not None:
         steps.append(shown[0])
     _show(session, config, file, steps, shown[1] if shown else None)
+    if begun and not demo:
+        _warn_of_listed_keys(session, config)
 
 
 def _plan(session: Session) -> tuple[Config, Path]:
@@ -137,13 +142,27 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     master = config.storage.master_key
     if master.password_file is None:
         steps.append(ensure_master_key(master.key_file))
-    places = Places(config.storage.data_directory, config.storage.head_file)
+    places = _places(config)
     if places.head_file.parent != places.data_directory:
         steps.append(ensure_head_directory(places.head_file))
     # A record that is in use is there: nothing has to be made.
     with suppress(DataDirectoryInUseError):
         steps.append(ensure_record(places, vault_directory=config.storage.vault_directory))
     return steps, config
+
+
+def _places(config: Config) -> Places:
+    return Places(config.storage.data_directory, config.storage.head_file)
+
+
+def _warn_of_listed_keys(session: Session, config: Config) -> None:
+    """An empty record was begun beside keys: for a signer that has signed before, that is a lost record."""
+    listed = count_listed_keys(key_locations(config.keys))
+    if listed:
+        session.output.notice(
+            f"keys are already configured here ({listed}), and the slashing record is new and empty: if they have"
+            " signed before, import their slashing data before you start (or mount the disk that holds the record)"
+        )
 
 
 def _show(session: Session, config: Config, file: Path, steps: list[Step], demo_key: PublicKey | None) -> None:

@@ -49,10 +49,7 @@ def examine_public_test_keys(locations: KeyLocations, bls: Bls) -> Finding:
 
     A keystore that names no public key, or an interop key above the first thousands, is found when it is opened.
     """
-    directory = locations.config_directory
-    found = [] if directory is None or not directory.is_dir() else [read_key_files(directory)]
-    found += [read_bulk_directory(bulk) for bulk in locations.bulk_directories]
-    entries = [entry for each in found for entry in each.entries]
+    entries = [entry for each in _listed(locations) for entry in each.entries]
     known = list(dict.fromkeys(_known_raw_keys(entries, bls) + _known_keystores(entries, bls)))
     if not known:
         return Finding("test keys", Grade.OK, "no published test key is listed")
@@ -60,6 +57,17 @@ def examine_public_test_keys(locations: KeyLocations, bls: Bls) -> Finding:
     sentence = f"everybody knows the private keys of these files: {told}"
     remedy = "remove them: in production the signer does not start with them"
     return Finding("test keys", Grade.FAULT, sentence, remedy, {"found": len(known)})
+
+
+def count_listed_keys(locations: KeyLocations) -> int:
+    """How many keys the files list, whether or not they open."""
+    return sum(len(each.entries) for each in _listed(locations))
+
+
+def _listed(locations: KeyLocations) -> list[Findings]:
+    directory = locations.config_directory
+    found = [] if directory is None or not directory.is_dir() else [read_key_files(directory)]
+    return found + [read_bulk_directory(bulk) for bulk in locations.bulk_directories]
 
 
 def _known_raw_keys(entries: list[Entry], bls: Bls) -> list[str]:

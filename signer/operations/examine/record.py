@@ -5,7 +5,7 @@ import apsw
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.head import Head, read_head
 from signer.audit.ledger import read_log_head
-from signer.errors import DataDirectoryInUseError, StartupError
+from signer.errors import BEGIN_OR_PUT_BACK, DataDirectoryInUseError, StartupError
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import database_id, open_examined
 from signer.operations.examine.finding import Figures, Finding, Grade, fault
@@ -43,8 +43,7 @@ def _examine(places: Places, *, may_begin: bool) -> Finding:
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
         if not may_begin:
-            remedy = "for a new signer run `holdfast init`; otherwise put its record back (is the disk mounted?)"
-            return fault(SUBJECT, f"there is no slashing record at {places.database}", remedy=remedy)
+            return fault(SUBJECT, f"there is no slashing record at {places.database}", remedy=BEGIN_OR_PUT_BACK)
         return Finding(SUBJECT, Grade.OK, "there is none yet: the first start makes it")
     figures = _compare(places, anchor)
     sentence = f"it is whole and agrees with its head file: {figures['audit_entries']} audit entries"
