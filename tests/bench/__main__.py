@@ -13,12 +13,13 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from bench_rows import ROWS as FIRST_ROWS  # noqa: E402 - the path above comes first
 from bench_rows import Row, Run  # noqa: E402
+from interchange_rows import slashing_data  # noqa: E402
 from journal_rates import measured  # noqa: E402
 from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
 from prune_row import pruning  # noqa: E402
 
-ROWS = {**FIRST_ROWS, "prune": pruning}
+ROWS = {**FIRST_ROWS, "prune": pruning, "interchange": slashing_data}
 
 
 def print_limits(run: Run) -> None:
