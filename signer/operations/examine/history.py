@@ -4,12 +4,11 @@ Neither stops an import: refusing such a history would protect less. But the val
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from interchange import InterchangeError, check, parse
+from interchange import Event, InterchangeError, Metadata, ValidatorHistory, check, parse
 from interchange.check import BackwardVote, DoubleBlock, DoubleVote, Finding, SurroundVote
-from interchange.parse import find_metadata, histories
 from signer.eth2.networks import Network
 
 _PIECE_BYTES = 1 << 20
@@ -28,7 +27,7 @@ class HistoryWarning:
 def examine_history(
     file: Path, *, network: Network | None, now: float, ahead_epochs: int
 ) -> tuple[HistoryWarning, ...]:
-    """What is odd in a document; nothing in one that cannot be read, which importing will tell. Reads it twice.
+    """What is odd in a document; nothing in one that cannot be read, which importing will tell. Reads it once.
 
     Args:
         file: the document.
@@ -36,17 +35,53 @@ def examine_history(
         now: seconds since the Unix epoch.
         ahead_epochs: how far ahead of the present a record may be before it is odd.
     """
+    seen = _Seen()
     try:
-        found = [*_contradictions(file), *_far_ahead(file, network, now=now, ahead_epochs=ahead_epochs)]
+        findings = check(lambda: seen.noting(parse(_pieces(file))))
     except (InterchangeError, OSError):
         return ()
-    return tuple(found)
+    epoch = None if network is None else network.epoch_at(now)
+    if network is None or epoch is None or network.genesis_validators_root != seen.root:
+        return tuple(_contradictions(findings))
+    far_ahead = seen.far_ahead(epoch, last_epoch=epoch + ahead_epochs, slots_per_epoch=network.preset.slots_per_epoch)
+    return (*_contradictions(findings), *far_ahead)
 
 
-def _contradictions(file: Path) -> Iterator[HistoryWarning]:
+@dataclass(slots=True)
+class _Seen:
+    """What passes by while a document is checked: its chain, and the furthest target and slot of each validator."""
+
+    root: bytes | None = None
+    furthest: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+
+    def noting(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case Metadata():
+                    self.root = event.genesis_validators_root
+                case ValidatorHistory():
+                    target, slot = self.furthest.get(event.pubkey, (0, 0))
+                    target = max([target, *(vote.target_epoch for vote in event.attestations)])
+                    self.furthest[event.pubkey] = (target, max([slot, *(block.slot for block in event.blocks)]))
+                case _:
+                    pass
+            yield event
+
+    def far_ahead(self, epoch: int, *, last_epoch: int, slots_per_epoch: int) -> Iterator[HistoryWarning]:
+        last_slot = (last_epoch + 1) * slots_per_epoch - 1
+        for key, (target, slot) in self.furthest.items():
+            told = [f"epoch {target}"] * (target > last_epoch) + [f"slot {slot}"] * (slot > last_slot)
+            if told:
+                yield HistoryWarning(
+                    "0x" + key.hex(),
+                    f"its records reach {' and '.join(told)}, and now is epoch {epoch}: it may not sign until then",
+                )
+
+
+def _contradictions(findings: Iterable[Finding]) -> Iterator[HistoryWarning]:
     first: dict[bytes, Finding] = {}
     counts: dict[bytes, int] = {}
-    for finding in check(lambda: parse(_pieces(file))):
+    for finding in findings:
         first.setdefault(finding.pubkey, finding)
         counts[finding.pubkey] = counts.get(finding.pubkey, 0) + 1
     for key, finding in first.items():
@@ -68,27 +103,6 @@ def _words(finding: Finding) -> str:
             return "vote {} surrounds {}".format(*votes)
         case BackwardVote(vote=vote):
             return f"vote {vote.source_epoch}-{vote.target_epoch} goes backward"
-
-
-def _far_ahead(file: Path, network: Network | None, *, now: float, ahead_epochs: int) -> Iterator[HistoryWarning]:
-    epoch = None if network is None else network.epoch_at(now)
-    root = find_metadata(parse(_pieces(file))).genesis_validators_root
-    if network is None or epoch is None or network.genesis_validators_root != root:
-        return
-    last_epoch = epoch + ahead_epochs
-    last_slot = (last_epoch + 1) * network.preset.slots_per_epoch - 1
-    furthest: dict[bytes, tuple[int, int]] = {}
-    for history in histories(parse(_pieces(file))):
-        target, slot = furthest.get(history.pubkey, (0, 0))
-        target = max([target, *(vote.target_epoch for vote in history.attestations)])
-        furthest[history.pubkey] = (target, max([slot, *(block.slot for block in history.blocks)]))
-    for key, (target, slot) in furthest.items():
-        told = [f"epoch {target}"] * (target > last_epoch) + [f"slot {slot}"] * (slot > last_slot)
-        if told:
-            yield HistoryWarning(
-                "0x" + key.hex(),
-                f"its records reach {' and '.join(told)}, and now is epoch {epoch}: it may not sign until then",
-            )
 
 
 def _pieces(file: Path) -> Iterable[bytes]:
