@@ -26,7 +26,7 @@ from signer.errors import (
 from signer.journal.database import NO_CLAIMS, Claims, Failure, StaleFactsError
 from signer.journal.lease import IDLE_IN_TRANSACTION, RENEWAL_SECONDS, Lease
 from signer.journal.ledger import Row, Transaction
-from signer.journal.postgres_session import LostConnectionError, Session, filled
+from signer.journal.postgres_session import LostConnectionError, Session, StillConnectingError, filled
 from signer.journal.postgres_setup import SharedPlace, check_server
 
 PENDING_BYTES = 1 << 20
@@ -72,7 +72,9 @@ class PostgresDatabase:
         self._renew_at = 0.0
         self._retry_at = 0.0
         self._last_failure: Exception | None = None
-        self._confirmed = False
+        self._steps = (self._open_session, self._check_session, self._take_over, self._compare, self._declare)
+        self._done = 0
+        """How many of the steps to a usable connection are done."""
         self._pending: list[str] = []
         self._pending_bytes = 0
         self._open = False
@@ -110,8 +112,20 @@ class PostgresDatabase:
     def ready(self) -> None:
         """See `Database.ready`. Connects again where the connection is gone."""
         self._ends = time.monotonic() + self._deadline_seconds
-        if self._session is None or not self._session.is_open or not self._confirmed:
+        if self._session is None or not self._session.is_open:
+            self._done = 0
+        if self._done < len(self._steps):
             self._connect()
+
+    def open(self, *, seconds: float) -> None:
+        """Connect for the first time, as `ready` does, with more patience. Raises what `ready` raises."""
+        ends = time.monotonic() + seconds
+        while True:
+            try:
+                return self.ready()
+            except StillConnectingError:
+                if time.monotonic() > ends:
+                    raise
 
     @contextmanager
     def transaction(self, claims: Claims = NO_CLAIMS) -> Iterator[Transaction]:
@@ -168,7 +182,7 @@ class PostgresDatabase:
         except asyncpg.PostgresError as error:
             if error.sqlstate != _LEASE_ENDED:
                 raise
-            self._confirmed = False  # taken anew, or found lost, before the next batch
+            self._begin_again_with_the_lease()  # taken anew, or found lost
             self.ready()
         return True
 
@@ -190,8 +204,8 @@ class PostgresDatabase:
         except BaseException as error:
             self._roll_back()
             if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith("HF"):
-                # Ours or lost: taking it anew finds out. Not confirmed: it may be by then.
-                self._confirmed = False
+                # Ours or lost: taking it anew finds out. Not confirmed by everybody: it may be by then.
+                self._begin_again_with_the_lease()
             raise
 
     def _commit(self) -> None:
@@ -234,13 +248,19 @@ class PostgresDatabase:
     # --- one connection ----------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        """A connection that may be used: checked, under our lease, and with the log that we know."""
+        """A connection that may be used: checked, under our lease, and with the log that we know.
+
+        On a slow line that takes longer than one caller may wait: then the next one's call goes on with the next step.
+        """
         if self._last_failure is not None and time.monotonic() < self._retry_at:
             raise self._last_failure
         try:
-            if self._session is None or not self._session.is_open:
-                self._open_session()
-            self._take_over()
+            while self._done < len(self._steps):
+                self._check_time()
+                self._steps[self._done]()
+                self._done += 1
+        except StillConnectingError:
+            raise
         except (LostConnectionError, StartupError, asyncpg.PostgresError) as error:
             if isinstance(error, LostConnectionError):
                 error.in_commit = False  # nothing of a batch was under way
@@ -250,11 +270,14 @@ class PostgresDatabase:
             raise
         self._last_failure = None
 
+    def _check_time(self) -> None:
+        if self._done and self._left() < self._deadline_seconds / 2:
+            raise StillConnectingError("still connecting")
+
     def _open_session(self) -> None:
         if self._session is not None:
             self._session.close()
-        self._confirmed = False
-        session = Session(
+        self._session = Session(
             self._address,
             settings={
                 "search_path": self._place.search_path(self._lease.instance),
@@ -262,8 +285,10 @@ class PostgresDatabase:
                 "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
             },
         )
-        self._session = session
-        session.open(seconds=self._left())
+        self._session.open(seconds=self._left())
+
+    def _check_session(self) -> None:
+        session = self._connected()
         check_server(session, seconds=self._left())
         found = session.rows("SELECT database_id FROM holdfast.identity", seconds=self._left())
         if [bytes(row[0]) for row in found] != [self._place.database_id]:
@@ -272,14 +297,19 @@ class PostgresDatabase:
                 remedy="point journal.url at the database that belongs to this signer",
             )
 
+    def _begin_again_with_the_lease(self) -> None:
+        self._done = min(self._done, self._steps.index(self._take_over))
+
     def _take_over(self) -> None:
-        session = self._connected()
-        self._lease.take(session, seconds=self._left(), new_run=False)
+        self._lease.take(self._connected(), seconds=self._left(), new_run=False)
         self._renew_at = time.monotonic() + RENEWAL_SECONDS
+
+    def _compare(self) -> None:
         self._confirm(self)
+
+    def _declare(self) -> None:
         values = (self._lease.instance, self._lease.token)
-        session.rows("SELECT holdfast.confirm_log(?, ?)", values, seconds=self._left())
-        self._confirmed = True
+        self._connected().rows("SELECT holdfast.confirm_log(?, ?)", values, seconds=self._left())
 
 
 def _failure_of_state(state: str) -> Failure:

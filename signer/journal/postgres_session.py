@@ -46,6 +46,10 @@ class LostConnectionError(Exception):
         """True when the commit was under way: nobody can say whether it happened."""
 
 
+class StillConnectingError(LostConnectionError):
+    """A part of connecting is done, and whoever waits has no time for the next; asking again goes on."""
+
+
 class Session:
     """One connection. Used by one thread at a time; blocks it. `close` it, or `abandon` it."""
 
@@ -250,9 +254,19 @@ def literal(value: object) -> str:
         case bytes():
             return f"'\\x{value.hex()}'::bytea"
         case list():
-            return "'{" + ",".join(_element(one) for one in value) + "}'"
+            return f"'{array_text(value)}'"
         case _:
             raise TypeError(f"{type(value).__name__} has no literal here")
+
+
+def array_text(values: Sequence[object]) -> str:
+    """An array as PostgreSQL reads it from text. As a value it is cast (`?::text::int[]`): the driver must ask the
+    server about types of arrays first, on each new connection.
+
+    Raises:
+        TypeError: it holds other things than numbers, bytes and None.
+    """
+    return "{" + ",".join(_element(one) for one in values) + "}"
 
 
 def _element(value: object) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from signer.journal.ledger import Transaction
+from signer.journal.postgres_session import array_text
 from signer.keys.ledger import EVERY_KEY, KeyState, KeyStateLedger, KeyStates, KeyUseClaim
 from signer.units import Epoch, PublicKey
 
@@ -17,7 +18,7 @@ SELECT k.public_key, k.frozen_ms, k.disabled_ms, k.deleted_ms, CASE WHEN k.quara
         SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
         WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
     ) THEN k.quarantine_until END
-FROM holdfast.key_states k WHERE k.public_key = ANY (?::bytea[])
+FROM holdfast.key_states k WHERE k.public_key = ANY (?::text::bytea[])
 """
 # In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
 
@@ -33,6 +34,6 @@ class SharedKeyStateLedger(KeyStateLedger):
                 PublicKey(bytes(key)): KeyState(
                     frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
                 )
-                for key, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (keys,))
+                for key, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (array_text(keys),))
             }
         )

@@ -124,7 +124,7 @@ def open_shared_record(
         )
         undo.callback(database.close)
         try:
-            database.ready()
+            database.open(seconds=SETUP_SECONDS)
             pinned = bind_shared_network(database, genesis_validators_root)
         except LostConnectionError as error:
             raise StartupError(

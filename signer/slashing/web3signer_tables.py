@@ -12,6 +12,7 @@ from typing import Any
 from signer.errors import DisabledInDatabaseError, ForeignDatabaseError
 from signer.journal.database import Claims, StaleFactsError
 from signer.journal.ledger import Transaction
+from signer.journal.postgres_session import array_text
 from signer.slashing.ledger import (
     AttestationClaim,
     AttestationFacts,
@@ -27,7 +28,7 @@ from signer.units import Epoch, PublicKey, Root, Slot
 BLOCK_LOCK, ATTESTATION_LOCK = 0, 1
 """Classes of Web3Signer's advisory locks (its DbLocker)."""
 
-_REGISTER = "SELECT number, named FROM holdfast.register_validators(?::bytea[])"
+_REGISTER = "SELECT number, named FROM holdfast.register_validators(?::text::bytea[])"
 
 _MARKS = """(SELECT high_watermark_{what}::text FROM metadata WHERE id = 1),
     (SELECT low_{what}::text FROM holdfast.watermarks)"""
@@ -38,7 +39,7 @@ _LOAD_VOTES = f"""
 SELECT v.public_key, v.enabled, w.source_epoch::text, w.target_epoch::text,
     {_VOTE.format("same")}, {_VOTE.format("around")}, {_VOTE.format("inside")},
     {_MARKS.format(what="epoch")}
-FROM unnest(?::int[], ?::text[]::numeric[], ?::text[]::numeric[]) WITH ORDINALITY AS asked (id, s, t, n)
+FROM unnest(?::text::int[], ?::text::numeric[], ?::text::numeric[]) WITH ORDINALITY AS asked (id, s, t, n)
 LEFT JOIN validators v ON v.id = asked.id
 LEFT JOIN low_watermarks w ON w.validator_id = asked.id
 LEFT JOIN LATERAL (SELECT * FROM signed_attestations a
@@ -55,7 +56,7 @@ ORDER BY asked.n
 
 _LOAD_PROPOSALS = f"""
 SELECT v.public_key, v.enabled, w.slot::text, same.slot::text, same.signing_root, {_MARKS.format(what="slot")}
-FROM unnest(?::int[], ?::text[]::numeric[]) WITH ORDINALITY AS asked (id, slot, n)
+FROM unnest(?::text::int[], ?::text::numeric[]) WITH ORDINALITY AS asked (id, slot, n)
 LEFT JOIN validators v ON v.id = asked.id
 LEFT JOIN low_watermarks w ON w.validator_id = asked.id
 LEFT JOIN signed_blocks same ON same.validator_id = asked.id AND same.slot = asked.slot
@@ -102,7 +103,7 @@ class Validators:
         wanted = {claim.public_key for claim in votes} | {claim.public_key for claim in blocks}
         unknown = wanted - self._ids.keys()
         if unknown:
-            for number, key in transaction.rows(_REGISTER, (sorted(unknown),)):
+            for number, key in transaction.rows(_REGISTER, (array_text(sorted(unknown)),)):
                 self._ids[PublicKey(bytes(key))] = number
         for claim in votes:
             yield ATTESTATION_LOCK, self._ids[claim.public_key]
@@ -148,8 +149,8 @@ class SharedAttestationLedger(AttestationLedger):
 
     def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> SharedAttestationFacts:
         """The recorded neighbours of every vote, by one statement."""
-        ids = [self._validators.id_of(claim.public_key) for claim in claims]
-        sources, targets = [str(c.source_epoch) for c in claims], [str(c.target_epoch) for c in claims]
+        ids = array_text([self._validators.id_of(claim.public_key) for claim in claims])
+        sources, targets = array_text([c.source_epoch for c in claims]), array_text([c.target_epoch for c in claims])
         facts = SharedAttestationFacts({}, VoteFacts(None, None, None, None, None), set())
         for claim, row in zip(claims, transaction.rows(_LOAD_VOTES, (ids, sources, targets)), strict=True):
             key, enabled, source, target, *neighbours, high, low = row
@@ -197,7 +198,8 @@ class SharedBlockLedger(BlockLedger):
 
     def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> SharedBlockFacts:
         """The recorded neighbours of every proposal, by one statement."""
-        ids, slots = [self._validators.id_of(claim.public_key) for claim in claims], [str(c.slot) for c in claims]
+        ids = array_text([self._validators.id_of(claim.public_key) for claim in claims])
+        slots = array_text([claim.slot for claim in claims])
         facts = SharedBlockFacts({}, ProposalFacts(None, None, None), set())
         for claim, row in zip(claims, transaction.rows(_LOAD_PROPOSALS, (ids, slots)), strict=True):
             key, enabled, floor, slot, root, high, low = row

@@ -1,8 +1,10 @@
 """A small proxy between a signer and its database: it adds latency, swallows answers, or cuts."""
 
+import queue
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 
 class CuttingProxy:
@@ -58,9 +60,8 @@ class CuttingProxy:
             threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        try:
-            while piece := client.recv(1 << 20):
-                time.sleep(self.delay_seconds)
+        for piece in self._delayed(client):
+            try:
                 if self.cut_at is not None and self.cut_at in piece:
                     self.cut_at = None
                     self.cuts += 1
@@ -68,21 +69,40 @@ class CuttingProxy:
                     if self.deliver:
                         server.sendall(piece)
                         server.recv(1 << 20)  # the server has done it; nobody hears of it
-                    self._drop(client, server)
-                    return
+                    break
                 server.sendall(piece)
-        except OSError:
-            pass
+            except OSError:
+                break
         self._drop(client, server)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
-        try:
-            while piece := server.recv(1 << 20):
-                time.sleep(self.delay_seconds)
+        for piece in self._delayed(server):
+            try:
                 client.sendall(piece)
-        except OSError:
-            pass
+            except OSError:
+                break
         self._drop(client, server)
+
+    def _delayed(self, source: socket.socket) -> Iterator[bytes]:
+        """What comes, each piece so much later: a long line, not a narrow one."""
+        pieces: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+        def read() -> None:
+            piece = b"-"
+            while piece:
+                try:
+                    piece = source.recv(1 << 20)
+                except OSError:
+                    piece = b""
+                pieces.put((time.monotonic() + self.delay_seconds, piece))
+
+        threading.Thread(target=read, daemon=True).start()
+        while True:
+            due, piece = pieces.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            if not piece:
+                return
+            yield piece
 
     def _drop(self, client: socket.socket, server: socket.socket) -> None:
         for one in (client, server):
