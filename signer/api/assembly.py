@@ -17,6 +17,7 @@ from signer.api import (
     dry_run,
     freezing,
     health,
+    key_manager,
     metrics,
     openapi,
     reload,
@@ -43,12 +44,25 @@ ADMIN_ROUTES = [*admin.ROUTES, *admin_export.ROUTES, *admin_slashing.ROUTES, *fr
 """What `holdfast` (the command) asks."""
 
 
-def build_api(services: Services, *, authenticator: Authenticator, settings: ApiSettings) -> ApiServer:
-    """The network listener's requests. Call it on the running loop that serves them."""
+def build_api(
+    services: Services, *, authenticator: Authenticator, settings: ApiSettings, manager: Authenticator | None = None
+) -> ApiServer:
+    """The network listener's requests. Call it on the running loop that serves them.
+
+    `manager` knows who may use the key manager API; without one it is not served.
+    """
     routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else [])
     if settings.admin_over_network:
         routes = routes + ADMIN_ROUTES
-    return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
+    if manager is None:
+        return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
+    return ApiServer(
+        routes + key_manager.ROUTES,
+        identify=authenticator.authenticate,
+        identify_manager=manager.authenticate,
+        services=services,
+        settings=settings,
+    )
 
 
 def build_admin(services: Services, *, settings: ApiSettings, owners: frozenset[int] | None = None) -> ApiServer:
@@ -56,7 +70,8 @@ def build_admin(services: Services, *, settings: ApiSettings, owners: frozenset[
 
     `owners` are the users who may connect; by default our own and root.
     """
-    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else []) + ADMIN_ROUTES
+    routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else [])
+    routes = routes + ADMIN_ROUTES + (key_manager.ROUTES if settings.key_manager else [])
     local = replace(settings, allowed_hosts=frozenset({ANY_HOST}), cors_origins=())
     admitted = owners if owners is not None else frozenset({os.geteuid(), 0})
     return ApiServer(routes, identify=_operator, services=services, settings=local, owners=admitted)

@@ -103,6 +103,8 @@ class Exchange:
         if self.signs:
             about = {"public_key": shown_key, "duty_type": duty_type, "error": problem.detail}
             members.update((name, value) for name, value in about.items() if value)
+        if self.route.startswith("/eth/v1/"):
+            members["message"] = problem.detail  # where the key manager API's clients look for it
         return members
 
     def caller_request_id(self) -> str:

@@ -14,7 +14,7 @@ from signer.api.services import Services
 from signer.api.settings import ApiSettings, host_names
 from signer.api.tls import HotContext
 from signer.auth.authenticate import Authenticator
-from signer.config.credentials import find_anonymous, read_credentials
+from signer.config.credentials import find_anonymous, read_credentials, read_manager_credential
 from signer.config.sections import Config
 from signer.errors import ConfigError
 
@@ -41,7 +41,10 @@ def network_server(services: Services, config: Config) -> ApiServer:
     """What clients talk to; reads the files with their credentials. Raises ConfigError."""
     credentials = read_credentials(config.security, entropy=secrets.token_bytes)
     authenticator = Authenticator(credentials, anonymous=find_anonymous(config.security))
-    return build_api(services, authenticator=authenticator, settings=ApiSettings.of(config))
+    manager = None
+    if config.key_manager.enabled:
+        manager = Authenticator((*credentials, read_manager_credential(config.key_manager)), anonymous=None)
+    return build_api(services, authenticator=authenticator, settings=ApiSettings.of(config), manager=manager)
 
 
 async def open_network(listeners: Listeners, server: ApiServer, config: Config) -> Callable[[], None]:

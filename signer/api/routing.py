@@ -26,6 +26,9 @@ class Access(Enum):
     NAMED = "named"
     """A principal with a name, never the anonymous one."""
 
+    MANAGER = "manager"
+    """The holder of the key manager's token, or a principal with a name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -48,12 +48,16 @@ class ApiServer(web.Server):
         services: Services,
         settings: ApiSettings,
         owners: frozenset[int] | None = None,
+        identify_manager: Identify | None = None,
     ) -> None:
-        """`owners`: the listener is a unix socket for these users (uids) alone."""
+        """`owners`: the listener is a unix socket for these users (uids) alone; `identify_manager` is for the routes
+        of the key manager, where they are served.
+        """
         super().__init__(self._handle)
         self._serving_loop = asyncio.get_running_loop()
         self._table = RouteTable(routes)
         self._identify = identify
+        self._identify_manager = identify_manager or identify
         self._services = services
         self._settings = settings
         self._publish = services.events.publish
@@ -173,7 +177,8 @@ class ApiServer(web.Server):
         exchange.tail = found.tail
         if route.access is not Access.OPEN:
             authorization = request.headers.get("Authorization")
-            principal = await self._identify(authorization, connection.certificate, connection.is_open)
+            identify = self._identify_manager if route.access is Access.MANAGER else self._identify
+            principal = await identify(authorization, connection.certificate, connection.is_open)
             if route.access is Access.NAMED and principal is ANONYMOUS:
                 raise AuthenticationError("this route is for principals with a name")
             exchange.caller = Caller(principal, connection.address, exchange.request_id)

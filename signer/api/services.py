@@ -14,6 +14,7 @@ from signer.operations.dry_run import DryRun
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -63,6 +64,7 @@ class Services:
     keys: KeyManagement
     freezing: KeyFreezing
     custody: Custody
+    key_manager: KeyManager
     protection: Protection
     wire: Wire
     clock: Clock

@@ -55,6 +55,9 @@ class ApiSettings:
     admin_over_network: bool = False
     """Serve `/admin/...` to named principals on the network listener too."""
 
+    key_manager: bool = False
+    """Serve the Ethereum key manager API, to the holder of its token."""
+
     access_log: bool = False
     """One line for each request; it costs as much as the rest of the edge."""
 
@@ -75,6 +78,7 @@ class ApiSettings:
             max_connections=-(-server.max_connections // server.workers),
             extension_enabled=config.security.extension_signing,
             admin_over_network=server.admin_over_network,
+            key_manager=config.key_manager.enabled,
             access_log=server.access_log,
         )
 

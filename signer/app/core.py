@@ -17,11 +17,13 @@ from signer.eth2.networks import Network
 from signer.events import Events
 from signer.journal.reader import read_sqlite
 from signer.keys.guard import GuardedLoader, LoadsKeys
+from signer.keys.holdings import Holdings
 from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
-from signer.keys.vault import DATA_KEY_FILE, open_vault
+from signer.keys.vault import DATA_KEY_FILE, Vault, open_vault
 from signer.operations.carry_out import LocalOrders
+from signer.operations.hold_keys import KeyHolding, deleted_keys
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.keep_record import LocalRecordOrders
@@ -30,7 +32,7 @@ from signer.operations.manage_keys import LocalLoads
 from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.record import Places, Record, open_record
-from signer.operations.telling import CommitEvents
+from signer.operations.telling import CommitEvents, TombstoneWatch
 from signer.telemetry.logs import Logs, open_outputs
 
 _log = logging.getLogger("holdfast")
@@ -76,7 +78,8 @@ def open_core(
     )
     try:
         ring, after_load = KeyRing(), list[Listener]()
-        loader = loader_of(config)
+        vault = open_vault(config.storage.vault_directory, master_key(config.storage))
+        loader = loader_of(config, vault)
         if admits_keys and config.keys.quarantine_epochs:
             loader = QuarantiningLoader(
                 loader,
@@ -101,7 +104,21 @@ def open_core(
             plan=_pruning_plan(config.journal),
         )
         record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
-        orders = LocalOrders(changes=record.writer, database=places.database, clock=clock, events=events)
+        holdings = Holdings(ring, vault, config.keys.config_directory)
+        holdings.finish(deleted_keys(places.database))
+        after_load.append(TombstoneWatch(ring))
+        holding = KeyHolding(
+            changes=record.writer,
+            holdings=holdings,
+            reloader=reloader,
+            bls=bls.load(),
+            database=places.database,
+            clock=clock,
+            refuse_public_test_keys=config.refuse_public_test_keys,
+        )
+        orders = LocalOrders(
+            changes=record.writer, database=places.database, clock=clock, events=events, holding=holding
+        )
         mainstay = Mainstay(
             record.writer,
             LocalLoads(reloader),
@@ -129,6 +146,7 @@ def operations_over(
         ring,
         places_of(config),
         archive_directory=config.audit.archive_directory,
+        key_directory=config.keys.config_directory,
         horizon=horizon_of(config, network, clock),
     )
 
@@ -148,9 +166,8 @@ def places_of(config: Config) -> Places:
     return Places(config.storage.data_directory, config.storage.head_file)
 
 
-def loader_of(config: Config) -> LoadsKeys:
-    """What loads the keys; raises StartupError where the vault cannot be opened."""
-    vault = open_vault(config.storage.vault_directory, master_key(config.storage))
+def loader_of(config: Config, vault: Vault) -> LoadsKeys:
+    """What loads the keys."""
     keys = config.keys
     loader = Loader(key_locations(keys), bls.load(), vault, strict=keys.strict, threads=keys.load_workers)
     return GuardedLoader(loader) if config.refuse_public_test_keys else loader

@@ -100,6 +100,7 @@ class Desk:
             keys=record.keys,
             freezing=record.freezing,
             custody=record.custody,
+            key_manager=record.key_manager,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

@@ -13,7 +13,7 @@ from signer.api.opening import network_server, open_network, open_private, reser
 from signer.app.core import Core, log_death, open_core
 from signer.app.desk import Desk
 from signer.audit.entry import Kind
-from signer.config.credentials import without_files
+from signer.config.credentials import without_files, without_token_file
 from signer.config.passing_on import encode_config, encode_network
 from signer.config.sections import Config
 from signer.errors import BusyError, SignerError
@@ -109,7 +109,11 @@ class Service:
         """What serves the network in the place of this process."""
         config, directory = self._config, core.record.places.data_directory
         # Files with credentials are read now and once: their faults are told here, and all workers know the same.
-        passed_on = replace(config, security=without_files(config.security, entropy=secrets.token_bytes))
+        passed_on = replace(
+            config,
+            security=without_files(config.security, entropy=secrets.token_bytes),
+            key_manager=without_token_file(config.key_manager),
+        )
         settings, network = encode_config(passed_on), encode_network(core.network)
 
         relay = Relay(

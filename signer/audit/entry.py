@@ -52,6 +52,9 @@ class Kind(IntEnum):
     KEYS_MIGRATED_IN = 18
     KEY_FROZEN = 20
     KEY_THAWED = 21
+    KEY_DELETED = 22
+    KEY_ALLOWED = 23
+    KEY_IMPORTED = 24
 
 
 class Outcome(IntEnum):

@@ -15,6 +15,7 @@ class Action(StrEnum):
     KEYS_RELEASE = "keys:release"
     KEYS_RELOAD = "keys:reload"
     KEYS_THAW = "keys:thaw"
+    KEYS_WRITE = "keys:write"
     SIGN_DUTY = "sign:duty"
     SIGN_EXTENSION = "sign:extension"
     SLASHING_READ = "slashing:read"
@@ -41,6 +42,13 @@ ANONYMOUS = Principal("anonymous")
 
 OPERATOR = Principal("operator")
 """Whoever reaches the admin socket: the file system let them in."""
+
+
+KEY_MANAGER = Principal(
+    "key-manager",
+    actions=frozenset({Action.KEYS_LIST, Action.KEYS_WRITE, Action.SLASHING_READ, Action.SLASHING_WRITE}),
+)
+"""Whoever shows the key manager's token: for the key manager API alone."""
 
 
 class Caller(Struct, frozen=True):

@@ -13,6 +13,7 @@ from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
@@ -64,6 +65,11 @@ class Operations(Protocol):
     @property
     def freezing(self) -> KeyFreezing:
         """What is frozen, and is to be."""
+        ...
+
+    @property
+    def key_manager(self) -> KeyManager:
+        """Bringing keys in and deleting them."""
         ...
 
     async def verify_audit(self, caller: Caller) -> AuditReport:

@@ -18,7 +18,7 @@ from signer.durable import stream_durably, write_durably
 from signer.errors import ReceiptError, UnreachableError
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
-from signer.operations.freeze_keys import parse_keys, shown
+from signer.operations.freeze_keys import parse_keys, parse_public_keys, shown
 from signer.operations.migration_receipt import read_receipt
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportOptions
@@ -104,6 +104,15 @@ class OrderedKey:
 
     status: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedKeys:
+    """A deletion, as the admin route tells it."""
+
+    keys: list[OrderedKey]
+    slashing_protection: str
+    """An EIP-3076 document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +209,14 @@ class Service(Protocol):
 
     def frozen(self) -> FrozenKeys:
         """What is frozen."""
+        ...
+
+    def delete_keys(self, keys: Sequence[str]) -> DeletedKeys:
+        """Destroy these keys; what became of each, and the history of those that are gone."""
+        ...
+
+    def allow_keys(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """Let deleted keys be brought in again; what became of each."""
         ...
 
     def verify_audit(self) -> VerifiedAudit:
@@ -302,6 +319,15 @@ class RemoteService:
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""
         return self._read(self._connection.get("/admin/keys/frozen"), FrozenKeys)
+
+    def delete_keys(self, keys: Sequence[str]) -> DeletedKeys:
+        """See `Service.delete_keys`."""
+        body = msgspec.json.encode({"keys": list(keys)})
+        return self._read(self._connection.post("/admin/keys/delete", body), DeletedKeys)
+
+    def allow_keys(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.allow_keys`."""
+        return self._order("/admin/keys/allow", keys)
 
     def _order(self, path: str, keys: Sequence[str]) -> list[OrderedKey]:
         return self._read(self._connection.post(path, msgspec.json.encode({"keys": list(keys)})), _OrderAnswer).keys
@@ -434,6 +460,15 @@ class LocalService:
         """See `Service.frozen`."""
         frozen = self._runner.run(self._operations.freezing.frozen(CALLER))
         return FrozenKeys(frozen.all_since_ms, [FrozenKey(shown(key.public_key), key.since_ms) for key in frozen.keys])
+
+    def delete_keys(self, keys: Sequence[str]) -> DeletedKeys:
+        """See `Service.delete_keys`."""
+        done = self._runner.run(self._operations.key_manager.delete_keys(parse_public_keys(keys), CALLER))
+        return DeletedKeys(_ordered(done.keys), done.interchange.decode())
+
+    def allow_keys(self, keys: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.allow_keys`."""
+        return _ordered(self._runner.run(self._operations.key_manager.allow_keys(parse_public_keys(keys), CALLER)))
 
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""

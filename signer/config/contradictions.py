@@ -15,8 +15,8 @@ from signer.eth2.duties import Duty
 MAX_SOCKET_PATH_BYTES = 107
 """unix(7): sun_path holds 108 bytes and ends in a zero."""
 
-RESERVED_NAMES = frozenset({"anonymous", "operator"})
-"""Names the audit log keeps for those who proved nothing and for the admin socket (auth/principal.py)."""
+RESERVED_NAMES = frozenset({"anonymous", "key-manager", "operator"})
+"""Names the audit log keeps for those who proved nothing, the key manager's token and the admin socket."""
 
 
 def check_contradictions(config: Config) -> None:

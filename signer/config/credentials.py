@@ -14,8 +14,9 @@ from signer.auth.credentials import (
     salt_password,
     token_digest_text,
 )
-from signer.auth.principal import ANONYMOUS, Principal
+from signer.auth.principal import ANONYMOUS, KEY_MANAGER, Principal
 from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
+from signer.config.managing import KeyManagerSettings
 from signer.config.secret_files import read_first_line
 from signer.errors import ConfigError
 
@@ -60,6 +61,29 @@ def without_files(security: SecuritySettings, *, entropy: Callable[[int], bytes]
             for index, entry in enumerate(security.principals)
         ),
     )
+
+
+def read_manager_credential(settings: KeyManagerSettings) -> BearerCredential:
+    """The key manager's token. Raises ConfigError: its file cannot be read or is empty."""
+    return BearerCredential(KEY_MANAGER, _manager_digest(settings))
+
+
+def without_token_file(settings: KeyManagerSettings) -> KeyManagerSettings:
+    """The same with a digest in the place of the file, as `without_files`. Raises ConfigError."""
+    if not settings.enabled:
+        return settings
+    return replace(settings, token_sha256=_manager_digest(settings), token_file=None)
+
+
+def _manager_digest(settings: KeyManagerSettings) -> bytes:
+    key = "key_manager.token_file"
+    if settings.token_sha256 is not None:
+        return settings.token_sha256
+    if settings.token_file is None:
+        raise ConfigError(
+            "the key manager API has no token", where=key, key=key, remedy="set key_manager.token_file or token_sha256"
+        )
+    return parse_token_digest(token_digest_text(read_first_line(settings.token_file, key=key)), where=key, key=key)
 
 
 def check_shared_secrets(security: SecuritySettings) -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from signer.config.access import PolicySettings, SecuritySettings
 from signer.config.chain import ClockSettings, NamespacesSettings, NetworkSettings
+from signer.config.managing import KeyManagerSettings
 from signer.config.observing import LoggingSettings, MetricsSettings
 from signer.config.server import ServerSettings
 from signer.config.setting import about
@@ -42,6 +43,9 @@ class Config:
     keys: KeysSettings = field(default_factory=KeysSettings, metadata=about("Where private keys come from."))
     journal: JournalSettings = field(default_factory=JournalSettings, metadata=about("The database of decisions."))
     audit: AuditSettings = field(default_factory=AuditSettings, metadata=about("The log of every decision."))
+    key_manager: KeyManagerSettings = field(
+        default_factory=KeyManagerSettings, metadata=about("The Ethereum key manager API.")
+    )
     policy: PolicySettings = field(default_factory=PolicySettings, metadata=about("Refusals by rules of your own."))
     clock: ClockSettings = field(
         default_factory=ClockSettings, metadata=about("The wall clock and how far it is believed.")

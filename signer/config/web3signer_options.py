@@ -197,7 +197,8 @@ _PRUNING = "pruning needs no connections of its own, and takes the network's slo
 _POOL = "there is no pool of worker threads to size; see server.workers and server.signing_threads"
 _ETH1 = "only `eth2` is served: Ethereum transactions are not signed yet"
 _COMMIT_BOOST = "the commit-boost API is not served yet"
-_KEY_MANAGER = "the key manager API is not served yet; put key files in keys.config_directory and POST /reload"
+_KEY_MANAGER = "it asks for the bearer token in key_manager.token_file, which `holdfast init` makes"
+_KEYSTORE_STORAGE = "imported keys are kept sealed in the data directory, never as keystores with clear passwords"
 _SUBCOMMAND = "an argument of a command, not a setting; see `holdfast slashing --help`"
 _WATERMARK_REPAIR = (
     "a command: `holdfast slashing watermark`; low ones rise with --low-epoch and --low-slot, the high one is set with "
@@ -289,9 +290,9 @@ OPTIONS: tuple[Option, ...] = (
     _same("eth2.keystores-path", "keys.keystores_directory"),
     _same("eth2.keystores-passwords-path", "keys.passwords_directory"),
     _same("eth2.keystores-password-file", "keys.password_file"),
-    _switch("eth2.key-manager-api-enabled", _KEY_MANAGER),
-    _switch("eth2.enable-key-manager-api", _KEY_MANAGER),
-    _switch("eth2.Xkey-manager-skip-keystore-storage", _KEY_MANAGER),
+    _same("eth2.key-manager-api-enabled", "key_manager.enabled", _KEY_MANAGER),
+    _same("eth2.enable-key-manager-api", "key_manager.enabled", _KEY_MANAGER),
+    _switch("eth2.Xkey-manager-skip-keystore-storage", _KEYSTORE_STORAGE),
     _switch("eth2.commit-boost-api-enabled", _COMMIT_BOOST),
     _none("eth2.proxy-keystores-path", _COMMIT_BOOST),
     _none("eth2.proxy-keystores-password-file", _COMMIT_BOOST),

@@ -35,6 +35,13 @@ def read_key_files(directory: Path) -> Findings:
     return findings
 
 
+def read_key_file(file: Path) -> Findings:
+    """Every key that one file names; that it cannot be read is an error among the findings."""
+    findings = Findings("config-files-loading")
+    _read_file(file, findings)
+    return findings
+
+
 def _read_file(file: Path, findings: Findings) -> None:
     try:
         documents = list(flat_documents(read_regular(file, limit_bytes=LIMIT_BYTES)))

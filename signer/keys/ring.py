@@ -1,6 +1,7 @@
 """The keys that serve now. Replaced as a whole, never altered: a reader sees the old set or the new one."""
 
 import hashlib
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,11 +24,13 @@ class KeySet:
 
 
 class KeyRing:
-    """The keys that serve, for the life of the process. Reads take no lock; one reloader replaces."""
+    """The keys that serve, for the life of the process. Reads take no lock."""
 
     def __init__(self) -> None:
         self._current = _key_set(())
         self._ready = False
+        self._banished: frozenset[PublicKey] = frozenset()
+        self._changing = threading.Lock()
 
     def find(self, public_key: PublicKey) -> Key | None:
         """The key, or None if it is not loaded."""
@@ -58,8 +61,25 @@ class KeyRing:
 
         `complete` is False in a worker: it serves, but is not ready before all workers do and `complete` is called.
         """
-        self._current = _key_set(keys)
-        self._ready = self._ready or complete
+        with self._changing:
+            self._current = _key_set(key for key in keys if key.public_key not in self._banished)
+            self._ready = self._ready or complete
+
+    def banish(self, public_keys: Iterable[PublicKey]) -> None:
+        """Serve these keys no more, whoever loads them again."""
+        with self._changing:
+            self._banished |= frozenset(public_keys)
+            self._current = _key_set(key for key in self._current.keys.values() if key.public_key not in self._banished)
+
+    def readmit(self, public_keys: Iterable[PublicKey]) -> None:
+        """Let these keys be served again, once they are loaded."""
+        with self._changing:
+            self._banished -= frozenset(public_keys)
+
+    @property
+    def banished(self) -> frozenset[PublicKey]:
+        """The keys that are not served although a source may hold them: the deleted ones."""
+        return self._banished
 
     def complete(self) -> None:
         """The first load is complete."""

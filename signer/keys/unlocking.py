@@ -1,6 +1,6 @@
 """From a keystore's entry to its key: read the two files, then work through the password."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signer.crypto.bls import Bls, SecretKey
@@ -72,15 +72,21 @@ def raw_key(entry: RawKeyEntry, bls: Bls) -> Key:
     return Key(bls.public_key(secret), secret, Origin.RAW_FILE, entry.source_file)
 
 
-def _unlocked(locked: LockedKeystore, bls: Bls, memory: MemoryBudget) -> Key:
-    entry, keystore = locked.entry, parse_keystore(locked.content)
+def open_keystore(content: bytes, password: Secret, bls: Bls, memory: MemoryBudget) -> Key:
+    """The key in a keystore that is no file: of no source. Slow, as `unlock`. Raises KeyFormatError."""
+    keystore = parse_keystore(content)
     with memory.hold(keystore.memory_bytes):
-        secret = _secret_key(keystore.open(locked.password), what="what is inside the keystore")
+        secret = _secret_key(keystore.open(password), what="what is inside the keystore")
     public_key = bls.public_key(secret)
     if keystore.public_key not in (None, public_key):
         raise KeyFormatError("the keystore's pubkey is not the public key of the private key inside")
-    path = keystore.derivation_path if entry.origin is Origin.KEYSTORE_FILE else None
-    return Key(public_key, secret, entry.origin, entry.source_file, derivation_path=path)
+    return Key(public_key, secret, Origin.IMPORTED, Path(), derivation_path=keystore.derivation_path)
+
+
+def _unlocked(locked: LockedKeystore, bls: Bls, memory: MemoryBudget) -> Key:
+    entry, key = locked.entry, open_keystore(locked.content, locked.password, bls, memory)
+    path = key.derivation_path if entry.origin is Origin.KEYSTORE_FILE else None
+    return replace(key, origin=entry.origin, source_file=entry.source_file, derivation_path=path)
 
 
 def _secret_key(value: Secret, *, what: str) -> SecretKey:

@@ -8,7 +8,7 @@ is keyed, since a bare hash of keystore and password would let a thief of the di
 import hmac
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,10 @@ class Vault:
         nothing = Secret(b"")
         added = [OpenedKey(key, self.fingerprint(Origin.IMPORTED, key.public_key, nothing)) for key in keys]
         self.rewrite(lambda _: True, added)
+
+    def destroy(self, public_keys: Collection[bytes]) -> None:
+        """Keep these keys no more. Raises OSError: the disk refuses, and they are all still there."""
+        self.rewrite(lambda sealed: sealed.public_key not in public_keys, ())
 
     def _seal(self, opened: OpenedKey) -> SealedKey:
         key = opened.key

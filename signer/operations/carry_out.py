@@ -1,39 +1,37 @@
 """Carry an operator's orders out: in the process that keeps the record."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.events import Events, KeysFrozen
-from signer.journal.command import Chronicle
-from signer.journal.ledger import Transaction
 from signer.keys.ledger import EVERY_KEY, KeyStates, freeze_key, thaw_key
 from signer.keys.quarantine import release_key
+from signer.operations.changes import Changes
 from signer.operations.freeze_keys import read_states
-from signer.operations.orders import Carried, FreezeKeys, Order, ReleaseKeys, ThawKeys
+from signer.operations.hold_keys import KeyHolding
+from signer.operations.orders import (
+    AllowKeys,
+    Carried,
+    DeleteKeys,
+    FreezeKeys,
+    ImportKeystores,
+    Order,
+    ReleaseKeys,
+    ThawKeys,
+)
 from signer.operations.story import NoteStory
 from signer.units import PublicKey
-
-T = TypeVar("T")
-
-
-class Changes(Protocol):
-    """Where an operator's change is made durable: the writer."""
-
-    def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
-        """See `Writer.perform`."""
-        ...
 
 
 class LocalOrders:
     """Orders, by the writer of this process. One instance for its life, on its event loop."""
 
-    def __init__(self, *, changes: Changes, database: Path, clock: Clock, events: Events) -> None:
+    def __init__(self, *, changes: Changes, database: Path, clock: Clock, events: Events, holding: KeyHolding) -> None:
         self._changes = changes
+        self._holding = holding
         self._database = database
         self._clock = clock
         self._events = events
@@ -41,14 +39,21 @@ class LocalOrders:
     async def carry_out(self, order: Order, caller: Caller) -> tuple[Carried, ...]:
         """See Orders."""
         match order:
-            case FreezeKeys(keys):
-                done = [await self._freeze(key, caller) for key in keys]
-            case ThawKeys(keys):
-                done = [await self._thaw(key, caller) for key in keys]
-            case ReleaseKeys(keys):
-                return tuple([await self._release(key, caller) for key in keys])
-        await self.tell_frozen()
-        return tuple(done)
+            case FreezeKeys():
+                done = tuple([await self._freeze(key, caller) for key in order.keys])
+                await self.tell_frozen()
+            case ThawKeys():
+                done = tuple([await self._thaw(key, caller) for key in order.keys])
+                await self.tell_frozen()
+            case ReleaseKeys():
+                done = tuple([await self._release(key, caller) for key in order.keys])
+            case DeleteKeys():
+                done = await self._holding.delete(order.keys, caller)
+            case AllowKeys():
+                done = await self._holding.allow(order.keys, caller)
+            case ImportKeystores():
+                done = await self._holding.bring_in(order.keystores, order.passwords, caller)
+        return done
 
     async def tell_frozen(self) -> None:
         """Publish what is frozen now; at start too."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, UnknownKeyError
-from signer.journal.sqlite import SqliteDatabase
 from signer.keys.ledger import EVERY_KEY, KeyStates, read_key_states
 from signer.operations.orders import Carried, FreezeKeys, Orders, ThawKeys
+from signer.operations.reading import read_record
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
 ALL = "all"
@@ -83,20 +83,26 @@ class KeyFreezing:
 
 def read_states(database: Path) -> KeyStates:
     """The states of the keys on record, through a connection of its own. Blocks."""
-    reader = SqliteDatabase(database, read_only=True)
-    try:
-        return read_key_states(reader)
-    finally:
-        reader.close()
+    return read_record(database, read_key_states)
 
 
 def parse_keys(words: Sequence[str]) -> tuple[PublicKey, ...]:
     """Public keys in hexadecimal, or ALL, without repetitions. Raises MalformedRequestError."""
+    _check_count(words)
+    return tuple(dict.fromkeys(EVERY_KEY if word == ALL else parse_public_key(word) for word in words))
+
+
+def parse_public_keys(words: Sequence[str]) -> tuple[PublicKey, ...]:
+    """Public keys in hexadecimal, without repetitions. Raises MalformedRequestError."""
+    _check_count(words)
+    return tuple(dict.fromkeys(map(parse_public_key, words)))
+
+
+def _check_count(words: Sequence[str]) -> None:
     if not words:
-        raise MalformedRequestError(f"no key is named; name public keys, or `{ALL}`")
+        raise MalformedRequestError("no key is named; name public keys")
     if len(words) > MAX_KEYS:
         raise MalformedRequestError(f"{len(words)} keys are named; one order has at most {MAX_KEYS}")
-    return tuple(dict.fromkeys(_parse_key(word) for word in words))
 
 
 def shown(public_key: PublicKey) -> str:
@@ -104,15 +110,14 @@ def shown(public_key: PublicKey) -> str:
     return "0x" + public_key.hex() if public_key != EVERY_KEY else ALL
 
 
-def _parse_key(word: str) -> PublicKey:
-    if word == ALL:
-        return EVERY_KEY
+def parse_public_key(word: str) -> PublicKey:
+    """A public key in hexadecimal of any case, with or without 0x. Raises MalformedRequestError."""
     try:
         key = bytes.fromhex(word.removeprefix("0x").removeprefix("0X"))
     except ValueError:
         key = b""
     if len(key) != PUBLIC_KEY_BYTES:
-        raise MalformedRequestError(f"{word[:120]} is no public key (96 hexadecimal digits), nor the word `{ALL}`")
+        raise MalformedRequestError(f"{word[:120]} is no public key: it has 96 hexadecimal digits")
     return PublicKey(key)
 
 

@@ -14,6 +14,7 @@ from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.horizon import Horizon
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.migrate import Migration
 from signer.operations.orders import Orders
@@ -60,10 +61,18 @@ class RecordOperations:
     keeping: RecordKeeping
     freezing: KeyFreezing
     custody: Custody
+    key_manager: KeyManager
 
     @classmethod
     def over(
-        cls, mainstay: Mainstay, ring: KeyRing, places: Places, *, archive_directory: Path, horizon: Horizon
+        cls,
+        mainstay: Mainstay,
+        ring: KeyRing,
+        places: Places,
+        *,
+        archive_directory: Path,
+        key_directory: Path,
+        horizon: Horizon,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
@@ -77,6 +86,7 @@ class RecordOperations:
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, database=places.database),
             _custody(mainstay, ring, places, horizon),
+            KeyManager(orders=mainstay.orders, ring=ring, database=places.database, config_directory=key_directory),
         )
 
 

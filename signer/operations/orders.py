@@ -9,10 +9,14 @@ from typing import Annotated, Protocol
 from msgspec import Meta, Struct
 
 from signer.auth.principal import Caller
+from signer.crypto.secret import STARS
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
 AnyKey = Annotated[PublicKey, Meta(max_length=PUBLIC_KEY_BYTES)]
 """A public key, or EVERY_KEY."""
+
+Key48 = Annotated[PublicKey, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+"""A public key."""
 
 
 class FreezeKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
@@ -33,13 +37,42 @@ class ReleaseKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     keys: tuple[AnyKey, ...]
 
 
-Order = FreezeKeys | ThawKeys | ReleaseKeys
+class DeleteKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
+    """Destroy these keys; their tombstones stay.
+
+    Answers `deleted`; `not_active` for a key that is not served but has history or a tombstone here; `not_found`; or
+    `error`, with a sentence: nothing was changed, or what could not be removed.
+    """
+
+    keys: tuple[Key48, ...]
+
+
+class AllowKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
+    """Take tombstones away, so that deleted keys may be brought in again. Answers `allowed` or `not_deleted`."""
+
+    keys: tuple[Key48, ...]
+
+
+class ImportKeystores(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
+    """Open EIP-2335 keystores and serve their keys. Answers `imported`, `duplicate`, or `error` with a sentence."""
+
+    keystores: tuple[str, ...]
+    passwords: tuple[str, ...]
+    """One for each keystore."""
+
+    def __repr__(self) -> str:
+        return f"ImportKeystores({len(self.keystores)} keystores, {STARS})"
+
+
+Order = FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores
 
 
 class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What became of one key of an order."""
 
     public_key: AnyKey
+    """Empty too for a keystore that did not open."""
+
     status: str
     message: str = ""
     """A sentence, where the status alone does not say it."""
@@ -52,6 +85,7 @@ class Orders(Protocol):
         """What became of each key, in order. Asks nobody who the caller is.
 
         Raises:
+            NotReadyError: the first load has not ended, so nobody knows which keys there are.
             JournalDownError, OutcomeUnknownError: of the keys after the first failure nothing is known.
         """
         ...

@@ -42,6 +42,25 @@ class FirstLoad:
             self._refused(result.error)
 
 
+class TombstoneWatch:
+    """Tells of sources that still hold a deleted key: it is not served, and should not lie about."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def __call__(self, result: LoadResult) -> None:
+        """Called from the loading thread."""
+        for key in result.report.keys if result.report is not None else ():
+            if key.public_key in self._ring.banished:
+                logging.getLogger("holdfast.keys").warning(
+                    "%s holds 0x%s, which was deleted here: it is not served. Remove it there; `holdfast keys allow` "
+                    "would let it be served again",
+                    key.source_file,
+                    key.public_key.hex(),
+                    extra={"code": "KEY_DELETED"},
+                )
+
+
 class LoadStory:
     """Tells of each load of keys: in the audit log, to the metrics, and each broken file in the log.
 

@@ -27,6 +27,7 @@ from signer.intent import SignDuty, SignExtension
 from signer.operations.dry_run import DryVerdict
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import Frozen, FrozenKey
+from signer.operations.key_manager import Deletion, ManagedKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, HighWatermark, ImportedValidator, ImportOptions
@@ -206,6 +207,44 @@ class FreezingTwin:
         return Frozen(self.states.get(PublicKey(b"")), keys)
 
 
+class KeyManagerTwin:
+    """Two keys, one of them read-only; whatever is brought in is there."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.error: SignerError | None = None
+
+    def list_keys(self, caller: Caller) -> tuple[ManagedKey, ...]:
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        if not self.ready:
+            raise NotReadyError("the first load of keys has not ended")
+        return (ManagedKey(KEY, "m/12381/3600/0/0/0", readonly=False), ManagedKey(OTHER_KEY, None, readonly=True))
+
+    def check_may_change(self, caller: Caller) -> None:
+        check_authorized(caller.principal, Action.KEYS_WRITE)
+
+    async def import_keystores(
+        self, keystores: Sequence[str], _passwords: Sequence[str], caller: Caller
+    ) -> tuple[Carried, ...]:
+        self._check(caller)
+        return tuple(Carried(KEY, "imported") for _ in keystores)
+
+    async def delete_keys(self, keys: Sequence[PublicKey], caller: Caller) -> Deletion:
+        self._check(caller)
+        return Deletion(tuple(Carried(key, "deleted") for key in keys), b"{}")
+
+    async def allow_keys(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        self._check(caller)
+        return tuple(Carried(key, "allowed") for key in keys)
+
+    def _check(self, caller: Caller) -> None:
+        self.check_may_change(caller)
+        if not self.ready:
+            raise NotReadyError("the first load of keys has not ended")
+        if self.error is not None:
+            raise self.error
+
+
 class ProtectionTwin:
     """A record that is two texts."""
 
@@ -259,6 +298,7 @@ class World:
     keys: KeyManagementTwin = field(default_factory=KeyManagementTwin)
     freezing: FreezingTwin = field(default_factory=FreezingTwin)
     custody: CustodyTwin = field(default_factory=lambda: CustodyTwin([KEY]))
+    key_manager: KeyManagerTwin = field(default_factory=KeyManagerTwin)
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
@@ -274,6 +314,7 @@ class World:
             keys=self.keys,
             freezing=self.freezing,
             custody=self.custody,
+            key_manager=self.key_manager,
             protection=self.protection,
             wire=wire_of(find_network("mainnet")),
             clock=FixedClock(1_700_000_000),

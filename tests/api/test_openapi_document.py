@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from http_twins import KEY, Listener, Received, World, attestation, listening
 
-from signer.api import metrics, web3signer
+from signer.api import key_manager, metrics, web3signer
 from signer.api.assembly import ADMIN_ROUTES, PUBLIC_ROUTES, build_admin, build_api, build_metrics
 from signer.api.openapi import DOCUMENT
 from signer.api.settings import ApiSettings
@@ -28,7 +28,7 @@ from signer.errors import (
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 
 SPECIFICATION = json.loads(DOCUMENT)
-ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *ADMIN_ROUTES, *metrics.ROUTES]
+ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *ADMIN_ROUTES, *key_manager.ROUTES, *metrics.ROUTES]
 DOCUMENTED = sorted(
     (method, path, status)
     for path, operations in SPECIFICATION["paths"].items()
@@ -51,12 +51,17 @@ BODIES = {
     "/admin/keys/release": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
     "/admin/migration/out": b'{"keys":["all"]}',
     "/admin/migration/in": b'{"format":"a receipt"}\n{}',
+    "/admin/keys/delete": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
+    "/admin/keys/allow": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
+    "/eth/v1/keystores": json.dumps({"keystores": ["{}"], "passwords": ["x"], "pubkeys": [KEY.hex()]}).encode(),
+    "/eth/v1/remotekeys": json.dumps({"remote_keys": [{}], "pubkeys": [KEY.hex()]}).encode(),
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {"/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1"}
 SMALL = ApiSettings(
     extension_enabled=True,
     admin_over_network=True,
+    key_manager=True,
     sign_body_limit_bytes=5000,
     body_limit_bytes=5000,
     import_limit_bytes=5000,
@@ -67,7 +72,7 @@ Arrange = Callable[[World, dict[str, Any]], None]
 
 
 def _break_journal(world: World, _: dict[str, Any]) -> None:
-    world.custody.error = world.freezing.error = JournalDownError("no")
+    world.freezing.error = world.key_manager.error = world.custody.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
     world.keeping.error = JournalDownError("no")
@@ -105,7 +110,7 @@ def _running(world: World, _: dict[str, Any]) -> None:
 
 
 def _loading(world: World, _: dict[str, Any]) -> None:
-    world.keys.ready = False
+    world.keys.ready = world.key_manager.ready = False
     world.keys.sources = (SourceHealth("config-files-loading", 0, 1),)
 
 
@@ -164,9 +169,9 @@ async def _ask(world: World, method: str, path: str, status: str, request: dict[
         if path == "/metrics":
             return build_metrics(services, settings=SMALL)
         gate = Authenticator([], anonymous=anonymous)
-        if path.startswith("/admin") and status != "401":
+        if path.startswith(("/admin", "/eth/v1")) and status != "401":
             gate.authenticate = identify_known  # a principal with a name, without the ceremony
-        return build_api(services, authenticator=gate, settings=SMALL)
+        return build_api(services, authenticator=gate, settings=SMALL, manager=gate)
 
     async with listening(world, build=build) as listener:
         return await _send(listener, method, request)
@@ -240,7 +245,10 @@ async def test_the_admin_socket_serves_every_route_of_the_network():
     async with listening(
         World(),
         build=lambda services: build_api(
-            services, authenticator=Authenticator([], anonymous=ANONYMOUS), settings=SMALL
+            services,
+            authenticator=Authenticator([], anonymous=ANONYMOUS),
+            settings=SMALL,
+            manager=Authenticator([], anonymous=None),
         ),
     ) as listener:
         network = {route.path for route in ALL_ROUTES if listener.server._table.find(route.path)}

@@ -15,6 +15,7 @@ from custody_twin import CustodyTwin
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
 from signer.operations.freeze_keys import Frozen, FrozenKey
+from signer.operations.key_manager import Deletion
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
@@ -77,11 +78,22 @@ class MemoryFreezing:
         return Frozen(self.states.get(b""), tuple(FrozenKey(key, since) for key, since in self.states.items() if key))
 
 
+class MemoryKeyManager:
+    """Deletes what it is told to, and allows it again."""
+
+    async def delete_keys(self, keys: Any, _caller: Any) -> Deletion:
+        return Deletion(tuple(Carried(key, "deleted") for key in keys), DOCUMENT)
+
+    async def allow_keys(self, keys: Any, _caller: Any) -> tuple[Carried, ...]:
+        return tuple(Carried(key, "allowed") for key in keys)
+
+
 @dataclass
 class MemoryOperations:
     keys: MemoryKeys
     protection: MemoryProtection
     freezing: MemoryFreezing
+    key_manager: MemoryKeyManager
     broken: bool
     custody: CustodyTwin = field(default_factory=CustodyTwin)
 
@@ -148,7 +160,11 @@ class MemoryHost:
         loop = asyncio.get_running_loop()
         try:
             yield MemoryOperations(
-                MemoryKeys(load_keys), MemoryProtection(self.imported), self.freezing, self.audit_broken
+                MemoryKeys(load_keys),
+                MemoryProtection(self.imported),
+                self.freezing,
+                MemoryKeyManager(),
+                self.audit_broken,
             )
         finally:
             assert asyncio.get_running_loop() is loop, "opened and closed on one loop"

@@ -31,6 +31,7 @@ NOTED_TIME = re.compile(r"since_ms=\d+")
 """The same in the note of an audit entry."""
 
 SECTIONS: dict[str, Any] = {
+    "key_manager": {"enabled": True},
     "server": {"admin_over_network": True, "cors_origins": ["https://page\\.example"], "max_sign_body_bytes": 65536},
     "security": {
         "extension_signing": True,
@@ -40,7 +41,8 @@ SECTIONS: dict[str, Any] = {
                 "name": "head-office",
                 "token_sha256": sha256(OPERATOR.encode()).hexdigest(),
                 "actions": [
-                    "audit:read", "keys:freeze", "keys:list", "keys:reload", "keys:thaw", "sign:duty", "sign:extension",
+                    "audit:read", "keys:freeze", "keys:list", "keys:reload", "keys:thaw", "keys:write",
+                    "sign:duty", "sign:extension",
                     "slashing:read", "slashing:write",
                 ],
             },
@@ -69,7 +71,7 @@ class Step:
         head = [f"{self.method} {path} HTTP/1.1", *self.headers]
         if not any(header.lower().startswith("host:") for header in self.headers):
             head.append("Host: 127.0.0.1")
-        if self.method == "POST":
+        if self.method in ("POST", "DELETE"):
             head.append(f"Content-Length: {len(self.body)}")
         body = re.sub(rb"@(\d)", lambda found: keys[int(found[1])].encode(), self.body)
         return "\r\n".join(head).encode().replace(str(len(self.body)).encode(), str(len(body)).encode()) + (
@@ -181,6 +183,18 @@ STEPS = [
     Step("GET", "/admin/keys/frozen", headers=(AS_LIMITED,)),
     sign(RANDAO),
     Step("POST", "/admin/keys/thaw", b'{"keys":["all","@4"]}', (AS_OPERATOR,)),
+    Step("POST", "/admin/keys/delete", b'{"keys":["@5"]}', (AS_OPERATOR,)),
+    Step("POST", "/admin/keys/delete", b'{"keys":["@5"]}', (AS_LIMITED,)),
+    Step("POST", "/admin/keys/allow", b'{"keys":["@5"]}', (AS_OPERATOR,)),
+    Step("GET", "/eth/v1/keystores"),
+    Step("GET", "/eth/v1/keystores", headers=(AS_OPERATOR,)),
+    Step("GET", "/eth/v1/keystores", headers=(AS_LIMITED,)),
+    Step("POST", "/eth/v1/keystores", b'{"keystores":["{}"],"passwords":["x"]}', (AS_OPERATOR,)),
+    Step("POST", "/eth/v1/keystores", b'{"keystores":["{}"],"passwords":["x"]}', (AS_LIMITED,)),
+    Step("DELETE", "/eth/v1/keystores", b'{"pubkeys":["@4"]}', (AS_OPERATOR,)),
+    Step("GET", "/eth/v1/remotekeys", headers=(AS_OPERATOR,)),
+    Step("POST", "/eth/v1/remotekeys", b'{"remote_keys":[{}]}', (AS_OPERATOR,)),
+    Step("DELETE", "/eth/v1/remotekeys", b'{"pubkeys":["@4"]}', (AS_OPERATOR,)),
     sign(vote_body(2, 3), key=5),
     sign(RANDAO),
     Step("POST", "/api/v1/eth2/explain/{4}", json.dumps(vote_body(3008, 3009)).encode()),

@@ -45,7 +45,13 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
     house, events, published = House(tmp_path), Events(), list[KeysFrozen]()
     events.subscribe(KeysFrozen, published.append)
     with house.record() as record:
-        orders = LocalOrders(changes=record.writer, database=house.places.database, clock=house.clock, events=events)
+        orders = LocalOrders(
+            changes=record.writer,
+            database=house.places.database,
+            clock=house.clock,
+            events=events,
+            holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+        )
         yield Post(house, KeyFreezing(orders=orders, database=house.places.database), published)
 
 

@@ -14,7 +14,7 @@ from signer.crypto.bls import SecretKey
 from signer.errors import BadWatermarkError, BusyError, JournalDownError, MalformedRequestError
 from signer.keys.key import Key, Origin
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
-from signer.operations.orders import Carried, FreezeKeys, ThawKeys
+from signer.operations.orders import AllowKeys, Carried, DeleteKeys, FreezeKeys, ImportKeystores, ThawKeys
 from signer.operations.protect import WHOLE, ImportedValidator
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
 from signer.relay import frames
@@ -301,7 +301,13 @@ def test_the_welcome_shows_nothing_of_the_configuration():
     assert len(encode_frame(welcome)) < 100
 
 
-ORDERS = [FreezeKeys((public_key(1), public_key(2), PublicKey(b""))), ThawKeys((public_key(1),))]
+ORDERS = [
+    FreezeKeys((public_key(1), public_key(2), PublicKey(b""))),
+    ThawKeys((public_key(1),)),
+    DeleteKeys((public_key(1),)),
+    AllowKeys((public_key(2),)),
+    ImportKeystores(("{}", "{}"), ("one", "other")),
+]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from signer.cli.commands import key_removal
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.service import RemoteService
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
     group.command("import")(import_)
     group.command("release")(release)
     group.command("rewrap")(rewrap)
+    group.command("delete")(key_removal.delete)
+    group.command("allow")(key_removal.allow)
     app.add_typer(group, name="keys")
 
 

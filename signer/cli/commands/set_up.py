@@ -131,7 +131,8 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     directory = planned.storage.data_directory
     token = directory / TOKEN_FILE
     steps = [ensure_directory(directory, "data directory")]
-    if not file.exists() or any(each.token_file == token for each in planned.security.principals):
+    fresh = not file.exists()
+    if fresh or any(each.token_file == token for each in planned.security.principals):
         steps.append(ensure_token(token))
     text = first_configuration(planned, token_file=token)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +140,9 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     # Read back: what is made from here on is where the file will say it is.
     config = load_config(file, environ=session.environ, flags={}, files_must_exist=False)
     steps.append(ensure_key_directory(config.keys.config_directory))
+    manager = config.key_manager
+    if manager.token_file is not None and manager.token_sha256 is None and (fresh or manager.enabled):
+        steps.append(ensure_token(manager.token_file, what="key manager's token"))
     master = config.storage.master_key
     if master.password_file is None:
         steps.append(ensure_master_key(master.key_file))

@@ -1,0 +1,243 @@
+"""Bring keys in and destroy them: what `carry_out.py` does with the orders that change which keys there are.
+
+Deleting: the tombstone and its audit entry are one commit, from which on nothing is signed with the key by anybody who
+works on this record. Only then is the key taken from those that are served, and its material destroyed. A crash in
+between leaves material without a use: the tombstone keeps it from being served, and the next start ends the work.
+
+Bringing in: the keystore is opened and checked, the audit entry is on record, the key is sealed into the vault, and an
+ordinary load serves it, with everything that a load does.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Caller
+from signer.clock import Clock
+from signer.crypto.bls import Bls
+from signer.crypto.secret import Secret
+from signer.errors import BusyError, KeyDeletedError, KeyFormatError, NotReadyError, SignerError
+from signer.journal.ledger import Transaction
+from signer.keys.holdings import Holdings
+from signer.keys.key import Key, Origin
+from signer.keys.ledger import bury_key, exhume_key, read_key_states
+from signer.keys.memory_budget import MemoryBudget, spare_memory_budget
+from signer.keys.public_test_keys import publicly_known
+from signer.keys.reload import Reloader
+from signer.keys.unlocking import open_keystore
+from signer.operations.changes import Changes
+from signer.operations.orders import Carried
+from signer.operations.reading import read_record
+from signer.operations.story import NoteStory
+from signer.slashing.history import has_history
+from signer.units import PublicKey
+
+SPREAD_SECONDS = 10.0
+"""How long an order waits for the load that tells everybody; what a commit judges needs no telling."""
+
+NO_KEY = PublicKey(b"")
+
+
+class KeyHolding:
+    """One instance for the life of the process that keeps the record, on its event loop."""
+
+    def __init__(
+        self,
+        *,
+        changes: Changes,
+        holdings: Holdings,
+        reloader: Reloader,
+        bls: Bls,
+        database: Path,
+        clock: Clock,
+        refuse_public_test_keys: bool,
+    ) -> None:
+        self._changes = changes
+        self._holdings = holdings
+        self._reloader = reloader
+        self._bls = bls
+        self._database = database
+        self._clock = clock
+        self._refuse_public_test_keys = refuse_public_test_keys
+        self._opening = asyncio.Semaphore(os.cpu_count() or 1)
+        self._loading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def delete(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        """See DeleteKeys. Raises NotReadyError, JournalDownError."""
+        self._check_ready()
+        done = [await self._delete(key, caller) for key in keys]
+        if any(each.status == "deleted" for each in done):
+            await self._spread()
+        return tuple(done)
+
+    async def allow(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+        """See AllowKeys. Raises JournalDownError."""
+        done = []
+        for key in keys:
+            allowed = await self._perform(Kind.KEY_ALLOWED, caller, key, partial(exhume_key, public_key=key))
+            self._holdings.ring.readmit([key])
+            done.append(Carried(key, "allowed" if allowed else "not_deleted"))
+        return tuple(done)
+
+    async def bring_in(self, keystores: Sequence[str], passwords: Sequence[str], caller: Caller) -> tuple[Carried, ...]:
+        """See ImportKeystores. Raises NotReadyError, JournalDownError."""
+        self._check_ready()
+        pairs = zip(keystores, passwords, strict=True)
+        memory = spare_memory_budget()
+        opened = await asyncio.gather(*(self._open(keystore, password, memory) for keystore, password in pairs))
+        states = await asyncio.to_thread(read_record, self._database, read_key_states)
+        answers, accepted = list[Carried](), dict[PublicKey, Key]()
+        for key in opened:
+            answer = key if isinstance(key, Carried) else self._objection(key, accepted)
+            if answer is None and isinstance(key, Key):
+                state = states.get(key.public_key)
+                if state is not None and state.deleted_ms is not None:
+                    answer = Carried(key.public_key, "error", _buried(key.public_key))
+                else:
+                    accepted[key.public_key] = key
+                    answer = Carried(key.public_key, "imported")
+            if answer is not None:
+                answers.append(answer)
+        if accepted:
+            failures = await self._take_in(list(accepted.values()), caller)
+            answers = [failures.get(one.public_key, one) if one.status == "imported" else one for one in answers]
+        return tuple(answers)
+
+    # --- deleting ------------------------------------------------------------------------------------
+
+    async def _delete(self, public_key: PublicKey, caller: Caller) -> Carried:
+        key = self._holdings.ring.find(public_key)
+        if key is None:
+            return Carried(public_key, await asyncio.to_thread(self._status_of_absent, public_key))
+        objection = await asyncio.to_thread(self._holdings.objection, key)
+        if objection is not None:
+            return Carried(public_key, "error", objection)
+        now_ms = self._now_ms()
+        # Crash before this commit: the key serves on. Crash after it: nobody signs with it, and the next start destroys
+        # what is left of it.
+        await self._perform(
+            Kind.KEY_DELETED, caller, public_key, lambda transaction: bury_key(transaction, public_key, now_ms=now_ms)
+        )
+        self._holdings.withdraw([public_key])
+        try:
+            await asyncio.to_thread(self._holdings.destroy, key)
+        except OSError as error:
+            reason = f"nothing is signed with the key any more, but its files are not all removed: {error}"
+            return Carried(public_key, "error", reason)
+        return Carried(public_key, "deleted")
+
+    def _status_of_absent(self, public_key: PublicKey) -> str:
+        def known(transaction: Transaction) -> bool:
+            state = read_key_states(transaction).get(public_key)
+            return has_history(transaction, public_key) or (state is not None and state.deleted_ms is not None)
+
+        return "not_active" if read_record(self._database, known) else "not_found"
+
+    # --- bringing in ---------------------------------------------------------------------------------
+
+    async def _open(self, keystore: str, password: str, memory: MemoryBudget) -> Key | Carried:
+        try:
+            async with self._opening:
+                key = await asyncio.to_thread(
+                    open_keystore, keystore.encode(), Secret(password.encode()), self._bls, memory
+                )
+        except (KeyFormatError, UnicodeEncodeError) as error:
+            sentence = error.sentence if isinstance(error, KeyFormatError) else "it is no UTF-8 text"
+            return Carried(NO_KEY, "error", f"the keystore does not open: {sentence}")
+        return replace(key, origin=Origin.IMPORTED, source_file=self._holdings.vault.file)
+
+    def _objection(self, key: Key, accepted: dict[PublicKey, Key]) -> Carried | None:
+        if key.public_key in accepted or self._holdings.ring.find(key.public_key) is not None:
+            return Carried(key.public_key, "duplicate")
+        if self._refuse_public_test_keys and publicly_known([key]):
+            return Carried(key.public_key, "error", "everybody knows this private key: it is a published test key")
+        return None
+
+    async def _take_in(self, keys: Sequence[Key], caller: Caller) -> dict[PublicKey, Carried]:
+        """Seal and load; what went wrong, by key."""
+        failures: dict[PublicKey, Carried] = {}
+        for key in keys:
+            try:
+                await self._perform(Kind.KEY_IMPORTED, caller, key.public_key, _still_welcome(key.public_key))
+            except KeyDeletedError:
+                failures[key.public_key] = Carried(key.public_key, "error", _buried(key.public_key))
+        wanted = [key for key in keys if key.public_key not in failures]
+        try:
+            await asyncio.to_thread(self._holdings.vault.add_imported, wanted)
+            await self._load()
+        except (OSError, SignerError) as error:
+            reason = f"the key is not served: {error}"
+            return failures | {key.public_key: Carried(key.public_key, "error", reason) for key in wanted}
+        for key in wanted:
+            if self._holdings.ring.find(key.public_key) is None:
+                failures[key.public_key] = Carried(key.public_key, "error", "the key is kept, but did not load")
+        return failures
+
+    # --- telling everybody ---------------------------------------------------------------------------
+
+    async def _spread(self) -> None:
+        """An ordinary load, so that every process lists what there is; one that takes long goes on by itself."""
+        task = asyncio.create_task(self._load_quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait([task], timeout=SPREAD_SECONDS)
+
+    async def _load_quietly(self) -> None:
+        try:
+            await self._load()
+        except SignerError:
+            return  # the load has told of it itself; the deleted key is not served either way
+
+    async def _load(self) -> None:
+        """Load all keys anew, after any load that runs: that one may have looked before. Raises what a load raises."""
+        async with self._loading:
+            while True:
+                await asyncio.to_thread(self._reloader.wait)
+                try:
+                    await asyncio.to_thread(self._reloader.load_now)
+                except BusyError:
+                    continue  # somebody else was quicker; theirs may have begun too early for us
+                return
+
+    async def _perform(self, kind: Kind, caller: Caller, key: PublicKey, change: Callable[[Transaction], bool]) -> bool:
+        return await self._changes.perform(
+            change,
+            lambda done: NoteStory(
+                kind, self._now_ms(), "" if done else "was so before", caller.principal.name, caller.request_id, key
+            ),
+        )
+
+    def _check_ready(self) -> None:
+        if not self._holdings.ring.ready:
+            raise NotReadyError("the first load of keys is not complete; ask again in a moment")
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
+
+
+def _still_welcome(public_key: PublicKey) -> Callable[[Transaction], bool]:
+    def change(transaction: Transaction) -> bool:
+        state = read_key_states(transaction).get(public_key)
+        if state is not None and state.deleted_ms is not None:
+            raise KeyDeletedError("0x" + public_key.hex(), since_ms=state.deleted_ms)
+        return True
+
+    return change
+
+
+def _buried(public_key: PublicKey) -> str:
+    return (
+        "this key was deleted here and may live on another signer; once you are sure that it does not, "
+        f"`holdfast keys allow 0x{public_key.hex()}` lets it be imported again"
+    )
+
+
+def deleted_keys(database: Path) -> frozenset[PublicKey]:
+    """The keys that have a tombstone on record. Blocks."""
+    states = read_record(database, read_key_states)
+    return frozenset(key for key, state in states.items() if state.deleted_ms is not None)

@@ -1,0 +1,13 @@
+"""Is there a history of a key at all: one look, without reading it."""
+
+from signer.journal.ledger import Transaction
+from signer.units import PublicKey
+
+_HAS_HISTORY = """
+SELECT 1 FROM validators WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)
+"""
+
+
+def has_history(transaction: Transaction, public_key: PublicKey) -> bool:
+    """True where a vote or a block of this key is on record, signed here or imported."""
+    return any(True for _ in transaction.rows(_HAS_HISTORY, (public_key,)))
