@@ -1,5 +1,6 @@
 """Turn Web3Signer's configuration, a YAML file and its variables, into ours, and say what could not be carried over."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from signer.config.show import quoted
 from signer.config.tree import Listing, Origin, Scalar, Tree, nested, overlay, parse_yaml
 from signer.config.tree import Mapping as TreeMapping
 from signer.config.web3signer_options import (
+    OPTIONS,
     Agree,
     Carry,
     Drop,
@@ -21,6 +23,7 @@ from signer.config.web3signer_options import (
     find_option,
     find_option_of_variable,
 )
+from signer.errors import ConfigError
 
 VARIABLE_PREFIX = "WEB3SIGNER_"
 
@@ -31,6 +34,12 @@ _PLAIN_KEYS = {
     leaf.key: plain_type(split_optional(leaf.member.hint)[1]) in {bool, int, float} for leaf in leaves(Config)
 }
 """True for the keys whose values are no text, and so stand without quotes."""
+
+_OPTION_OF_KEY = {option.ours: option.name for option in reversed(OPTIONS) if option.ours}
+"""The first option that becomes a key, where none was given."""
+
+_KEY = re.compile(r"[a-z]+(?:\.[a-z0-9_]+)+")
+_ALTERNATIVE = re.compile(rf"({_KEY.pattern}) or ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +94,32 @@ def convert(text: str, environ: Mapping[str, str], *, name: str = "web3signer.ya
     converted = _Converted()
     for given in _given(text, environ, name):
         _convert_one(given, converted)
-    config = build_config(converted.tree, file=None)
-    check_contradictions(config)
+    config = _checked(converted)
     converted.remarks.extend(f"{fault.sentence}: {fault.remedy}" for fault in find_faults_on_paper(config))
     _remark_paths(converted)
     return Conversion(_render(converted), tuple(converted.not_carried), tuple(converted.remarks))
+
+
+def _checked(converted: _Converted) -> Config:
+    """The configuration, whose faults are told in the words of the file at hand. Raises ConfigError."""
+    try:
+        config = build_config(converted.tree, file=None)
+        check_contradictions(config)
+    except ConfigError as error:
+        names = _OPTION_OF_KEY | {key: option for key, (_, option) in converted.lines.items()}
+        raise ConfigError(
+            _in_their_words(error.sentence, names),
+            where=error.where,
+            key=names.get(error.key, error.key),
+            remedy=_in_their_words(error.remedy, names),
+        ) from error
+    return config
+
+
+def _in_their_words(text: str, names: Mapping[str, str]) -> str:
+    """A sentence about our keys as one about Web3Signer's options; an alternative that it does not have is left out."""
+    text = _ALTERNATIVE.sub(lambda found: "" if found[1] in _PLAIN_KEYS.keys() - names.keys() else found[0], text)
+    return _KEY.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def _given(text: str, environ: Mapping[str, str], name: str) -> Iterator[_Given]:

@@ -223,6 +223,23 @@ def _mounted_secrets(config: Config) -> Iterator[Fault]:
         yield from mounted_secrets(config)
 
 
+def _empty_file(config: Config) -> Iterator[Fault]:
+    """A redirection whose command failed leaves one, and so does a mount of nothing."""
+    if config.file is None or any(_is_in_file(source, config.file) for source in config.sources.values()):
+        return
+    yield Fault(
+        "",
+        str(config.file),
+        f"{config.file} sets nothing: every key has its default, for the network {config.network.name}",
+        "write it again if a command failed to fill it; `holdfast config reference --example` prints one to begin with",
+    )
+
+
+def _is_in_file(source: str, file: Path) -> bool:
+    """Sources in the file are its name, as it was given, and a line."""
+    return Path(source.rpartition(":")[0]).name == file.name
+
+
 _Check = Callable[[Config], Iterable[Fault]]
 
 _ON_PAPER: tuple[_Check, ...] = (_open_listener, _unasked_principals)
@@ -233,6 +250,7 @@ _OF_FILES: tuple[_Check, ...] = (
     _short_secrets,
 )
 _WARNINGS: tuple[_Check, ...] = (
+    _empty_file,
     _plain_credentials,
     _open_metrics,
     _any_host,

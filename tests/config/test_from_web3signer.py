@@ -135,7 +135,7 @@ def test_variables_stand_above_the_file_and_have_the_subcommand_in_their_names(t
         ("eth2.azure-vault-enabled: true", "eth2.azure-vault-enabled", "vaults"),
         ("eth2.aws-secrets-region: eu", "eth2.aws-secrets-region", "vaults"),
         ("eth2.gcp-secrets-enabled: true", "eth2.gcp-secrets-enabled", "vaults"),
-        ("eth2.Xkey-manager-skip-keystore-storage: true", "eth2.Xkey-manager-skip-keystore-storage", "kept sealed"),
+        ("eth2.key-manager-api-enabled: true", "eth2.key-manager-api-enabled", "not served yet"),
         ("eth2.network: lukso", "eth2.network", "network.config_file"),
         ("eth1.chain-id: 1", "eth1.chain-id", "eth2"),
         ("logging: OFF", "logging", "hide refusals"),
@@ -221,6 +221,42 @@ def test_what_web3signer_would_refuse_too_is_refused_with_its_line(text: str, wh
     with pytest.raises(ConfigError) as raised:
         convert(text, {}, name="w3s.yaml")
     assert raised.value.where == where
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "sentence", "remedy"),
+    [
+        ("http-listen-port: abc", "http-listen-port", "http-listen-port wants a whole number", ""),
+        (
+            "tls-keystore-file: p",
+            "tls-keystore-file",
+            "tls-keystore-file needs tls-keystore-password-file",
+            "set tls-keystore-password-file, or leave tls-keystore-file out",
+        ),
+        (
+            "tls-keystore-password-file: p",
+            "tls-keystore-password-file",
+            "tls-keystore-password-file needs tls-keystore-file",
+            "set tls-keystore-file, or leave",
+        ),
+        (
+            "tls-keystore-file: p\ntls-keystore-password-file: q",
+            "tls-keystore-file",
+            "TLS is on and nothing says which clients may connect",
+            "tls-allow-any-client: true",
+        ),
+        ("eth2.keystores-path: k", "eth2.keystores-path", "eth2.keystores-p", "eth2.keystores-password-file"),
+        ("metrics-port: -1", "metrics-port", "metrics-port wants", ""),
+    ],
+)
+def test_a_fault_is_told_with_the_names_of_the_file_at_hand(text: str, key: str, sentence: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        convert(text, {}, name="w3s.yaml")
+    error = raised.value
+    assert error.key == key
+    assert sentence in error.sentence
+    assert remedy in error.remedy
+    assert not {leaf.key for leaf in leaves(Config) if leaf.key in error.sentence + error.remedy}
 
 
 def test_no_text_of_the_file_escapes_from_its_comment(tmp_path: Path) -> None:

@@ -51,10 +51,20 @@ def faulty_keys(config: Config) -> list[str]:
 
 
 def test_the_defaults_start(tmp_path: Path) -> None:
-    config = load(tmp_path, "")
+    config = load(tmp_path, "preset: production")
     assert find_faults(config) == ()
     assert find_warnings(config) == ()
     check_start(config)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "server:\n"])
+def test_a_file_that_sets_nothing_is_a_warning(tmp_path: Path, text: str) -> None:
+    (warning,) = find_warnings(load(tmp_path, text))
+    assert warning.where == str(tmp_path / "holdfast.yaml")
+    assert "sets nothing" in warning.sentence
+    assert "mainnet" in warning.sentence
+    config = load_config(None, environ={}, flags={})
+    assert find_warnings(config) == (), "no file was named"
 
 
 @pytest.mark.parametrize(
