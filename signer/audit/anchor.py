@@ -56,13 +56,12 @@ def check_log(anchor: Head | None, stored: Head, transaction: Transaction) -> No
         RolledBackError, ForeignDatabaseError, CorruptDatabaseError: as `check_anchor`.
     """
     if anchor is None:
-        if stored.size > 0:
-            raise RolledBackError(
-                f"the head file is missing, and the database holds {stored.size} audit entries",
-                remedy=f"put the head file back beside the database it belongs to (storage.head_file); {_ACCEPT}",
-                evidence={"database_size": stored.size},
-            )
-        return
+        # However little the database holds: a new one has its head file before it has its name.
+        raise RolledBackError(
+            f"the head file is missing, and there is a database, of {stored.size} audit entries",
+            remedy=f"put the head file back beside the database it belongs to (storage.head_file); {_ACCEPT}",
+            evidence={"database_size": stored.size},
+        )
     if anchor.database_id != stored.database_id:
         raise ForeignDatabaseError(
             "the head file belongs to another database",

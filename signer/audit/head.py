@@ -9,6 +9,7 @@ a thread of its own makes it durable each second. So a crash of the process lose
 of it, and the file is never ahead of the database it stands for.
 """
 
+import logging
 import os
 import threading
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ RECORD_BYTES = 512
 """Size of one record: a sector, so that a disk writes it whole."""
 
 _MARK = "holdfast-head v1"
+
+_log = logging.getLogger("holdfast.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class HeadFile:
         records = _records(os.pread(self._file, 2 * RECORD_BYTES, 0))
         self._turn = 1 if _age(records[1]) < _age(records[0]) else 0
         self._sequence = max(0, *(-1 if record is None else record.sequence for record in records))
+        newest = max(records, key=_age)
+        self._newest = None if newest is None else encode_head(newest)
+        self._change = threading.Lock()
+        """Held while a record is written, and while a file that was taken away is written again."""
         self._dirty = threading.Event()
         self._stopped = threading.Event()
         self._failure: OSError | None = None
@@ -82,8 +89,10 @@ class HeadFile:
             raise self._failure
         self._sequence += 1
         record = encode_head(replace(head, sequence=self._sequence))
-        os.pwrite(self._file, record, self._turn * RECORD_BYTES)
-        self._turn ^= 1
+        with self._change:
+            os.pwrite(self._file, record, self._turn * RECORD_BYTES)
+            self._turn ^= 1
+            self._newest = record
         self._dirty.set()
 
     def sync(self) -> None:
@@ -96,16 +105,42 @@ class HeadFile:
         self._stopped.set()
         self._thread.join()
         self.sync()
+        self._stand_in_its_place()
         os.close(self._file)
 
     def _keep_durable(self) -> None:
         while not self._stopped.wait(SYNC_SECONDS):
-            if self._dirty.is_set():
-                try:
+            try:
+                self._stand_in_its_place()
+                if self._dirty.is_set():
                     self.sync()
-                except OSError as error:
-                    self._failure = error  # after a failed sync nobody knows what the disk holds: `put` says so
-                    return
+            except OSError as error:
+                self._failure = error  # after a failed sync nobody knows what the disk holds: `put` says so
+                return
+
+    def _stand_in_its_place(self) -> None:
+        """Write the file again where it was removed or replaced: nobody but us knows where the log stands.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        if _is_file_at(self._file, self._path) or self._newest is None:
+            return
+        with self._change:
+            write_durably(self._path, 2 * self._newest, private=True)
+            # Crash before this line or after it: the file tells the newest head.
+            again = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(again, self._file, inheritable=False)
+            os.close(again)
+        _log.warning("the head file %s was removed or replaced while in use; it was written again", self._path)
+
+
+def _is_file_at(descriptor: int, path: Path) -> bool:
+    """True while the path leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def create_head_file(path: Path, head: Head) -> None:

@@ -104,8 +104,10 @@ class SqliteDatabase:
         return apsw.SQLITE_OK
 
 
-def create_database(path: Path, *, database_id: bytes) -> None:
+def create_database(path: Path, *, database_id: bytes, file_mark: bytes | None = None) -> None:
     """Make a new, empty database, durable under its name when this returns. The caller holds the directory's lock.
+
+    `file_mark`: 16 random bytes (`journal/checkpoint.py`), drawn here where the caller names none.
 
     Raises:
         StartupError: a file is there already, or the directory cannot be written.
@@ -115,7 +117,7 @@ def create_database(path: Path, *, database_id: bytes) -> None:
     unfinished = path.with_name(_UNFINISHED_PREFIX + path.name)
     try:
         _remove(unfinished)
-        _fill(unfinished, database_id)
+        _fill(unfinished, database_id, file_mark or secrets.token_bytes(16))
         # Crash before this line: no database, and an unfinished one that the next start removes. After it: a whole one.
         unfinished.rename(path)
         _sync_directory(path.parent)
@@ -182,7 +184,7 @@ def database_id(database: SqliteDatabase) -> bytes:
     raise CorruptDatabaseError(f"{database.path} has lost its identity", remedy="restore it from a backup")
 
 
-def _fill(path: Path, database_id: bytes) -> None:
+def _fill(path: Path, database_id: bytes, file_mark: bytes) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -191,7 +193,7 @@ def _fill(path: Path, database_id: bytes) -> None:
         with connection:
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             _migrate(connection, 0)
-            values = (database_id, secrets.token_bytes(16))
+            values = (database_id, file_mark)
             connection.execute("INSERT INTO identity (id, database_id, file_mark) VALUES (1, ?, ?)", values)
         connection.execute("PRAGMA journal_mode=WAL")
     finally:

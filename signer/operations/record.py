@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signer.audit.anchor import check_anchor, check_missing_database
+from signer.audit.chain import EMPTY_HEAD
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
 from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep
 from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, RolledBackError, StartupError
-from signer.journal.checkpoint import read_file_mark
 from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
@@ -181,17 +181,10 @@ def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, 
                 f"there is no slashing record at {places.database}",
                 remedy=BEGIN_OR_PUT_BACK,
             )
-        create_database(places.database, database_id=new_database_id())
-        anchor = None
+        anchor = _create(places)
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
-        if anchor is None and head.size == 0:
-            mark = read_file_mark(database)
-            head = replace(head, marks=(mark, mark))
-            # Crash before this: an empty database without a head file, which the next start takes for a first one.
-            create_head_file(places.head_file, head)
-            return database, head
         check_anchor(anchor, head, database)
         if anchor is not None:
             head = replace(head, marks=anchor.marks, time_ms=anchor.time_ms, reach_epochs=anchor.reach_epochs)
@@ -199,6 +192,16 @@ def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, 
         database.close()
         raise
     return database, head
+
+
+def _create(places: Places) -> Head:
+    """A new database and its head file, the head file first: a database without one is never a new one."""
+    identity, mark = new_database_id(), secrets.token_bytes(16)
+    anchor = Head(identity, identity, 0, EMPTY_HEAD, marks=(mark, mark))
+    create_head_file(places.head_file, anchor)
+    # Crash before this: a head file that tells of no entry, and no database. The next start, or `init`, begins anew.
+    create_database(places.database, database_id=identity, file_mark=mark)
+    return anchor
 
 
 def refuse_leftovers(places: Places) -> None:

@@ -46,12 +46,13 @@ def test_an_older_database_is_refused_with_both_sizes_and_what_to_do(log: LogTwi
     assert "slashing accept-restore" in caught.value.remedy
 
 
-def test_a_missing_head_file_is_refused_unless_nothing_was_ever_decided(log: LogTwin, tmp_path: Path) -> None:
+def test_a_missing_head_file_is_refused_even_where_nothing_was_ever_decided(log: LogTwin, tmp_path: Path) -> None:
     with pytest.raises(RolledBackError, match="head file is missing"):
         check_anchor(None, log.head, log.database)
     (tmp_path / "new").mkdir()
     empty = make_log(tmp_path / "new", [])
-    check_anchor(None, empty.head, empty.database)
+    with pytest.raises(RolledBackError, match="of 0 audit entries"):
+        check_anchor(None, empty.head, empty.database)
     empty.database.close()
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,53 @@ def test_what_was_put_is_made_durable_without_being_asked(path: Path, file: Head
         file._stopped.wait(0.05)
     assert not file._dirty.is_set()
     assert read_head(path) == head(2)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace_with_an_older_one(path: Path) -> None:
+    other = path.with_name("older")
+    other.write_bytes(2 * encode_head(head(1)))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("take", [remove, replace_with_an_older_one])
+def test_a_file_that_was_taken_away_is_written_again_with_the_newest_head(path: Path, take) -> None:
+    create_head_file(path, head(1))
+    opened = HeadFile(path)
+    opened.put(head(2))
+    take(path)
+    opened.put(head(3))
+    deadline = time.monotonic() + 10
+    while read_head(path) != head(3) and time.monotonic() < deadline:
+        time.sleep(0.02)  # the thread that keeps it durable looks once a second
+    assert read_head(path) == head(3)
+    assert path.stat().st_mode & 0o777 == 0o600
+    opened.put(head(4))
+    assert read_head(path) == head(4), "the next ones go to the new file"
+    take(path)
+    opened.close()
+    assert read_head(path) == head(4), "a stop leaves it in its place"
+
+
+def put_for_ten_seconds(opened: HeadFile) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        opened.put(head(3))
+        time.sleep(0.02)
+
+
+def test_a_place_that_is_gone_stops_the_signing(path: Path) -> None:
+    path = path.parent / "mount" / "head"
+    path.parent.mkdir()
+    create_head_file(path, head(1))
+    opened = HeadFile(path)
+    opened.put(head(2))
+    path.unlink()
+    path.parent.rmdir()
+    with pytest.raises(OSError, match="No such file"):
+        put_for_ten_seconds(opened)
+    with pytest.raises(OSError, match="No such file"):
+        opened.close()

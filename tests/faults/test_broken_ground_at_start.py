@@ -251,8 +251,8 @@ def test_a_database_ahead_of_its_head_file_is_what_a_power_cut_leaves_and_no_fau
         assert line.sign(ground.key, vote_body(99, 100, 1)).code == "DOUBLE_VOTE"
 
 
-def database_without_head(data: Path) -> None:
-    (data / "head").unlink()
+def head_without_database(data: Path) -> None:
+    (data / "journal.sqlite").unlink()
 
 
 def nothing_yet(data: Path) -> None:
@@ -267,12 +267,12 @@ def half_a_database(data: Path) -> None:
 
 
 def half_a_head(data: Path) -> None:
-    database_without_head(data)
+    nothing_yet(data)
     (data / ".holdfast-writing-0123456789abcdef").write_bytes(b"half of it")
 
 
 @pytest.mark.parametrize(
-    "leave", [nothing_yet, half_a_database, database_without_head, half_a_head], ids=lambda leave: leave.__name__
+    "leave", [nothing_yet, half_a_database, head_without_database, half_a_head], ids=lambda leave: leave.__name__
 )
 def test_a_setup_that_was_killed_anywhere_refuses_neither_the_next_one_nor_the_start(tmp_path: Path, leave) -> None:
     config_file = write_configuration(tmp_path, {})
@@ -285,6 +285,22 @@ def test_a_setup_that_was_killed_anywhere_refuses_neither_the_next_one_nor_the_s
         assert not list((tmp_path / "data").glob(".holdfast-writing-*"))
     finally:
         assert signer.stop() == 0
+
+
+def test_a_database_without_its_head_file_is_refused_even_where_it_holds_nothing(tmp_path: Path) -> None:
+    """A new database has its head file before it has its name: without one it is what is left of an older record."""
+    config_file = write_configuration(tmp_path, {})
+    set_up(config_file)
+    pristine = (tmp_path / "data" / "journal.sqlite").read_bytes()
+    signer = RunningSigner(config_file)
+    signer.wait_until_ready()
+    assert signer.stop() == 0
+    for file in ("journal.sqlite-wal", "journal.sqlite-shm", "head"):
+        (tmp_path / "data" / file).unlink(missing_ok=True)
+    (tmp_path / "data" / "journal.sqlite").write_bytes(pristine)
+    signer = RunningSigner(config_file)
+    with pytest.raises(RuntimeError, match="the head file is missing, and there is a database, of 0 audit entries"):
+        signer.wait_until_ready()
 
 
 # --- the documented limit ------------------------------------------------------------------------------
