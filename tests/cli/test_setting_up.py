@@ -51,8 +51,8 @@ def test_init_makes_everything_for_its_owner_alone(cli: Cli, tmp_path: Path) -> 
     assert (said.code, said.err) == (0, "")
     made = content_of(tmp_path / "data")
     assert sorted(made) == [
-        "api-token", "head", "holdfast.yaml", "journal.sqlite", "keys/demo.json", "keys/demo.txt", "keys/demo.yaml",
-        "lock", "master.key",
+        "api-token", "head", "holdfast.yaml", "journal.sqlite", "key-manager-token", "keys/demo.json", "keys/demo.txt",
+        "keys/demo.yaml", "lock", "master.key",
     ]  # fmt: skip
     assert {mode for mode, _ in made.values()} == {0o600}
     assert {(tmp_path / each).stat().st_mode & 0o777 for each in ("data", "data/keys")} == {0o700}
@@ -62,7 +62,7 @@ def test_init_makes_everything_for_its_owner_alone(cli: Cli, tmp_path: Path) -> 
 
 def test_init_shows_where_secrets_are_and_never_what_they_are(cli: Cli, tmp_path: Path) -> None:
     said = cli(*DEMO)
-    for name in ("api-token", "keys/demo.txt"):
+    for name in ("api-token", "key-manager-token", "keys/demo.txt"):
         secret = (tmp_path / "data" / name).read_text().strip()
         assert secret not in said.out + said.err
     assert str(tmp_path / "data/api-token") in said.out

@@ -135,7 +135,7 @@ def test_variables_stand_above_the_file_and_have_the_subcommand_in_their_names(t
         ("eth2.azure-vault-enabled: true", "eth2.azure-vault-enabled", "vaults"),
         ("eth2.aws-secrets-region: eu", "eth2.aws-secrets-region", "vaults"),
         ("eth2.gcp-secrets-enabled: true", "eth2.gcp-secrets-enabled", "vaults"),
-        ("eth2.key-manager-api-enabled: true", "eth2.key-manager-api-enabled", "not served yet"),
+        ("eth2.Xkey-manager-skip-keystore-storage: true", "eth2.Xkey-manager-skip-keystore-storage", "kept sealed"),
         ("eth2.network: lukso", "eth2.network", "network.config_file"),
         ("eth1.chain-id: 1", "eth1.chain-id", "eth2"),
         ("logging: OFF", "logging", "hide refusals"),
