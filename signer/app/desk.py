@@ -96,7 +96,9 @@ class Desk:
                 events=watch.events,
                 deadline_seconds=self._config.server.request_deadline_seconds,
             ),
-            dry_run=DryRun(gate=self.gate, read=partial(read_sqlite, places_of(self._config).database)),
+            dry_run=DryRun(
+                gate=self.gate, read=partial(read_sqlite, places_of(self._config).database), network=self._network
+            ),
             keys=record.keys,
             freezing=record.freezing,
             custody=record.custody,

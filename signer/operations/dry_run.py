@@ -9,6 +9,7 @@ from typing import Any
 
 from signer.auth.principal import Caller
 from signer.errors import RefusalError
+from signer.eth2.networks import Network
 from signer.intent import SignDuty
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger
@@ -16,9 +17,6 @@ from signer.operations.gate import Gate
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger
 from signer.units import Root
-
-_LEDGERS: tuple[Any, ...] = (KeyStateLedger(alone=False), AttestationLedger(), BlockLedger(), NetworkLedger())
-"""Those of the record (`operations/record.py`); none remembers anything between two questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,13 @@ class DryVerdict:
 class DryRun:
     """One instance for the life of the process; reads beside the writer."""
 
-    def __init__(self, *, gate: Gate, read: Reading) -> None:
+    def __init__(self, *, gate: Gate, read: Reading, network: Network) -> None:
         self._gate = gate
         self._read = read
-        self._ledgers = {ledger.claim_type: ledger for ledger in _LEDGERS}
+        # Those of the record (`operations/record.py`); none remembers anything between two questions.
+        keys = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
+        ledgers: tuple[Any, ...] = (keys, AttestationLedger(), BlockLedger(), NetworkLedger())
+        self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
 
     async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:
         """Whether this would be signed now.

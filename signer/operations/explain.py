@@ -13,7 +13,7 @@ from signer.auth.principal import Action, Caller
 from signer.errors import FarFutureError, MalformedRequestError, RefusalError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
-from signer.keys.ledger import check_may_sign, read_key_states
+from signer.keys.ledger import KeyStateLedger, KeyUseClaim
 from signer.operations.horizon import Horizon
 from signer.slashing.judging import judge_block, judge_vote
 from signer.slashing.rules import Proposal, Safe, Vote
@@ -175,7 +175,7 @@ class Explaining:
             safe = Safe.NEW
             try:
                 self._check_time(question.asked)
-                check_may_sign(question.public_key, read_key_states(moment))
+                self._check_key(moment, question)
                 safe = _judge(moment, question)
             except RefusalError as error:
                 refusal = error
@@ -193,6 +193,13 @@ class Explaining:
             watermarks=_told_watermarks(marks),
             room=self._room(told, marks, source),
         )
+
+    def _check_key(self, moment: Transaction, question: Question) -> None:
+        asked, network = question.asked, self._horizon.network
+        epoch = asked.target_epoch if isinstance(asked, Vote) else network.epoch_of(asked.slot)
+        claim = KeyUseClaim(question.public_key, epoch)
+        ledger = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
+        ledger.judge(claim, ledger.load(moment, [claim]))
 
     def _check_time(self, asked: Vote | Proposal) -> None:
         epoch, slot = self._horizon.last_epoch, self._horizon.last_slot

@@ -11,9 +11,11 @@ from operations.record_twin import CALLER, House
 from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, MalformedRequestError, RefusalError
 from signer.keys.ledger import freeze_key
+from signer.keys.quarantine import begin_quarantine
 from signer.operations.explain import Explanation, Question, Room
 from signer.operations.record import Record
 from signer.operations.record_orders import MoveWatermarks
+from signer.units import Epoch
 
 KEY = public_key(1)
 
@@ -125,6 +127,9 @@ async def test_the_clock_and_the_state_of_the_key_are_asked_too(house: House) ->
         assert (await ask(house, source=1, target=now)).verdict == "new"
         assert (await ask(house, source=1, target=now + 1)).code == "FAR_FUTURE"
         assert (await ask(house, slot=(now + 1) * 32)).code == "FAR_FUTURE"
+        await record.writer.perform(lambda t: begin_quarantine(t, [KEY], until=Epoch(now + 2)), lambda _: PlainStory())
+        assert (await ask(house, source=1, target=now)).code == "KEY_QUARANTINED"
+        assert (await ask(house, slot=now * 32)).code == "KEY_QUARANTINED"
         await record.writer.perform(lambda t: freeze_key(t, KEY, now_ms=1), lambda _: PlainStory())
         assert (await ask(house, source=1, target=now)).code == "KEY_FROZEN"
 
