@@ -426,6 +426,19 @@ class PolicyRefusalError(RefusalError):
     code = "POLICY_REFUSED"
 
 
+class IrreversibleDutyError(PolicyRefusalError):
+    """A duty that nothing takes back, and that no grant names for this client and key."""
+
+    code = "IRREVERSIBLE_NOT_GRANTED"
+
+    def __init__(self, duty_type: str, *, principal: str, identifier: str) -> None:
+        super().__init__(
+            f"{duty_type} cannot be taken back, and is not granted to {principal} for this key; it is turned on by an "
+            f"entry of policy.irreversible_grants with this type, principal and key",
+            evidence={"type": duty_type, "principal": principal, "identifier": identifier},
+        )
+
+
 # --- states of the service ----------------------------------------------------------------------
 
 

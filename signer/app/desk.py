@@ -15,6 +15,7 @@ from signer.clock.believed import BelievedClock
 from signer.clock.sources import parse_clock_source
 from signer.clock.state import ClockSource
 from signer.config.chain import ClockSettings
+from signer.config.credentials import irreversible_rule
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.errors import SignerError
@@ -67,6 +68,7 @@ class Desk:
             clock=believed,
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
+            irreversible=irreversible_rule(config.policy),
         )
         self._second_clients = SecondClientWatch(
             read=partial(read_sqlite, places_of(config).database),

@@ -148,9 +148,38 @@ class SecuritySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IrreversibleGrantSettings:
+    """One duty that nothing takes back, turned on for one client and some keys."""
+
+    duty: Literal["VOLUNTARY_EXIT", "BLS_TO_EXECUTION_CHANGE", "DEPOSIT"] = field(
+        metadata=about("The signing type.", required=True)
+    )
+    principal: str = field(
+        metadata=about(
+            "The client: a name of `security.principals`, or `anonymous` where nobody is asked who they are.",
+            required=True,
+        )
+    )
+    keys: tuple[PublicKey, ...] = field(
+        metadata=about("The public keys it may be signed with.", byte_count=PUBLIC_KEY_BYTES, required=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
     """How refusals by the operator's own rules look."""
 
+    irreversible_duties: Literal["granted", "allowed"] = field(
+        default="granted",
+        metadata=about(
+            "Exits, changes of withdrawal credentials and deposits cannot be taken back. `granted`: signed only where "
+            "`policy.irreversible_grants` names type, client and key. `allowed`: as any other duty, as in Web3Signer.",
+            default_text="`granted`; `allowed` in the presets `development` and `test`",
+        ),
+    )
+    irreversible_grants: tuple[IrreversibleGrantSettings, ...] = field(
+        default=(), metadata=about("What is turned on of them: each entry one type, one client and its keys.")
+    )
     refusal_status: Literal[412, 403] = field(
         default=412,
         metadata=about(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from signer.auth.credentials import parse_password_hash
+from signer.auth.principal import ANONYMOUS, OPERATOR
 from signer.clock.sources import SPELLINGS, parse_clock_source
 from signer.config.access import PrincipalSettings
 from signer.config.sections import Config, Preset
@@ -270,6 +271,19 @@ def _check_duties(config: Config, principal: PrincipalSettings, key: str) -> Non
             )
 
 
+def _check_grants(config: Config) -> None:
+    known = {principal.name for principal in config.security.principals} | {ANONYMOUS.name, OPERATOR.name}
+    for index, grant in enumerate(config.policy.irreversible_grants):
+        key = f"policy.irreversible_grants[{index}].principal"
+        if grant.principal not in known:
+            raise _fault(
+                config,
+                key,
+                f"{key} names {grant.principal}, who is no principal",
+                remedy="name one of security.principals",
+            )
+
+
 def _check_someone_can_enter(config: Config) -> None:
     if config.security.require_authentication and not config.security.principals:
         raise _fault(
@@ -289,4 +303,5 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_keys,
     _check_logging,
     _check_principals,
+    _check_grants,
 )

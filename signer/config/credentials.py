@@ -14,8 +14,9 @@ from signer.auth.credentials import (
     salt_password,
     token_digest_text,
 )
+from signer.auth.irreversible import IrreversibleGrant, IrreversibleRule
 from signer.auth.principal import ANONYMOUS, KEY_MANAGER, Principal
-from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
+from signer.config.access import ClientCertificateSettings, PolicySettings, PrincipalSettings, SecuritySettings
 from signer.config.managing import KeyManagerSettings
 from signer.config.secret_files import read_first_line
 from signer.errors import ConfigError
@@ -113,6 +114,12 @@ def principal_of(entry: PrincipalSettings) -> Principal:
         keys=None if entry.keys is None else frozenset(entry.keys),
         duties=None if entry.duties is None else frozenset(entry.duties),
     )
+
+
+def irreversible_rule(policy: PolicySettings) -> IrreversibleRule:
+    """What is granted of the duties that nothing takes back."""
+    grants = [IrreversibleGrant(one.duty, one.principal, frozenset(one.keys)) for one in policy.irreversible_grants]
+    return IrreversibleRule(policy.irreversible_duties == "allowed", tuple(grants))
 
 
 def find_anonymous(security: SecuritySettings) -> Principal | None:

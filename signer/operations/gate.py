@@ -4,6 +4,7 @@
     what exactly      the signing root, computed by us from the decoded object (400 when the caller's differs)
     which key         loaded, and visible to this caller (404, the same answer for both)
     may they          the principal's actions, keys and duty types (403)
+    for good?         exits, credential changes and deposits: granted to this principal for this key (412)
     which chain       genesis_validators_root is the pinned one (412)
     when              not further ahead of the clock than the guard allows (412)
     in service        the key's state: not frozen, disabled, deleted or waiting; judged inside the commit alone (412)
@@ -18,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from signer.auth.authorize import check_authorized, may_see
+from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import Action, Caller
 from signer.clock import Clock
 from signer.errors import (
@@ -58,12 +60,14 @@ class Gate:
         pinned: Root | None,
         clock: Clock,
         far_future_epochs: int | None,
+        irreversible: IrreversibleRule,
     ) -> None:
         self._ring = ring
         self._network = network
         self._pinned = pinned
         self._clock = clock
         self._far_future_epochs = far_future_epochs
+        self._irreversible = irreversible
 
     @property
     def pinned(self) -> Root | None:
@@ -103,6 +107,7 @@ class Gate:
             ForbiddenError, WrongNetworkError, FarFutureError.
         """
         check_authorized(caller.principal, Action.SIGN_DUTY, duty_type=intent.duty.type)
+        self._irreversible.check(intent.duty.type, principal=caller.principal.name, public_key=intent.public_key)
         network_claims = self._check_network(intent)
         self._check_time(intent.duty)
         # First: a key that is out of service is told before anything else.

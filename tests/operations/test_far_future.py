@@ -2,6 +2,7 @@
 
 import pytest
 
+from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Caller
 from signer.clock import FixedClock
 from signer.errors import BelowFloorError, FarFutureError
@@ -25,6 +26,7 @@ def decide(duty) -> None:
         pinned=None,
         clock=FixedClock(NETWORK.genesis_time + NOW_EPOCH * 32 * 12 + 7),
         far_future_epochs=1,
+        irreversible=IrreversibleRule(allowed=True),
     )
     gate.decide(SignDuty(PublicKey(bytes(48)), duty, None), Caller(OPERATOR, "test"), key=None, root=Root(bytes(32)))
 

@@ -15,6 +15,7 @@ from operations.record_twin import CHAIN, NOW, House
 from signer.audit.chain import unpack
 from signer.audit.entry import Entry, Flag, Kind, Outcome, decode_entry
 from signer.audit.verify import stored_batches
+from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Action, Caller, Principal
 from signer.crypto import bls
 from signer.crypto.bls import SecretKey
@@ -144,6 +145,7 @@ async def road(tmp_path: Path, *, deadline_seconds: float = 30.0, **settings: An
             pinned=record.pinned,
             clock=house.clock,
             far_future_epochs=settings.pop("far_future_epochs", 1),
+            irreversible=IrreversibleRule(allowed=True),
         )
         backend = Backend()
         signing = Signing(
