@@ -279,7 +279,7 @@ def _check_grants(config: Config) -> None:
             raise _fault(
                 config,
                 key,
-                f"{key} names {grant.principal}, who is no principal",
+                f"{key} {grant.principal} is no principal",
                 remedy="name one of security.principals",
             )
 

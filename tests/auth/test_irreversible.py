@@ -27,7 +27,7 @@ def test_a_grant_holds_for_its_type_its_client_and_its_key_alone(duty, principal
     if signed:
         rule.check(duty, principal=principal, public_key=key)
         return
-    with pytest.raises(IrreversibleDutyError, match="policy.irreversible_grants") as refused:
+    with pytest.raises(IrreversibleDutyError, match=r"policy\.irreversible_grants") as refused:
         rule.check(duty, principal=principal, public_key=key)
     assert refused.value.evidence["type"] == duty
 
