@@ -24,6 +24,8 @@ class Selection:
 
     keys: tuple[PublicKey, ...] | None = None
     since: Receipt | None = None
+    visible: frozenset[PublicKey] | None = None
+    """The only keys that the caller may see; None means all."""
 
 
 ALL = Selection()
@@ -52,8 +54,8 @@ def export_document(reading: Reading, selection: Selection) -> Iterator[bytes]:
         yield from serialise(metadata, export_history(moment, _wanted(moment, selection)))
 
 
-def write_receipt(reading: Reading) -> Receipt:
-    """What every export that begins after this holds at least. Reads every record once.
+def write_receipt(reading: Reading, *, visible: frozenset[PublicKey] | None = None) -> Receipt:
+    """What every export that begins after this holds at least, of all keys or of these. Reads every record once.
 
     Raises:
         SignerError: as `export_document`.
@@ -68,7 +70,7 @@ def write_receipt(reading: Reading) -> Receipt:
             genesis_validators_root="0x" + metadata.genesis_validators_root.hex(),
             low_epoch=marks.low_epoch,
             low_slot=marks.low_slot,
-            validators=named(lines_of(moment).items()),
+            validators=named(lines_of(moment, visible).items()),
         )
 
 
@@ -77,7 +79,7 @@ def _wanted(moment: Transaction, selection: Selection) -> Wanted:
         return EVERYTHING
     for number, key in enumerate(selection.keys or ()):
         ((count,),) = moment.rows(_KNOWN, (key,))
-        if not count:
+        if not count or (selection.visible is not None and key not in selection.visible):
             raise MalformedRequestError(f"there is no record of 0x{key.hex()}", path=f"$.keys[{number}]")
     receipt, since = selection.since, {}
     if receipt is not None:
@@ -90,7 +92,7 @@ def _wanted(moment: Transaction, selection: Selection) -> Wanted:
                 since = by_key(receipt.validators)
             except ValueError as error:
                 raise MalformedRequestError(f"a key in the receipt is none: {error}", path="$.since") from error
-    return Wanted(None if selection.keys is None else frozenset(selection.keys), since)
+    return Wanted(selection.visible if selection.keys is None else frozenset(selection.keys), since)
 
 
 def _database_id(moment: Transaction) -> str:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
+from signer.errors import ForbiddenError
 from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
 from signer.journal.reader import read_sqlite
@@ -123,25 +124,39 @@ class Protection:
             WrongNetworkError: it is another chain's. ForbiddenError. JournalDownError: see `Imports.merge`.
         """
         check_authorized(caller.principal, Action.SLASHING_READ if options.dry_run else Action.SLASHING_WRITE)
+        if caller.principal.keys is not None:
+            raise ForbiddenError(
+                f"principal {caller.principal.name} is granted single keys, and a document may be about any: it is"
+                " imported by a principal that is granted all",
+                evidence={"principal": caller.principal.name},
+            )
         return await self._imports.merge(file, caller, options)
 
     def export_interchange(self, caller: Caller, selection: Selection = ALL) -> Iterator[bytes]:
-        """The record, or a part of it, as an EIP-3076 document, in pieces; each blocks for one page.
+        """The record of the keys that the caller may see, or a part of it, as an EIP-3076 document, in pieces.
+
+        Each piece blocks for one page.
 
         Raises:
             ForbiddenError. MalformedRequestError, SignerError: see `export_document`.
         """
         check_authorized(caller.principal, Action.SLASHING_READ)
-        return export_document(partial(read_sqlite, self._database), selection)
+        return export_document(partial(read_sqlite, self._database), replace(selection, visible=_visible(caller)))
 
     async def receipt(self, caller: Caller) -> Receipt:
-        """What every later export holds at least. Raises ForbiddenError, SignerError."""
+        """What every later export of this caller's holds at least. Raises ForbiddenError, SignerError."""
         check_authorized(caller.principal, Action.SLASHING_READ)
-        return await asyncio.to_thread(write_receipt, partial(read_sqlite, self._database))
+        reading = partial(read_sqlite, self._database)
+        return await asyncio.to_thread(write_receipt, reading, visible=_visible(caller))
 
     def _read(self, question: Callable[[Transaction], T]) -> T:
         with read_sqlite(self._database) as moment:
             return question(moment)
+
+
+def _visible(caller: Caller) -> frozenset[PublicKey] | None:
+    keys = caller.principal.keys
+    return None if keys is None else frozenset(map(PublicKey, keys))
 
 
 def _told_floors(floors: Floors | None) -> dict[str, Any] | None:

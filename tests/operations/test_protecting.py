@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal.record import PlainStory, block, vote
+from journal.record import PlainStory, block, public_key, vote
 from operations.record_twin import CALLER, CHAIN, House, verdict
 
 from signer.audit.chain import unpack
@@ -17,8 +17,9 @@ from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, MalformedRequestError, SignerError, WrongNetworkError
 from signer.journal.reader import read_sqlite
 from signer.journal.sqlite import SqliteDatabase
+from signer.operations.exporting import ALL, Selection
 from signer.operations.importing import WriterImports
-from signer.operations.protect import Changes, Protection
+from signer.operations.protect import Changes, ImportOptions, Protection
 from signer.operations.record import Record
 
 KEY = "0x" + "00" * 47 + "01"
@@ -157,6 +158,31 @@ async def test_watermarks_are_told(house: House, record: Record) -> None:
     await record.writer.perform(lambda t: t.run(statement, (50 - 2**63, 1600 - 2**63)), lambda _: PlainStory())
     told = await guard.high_watermark(CALLER)
     assert (told.epoch, told.slot) == (50, 1600)
+
+
+async def test_who_is_granted_single_keys_sees_no_others_record(house: House, record: Record) -> None:
+    guard = protection(house, record)
+    await record.writer.commit(vote(1, 2, key=1))
+    await record.writer.commit(vote(1, 2, key=2))
+    granted, other, unused = public_key(1), public_key(2), public_key(3)
+    limited = Caller(Principal("one", actions=frozenset(Action), keys=frozenset({granted, unused})))
+
+    def keys_of(selection: Selection) -> list[str]:
+        return [each["pubkey"] for each in json.loads(b"".join(guard.export_interchange(limited, selection)))["data"]]
+
+    assert keys_of(ALL) == ["0x" + granted.hex()]
+    assert keys_of(Selection((granted,))) == ["0x" + granted.hex()]
+    for hidden in (other, unused):  # one that is hidden answers as one that is not there
+        with pytest.raises(MalformedRequestError, match="there is no record of"):
+            keys_of(Selection((granted, hidden)))
+    assert list((await guard.receipt(limited)).validators) == ["0x" + granted.hex()]
+    assert len((await guard.receipt(CALLER)).validators) == 2
+    for dry_run in (True, False):
+        with pytest.raises(ForbiddenError, match="granted single keys"):
+            await guard.import_interchange(write(house, document((5, 6))), limited, ImportOptions(dry_run=dry_run))
+    assert await verdict(record, 5, 6) == "new", "nothing was imported"
+    everybody = Caller(Principal("all", actions=frozenset(Action)))
+    assert len(json.loads(b"".join(guard.export_interchange(everybody)))["data"]) == 2
 
 
 async def test_who_may_not_is_refused(house: House, record: Record) -> None:
