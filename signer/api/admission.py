@@ -18,6 +18,7 @@ _REMEMBERED_HOSTS = 64
 _HOST_REFUSED = Problem(
     403, "HOST_NOT_ALLOWED", "add this name to server.allowed_hosts", {"message": "Host not authorized."}
 )
+_CODING_UNKNOWN = Problem(501, "UNKNOWN_TRANSFER_CODING", "of the transfer codings, chunked alone is understood", {})
 _ORIGIN_REFUSED = Problem(403, "ORIGIN_NOT_ALLOWED", "no pattern of server.cors_origins matches this Origin", {})
 
 _PREFLIGHT_LINES = b"Access-Control-Allow-Methods: GET,POST,DELETE,OPTIONS\r\nAccess-Control-Allow-Headers: *\r\n"
@@ -34,15 +35,31 @@ class HostList:
     def objection(self, request: web.BaseRequest) -> Problem | None:
         """Why this request's Host is not welcome, or None. An HTTP/1.1 request without one does not get here."""
         values = request.headers.getall("Host", ())
-        if len(values) == 1 and values[0] in self._seen:
+        direct = request.raw_path.startswith("/")
+        if direct and len(values) == 1 and values[0] in self._seen:
             return None
         if self._any:
             return None
+        if not direct and not self._may_be_target(request.raw_path):
+            return _HOST_REFUSED
         if len(values) != 1 or _name_of(values[0]) not in self._allowed:
             return _HOST_REFUSED
         if len(self._seen) < _REMEMBERED_HOSTS:
             self._seen.add(values[0])
         return None
+
+    def _may_be_target(self, target: str) -> bool:
+        """A target `http://host/path` names the host itself (RFC 9112, 3.2.2); then Host is looked at too."""
+        _, separator, rest = target.partition("://")
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        # A name before an @ is no host, and whoever writes one means to be misread (RFC 9110, 4.2.4).
+        return not separator or ("@" not in authority and _name_of(authority) in self._allowed)
+
+
+def coding_objection(request: web.BaseRequest) -> Problem | None:
+    """Why this body's transfer coding is not understood, or None. The parser takes `gzip, chunked` for `chunked`."""
+    coding = request.headers.get("Transfer-Encoding")
+    return None if coding is None or coding.strip().lower() == "chunked" else _CODING_UNKNOWN
 
 
 def _name_of(host: str) -> str:

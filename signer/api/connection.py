@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import struct
 from typing import Any, Protocol, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
 from cryptography import x509
 
 from signer.api.answer import Answer, DateLine
@@ -18,6 +20,12 @@ from signer.clock import Clock
 from signer.events import ConnectionRefused, Events
 
 _NOT_HTTP = Problem(400, "NOT_HTTP", "this is not a valid HTTP/1.1 request (which has exactly one Host header)", {})
+_TARGET_TOO_LONG = Problem(414, "TARGET_TOO_LONG", "the request's path and query are longer than any of ours", {})
+_HEAD_TOO_LARGE = Problem(431, "HEAD_TOO_LARGE", "a header line is too long, or there are too many", {})
+_UNKNOWN_METHOD = Problem(501, "UNKNOWN_METHOD", "this is no method of HTTP's", {})
+
+_STRANGE_METHOD = re.compile(r"b'[A-Za-z-]+ [!-~]+ HTTP/1\.[01]'")
+"""A request line that is well-formed but for its method, as the parser's error shows it."""
 
 FIRST_BYTES_SECONDS = 30.0
 """For a whole TLS handshake, from the connection's start; for a whole request head, from the connection's start (or the
@@ -208,10 +216,22 @@ class Connection(web.RequestHandler):
         reason = type(exc).__name__ if exc is not None else "error"
         self._door.refused(self.address, f"{status} {reason}")
         request_id = os.urandom(8)
-        problem = UNFORESEEN if status >= 500 else _NOT_HTTP
+        problem = UNFORESEEN if status >= 500 else _unparsed(exc)
         answer = problem_answer(problem, request_id.hex())
         answer.keep_alive = False
         return seal_with(answer, request, request_id, DateLine().at(self._door.now()))
+
+
+def _unparsed(error: BaseException | None) -> Problem:
+    """What is wrong with bytes that the parser refused, as far as its error lets us tell."""
+    if isinstance(error, LineTooLong):
+        # The parser gathers the target alone in a bytearray; names and values of headers are bytes.
+        return _TARGET_TOO_LONG if isinstance(error.args[0], bytearray) else _HEAD_TOO_LARGE
+    if isinstance(error, BadHttpMethod):
+        return _UNKNOWN_METHOD if _STRANGE_METHOD.search(error.message) else _NOT_HTTP
+    if isinstance(error, BadHttpMessage) and error.message == "Too many headers received":
+        return _HEAD_TOO_LARGE
+    return _NOT_HTTP
 
 
 def seal_with(answer: Answer, request: web.BaseRequest, request_id: bytes, date: bytes) -> web.StreamResponse:

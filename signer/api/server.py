@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from signer.api.admission import HostList, OriginRules, origin_lines
+from signer.api.admission import HostList, OriginRules, coding_objection, origin_lines
 from signer.api.answer import Answer, DateLine
 from signer.api.connection import Connection, Doorkeeper, seal_with
 from signer.api.decoding import DecodingThread
@@ -165,6 +165,11 @@ class ApiServer(web.Server):
         objection = self._hosts.objection(request)
         if objection is not None:
             return self._refuse(exchange, objection)
+        objection = coding_objection(request)
+        if objection is not None:
+            refusal = self._refuse(exchange, objection)
+            refusal.keep_alive = False  # where this body ends is not known (RFC 9112, 6.1)
+            return refusal
         found = self._table.find(_path_of(request))
         if found is None:
             return self._refuse(exchange, _NOT_FOUND)

@@ -219,9 +219,6 @@ GARBAGE = [
     b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
     b"BREW / HTCPCP/1.0\r\n\r\n",
     b"\r\n\r\n\x00\x01\x02\x03\r\n\r\n",
-    b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
-    b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(300)) + b"\r\n",
     b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
     b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -246,6 +243,67 @@ async def test_garbage_is_400_and_never_a_traceback(garbage, caplog):
     assert b"aiohttp" not in answer.body
     assert world.keys.reloads == 0
     assert len(refused) == 1
+
+
+END = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+TOO_MUCH = [
+    (b"GET /" + b"a" * 20_000 + END, 414, "TARGET_TOO_LONG"),
+    (b"GET /upcheck?" + b"a" * 20_000 + END, 414, "TARGET_TOO_LONG"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: /" + b"a" * 20_000 + b"\r\n\r\n", 431, "HEAD_TOO_LARGE"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a" * 20_000 + b": y\r\n\r\n", 431, "HEAD_TOO_LARGE"),
+    (
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(300)) + b"\r\n",
+        431,
+        "HEAD_TOO_LARGE",
+    ),
+    (b"BREW /upcheck" + END, 501, "UNKNOWN_METHOD"),
+    (b"GETT /upcheck" + END, 501, "UNKNOWN_METHOD"),
+    (b"get /upcheck" + END, 501, "UNKNOWN_METHOD"),
+    (b"PURGE /upcheck" + END, 405, "WRONG_METHOD"),
+]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(("sent", "status", "code"), TOO_MUCH, ids=lambda value: repr(value)[:24])
+async def test_what_the_parser_can_tell_apart_has_a_status_and_a_code_of_its_own(at_once, sent, status, code):
+    async with listening(World()) as listener, listener.client() as client:
+        pieces = [sent] if at_once else [sent[:9], sent[9:]]
+        for piece in pieces:
+            await client.send(piece)
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(client.receive(), 5)
+    assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
+    assert b"aaaa" not in answer.body
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip,chunked", "identity, chunked"])
+async def test_a_transfer_coding_that_is_not_understood_is_501_and_ends_the_connection(coding):
+    world = World()
+    async with listening(world) as listener, listener.client() as client:
+        head = f"POST /reload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {coding}\r\n\r\n"
+        await client.send(head.encode() + b"0\r\n\r\nGET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await client.receive()
+        assert (answer.status, json.loads(answer.body)["code"]) == (501, "UNKNOWN_TRANSFER_CODING")
+        assert await client.at_end()
+    assert world.keys.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost:9000/upcheck", "localhost", 200),
+        ("HTTP://LOCALHOST/upcheck", "localhost", 200),
+        ("http://evil.example/upcheck", "localhost", 403),
+        ("http://evil.example?x=/upcheck", "localhost", 403),
+        ("http://localhost:x@evil.example/upcheck", "localhost", 403),
+        ("http://localhost/upcheck", "evil.example", 403),
+    ],
+)
+async def test_a_target_that_names_a_host_is_judged_by_that_too(target, host, status):
+    async with listening(World()) as listener, listener.client() as client:
+        assert (await client.ask("GET", "/upcheck")).status == 200  # localhost is a name seen before
+        await client.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert (await asyncio.wait_for(client.receive(), 5)).status == status
 
 
 STRANGE = [
