@@ -82,7 +82,13 @@ def load(house: House, record: Record, *keys: PublicKey, present: Horizon | None
 
 def quarantine(house: House, record: Record) -> Quarantine:
     database = house.places.database
-    orders = LocalOrders(changes=record.writer, database=database, clock=house.clock, events=Events())
+    orders = LocalOrders(
+        changes=record.writer,
+        database=database,
+        clock=house.clock,
+        events=Events(),
+        holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+    )
     return Quarantine(orders=orders, reading=partial(read_sqlite, database), horizon=horizon(house))
 
 
