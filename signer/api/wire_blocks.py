@@ -18,16 +18,40 @@ def read_block(request: JsonObject, preset: Preset) -> BlockDuty:
 
 
 def read_block_v2(request: JsonObject, preset: Preset) -> BlockDuty:
-    """A BLOCK_V2 request: a full block before Bellatrix, a header from then on; a header is taken at any fork."""
+    """A BLOCK_V2 request: a full block before Bellatrix, a header from then on; a header is taken at any fork.
+
+    No client sends both. Where both come they must say the same, or one of them is not what its sender believes.
+    """
     wrapper, name = duty_object(request, "beacon_block")
     version = fork(wrapper.get("version"), name, "version")
     if version <= Fork.ALTAIR and wrapper.get("block") is not None:
-        return _full_block(object_in(wrapper, "block", name), f"{name}.block", fork_=version, preset=preset)
+        full = _full_block(object_in(wrapper, "block", name), f"{name}.block", fork_=version, preset=preset)
+        if wrapper.get("block_header") is not None and _read_header(wrapper, name) != full:
+            raise _disagreement(name)
+        return full
     if wrapper.get("block_header") is None:
         wanted = "block_header" if version > Fork.ALTAIR else "block"
         raise unreadable(None, f"{name}.{wanted}", f"the {wanted} of a {version.name} block, an object {{...}}")
+    header = _read_header(wrapper, name)
+    if wrapper.get("block") is not None:
+        block, at = object_in(wrapper, "block", name), f"{name}.block"
+        # The bodies from Bellatrix on have no type here: their root is compared where it is given.
+        body_root = root_in(block, "body_root", at) if "body_root" in block else header.body_root
+        if _header(block, at, body_root=body_root) != header:
+            raise _disagreement(name)
+    return header
+
+
+def _read_header(wrapper: JsonObject, name: str) -> BlockDuty:
     header, at = object_in(wrapper, "block_header", name), f"{name}.block_header"
     return _header(header, at, body_root=root_in(header, "body_root", at))
+
+
+def _disagreement(name: str) -> MalformedRequestError:
+    return MalformedRequestError(
+        f"{name}.block and {name}.block_header are of two different blocks: send one of them",
+        path=f"{name}.block_header",
+    )
 
 
 def _full_block(block: JsonObject, at: str, *, fork_: Fork, preset: Preset) -> BlockDuty:

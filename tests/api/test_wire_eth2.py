@@ -251,6 +251,33 @@ def test_a_block_that_cannot_be_read_is_refused_with_its_path(beacon_block, path
     assert refusal({"type": "BLOCK_V2", "beacon_block": beacon_block}).evidence == {"path": path}
 
 
+@pytest.mark.parametrize("version", ["PHASE0", "DENEB"])
+def test_a_block_and_a_header_at_once_must_be_of_one_block(version):
+    body = {"body": _phase0_body()} if version == "PHASE0" else {}
+    block = {name: value for name, value in HEADER.items() if name != "body_root"} | body
+    alone = {"version": version, "block" if body else "block_header": block if body else HEADER}
+    header = HEADER | {"body_root": "0x" + decode({"type": "BLOCK_V2", "beacon_block": alone}).duty.body_root.hex()}
+
+    def both(**changes):
+        return {
+            "type": "BLOCK_V2",
+            "beacon_block": {"version": version, "block": block, "block_header": header | changes},
+        }
+
+    assert decode(both()).duty == decode({"type": "BLOCK_V2", "beacon_block": alone}).duty
+    others = {"slot": "77", "proposer_index": "9", "parent_root": "0x" + "77" * 32, "state_root": "0x" + "78" * 32}
+    if body:
+        others["body_root"] = "0x" + "79" * 32
+    for member, other in others.items():
+        error = refusal(both(**{member: other}))
+        assert error.evidence == {"path": "beacon_block.block_header"}
+        assert "two different blocks" in error.sentence
+    if not body:
+        foreign = block | {"body_root": "0x" + "79" * 32}
+        wrapped = {"version": version, "block": foreign, "block_header": header}
+        assert "two different blocks" in refusal({"type": "BLOCK_V2", "beacon_block": wrapped}).sentence
+
+
 def _phase0_body(**changes):
     body = {
         "randao_reveal": SIGNATURE,
