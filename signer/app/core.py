@@ -71,6 +71,7 @@ def open_core(
         on_death=on_death,
         observer=CommitEvents(events),
         max_batch=config.journal.max_batch,
+        deadline_seconds=config.journal.deadline_seconds,
         may_create=config.may_begin_record and not (config.storage.vault_directory / DATA_KEY_FILE).exists(),
         far_future_epochs=config.clock.far_future_epochs or 0,
         now=clock.now,

@@ -1,6 +1,7 @@
 """What waits for the writer, and how its callers hear of their verdicts."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,13 @@ class Waiting:
     commands: Sequence[Command]
     waiters: Sequence[Waiter]
     loop: asyncio.AbstractEventLoop
+    since: float = field(default_factory=time.monotonic)
+    """When they were handed over, or the part of them before these was taken."""
 
     def split(self, count: int) -> "tuple[Waiting, Waiting]":
-        """The first `count` commands, and the rest."""
+        """The first `count` commands, and the rest, whose wait begins anew: a long list takes its time."""
         return (
-            Waiting(self.commands[:count], self.waiters[:count], self.loop),
+            Waiting(self.commands[:count], self.waiters[:count], self.loop, self.since),
             Waiting(self.commands[count:], self.waiters[count:], self.loop),
         )
 

@@ -16,6 +16,7 @@ What a failure leaves:
 """
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -69,8 +70,11 @@ class Writer:
         on_death: Callable[[Exception], None],
         observer: CommitObserver | None = None,
         max_batch: int = MAX_BATCH,
+        deadline_seconds: float = math.inf,
     ) -> None:
+        """`deadline_seconds`: who has waited longer when the writer comes free is told so, and nothing is recorded."""
         self._database = database
+        self._deadline_seconds = deadline_seconds
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
         self._log = log
         self._on_death = on_death
@@ -163,7 +167,8 @@ class Writer:
                     item = EMPTY
                 case Waiting():
                     batch, item = self._gather(item)
-                    self._settle(batch)
+                    if batch.commands:
+                        self._settle(batch)
             if self._database.needs_rest:
                 self._rest()
         self._rest(last=True)
@@ -188,8 +193,12 @@ class Writer:
     def _gather(self, first: Waiting) -> "tuple[Batch, Item | Empty]":
         batch = Batch()
         item: Item | Empty = first
+        overdue = time.monotonic() - self._deadline_seconds
         while isinstance(item, Waiting) and len(batch.commands) + len(item.commands) <= self._max_batch:
-            batch.add(item)
+            if item.since < overdue:
+                self._turn_away(item)
+            else:
+                batch.add(item)
             item = self._next()
         if not batch.commands and isinstance(item, Waiting):
             # One caller's long list: cut it into full batches.
@@ -197,6 +206,12 @@ class Writer:
             batch.add(head)
             item = tail
         return batch, item
+
+    def _turn_away(self, late: Waiting) -> None:
+        error = JournalDownError(
+            f"the journal did not come to this within {self._deadline_seconds} s; nothing was recorded or signed"
+        )
+        tell(late.loop, [(waiter, error) for waiter in late.waiters])
 
     def _next(self) -> "Item | Empty":
         try:

@@ -3,6 +3,7 @@
 Everything that can be wrong with it is found here, before a socket is bound or a key is loaded.
 """
 
+import math
 import os
 import secrets
 import time
@@ -84,6 +85,7 @@ def open_record(
     on_death: Callable[[Exception], None],
     observer: CommitObserver | None = None,
     max_batch: int = MAX_BATCH,
+    deadline_seconds: float = math.inf,
     may_create: bool = True,
     far_future_epochs: int = 0,
     now: Callable[[], float] = time.time,
@@ -121,6 +123,7 @@ def open_record(
         on_death=on_death,
         observer=observer,
         max_batch=max_batch,
+        deadline_seconds=deadline_seconds,
     )
     writer.start()
     return Record(places, writer, log, pinned, (directory_lock, database_lock))

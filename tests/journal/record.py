@@ -1,5 +1,6 @@
 """A journal on disk for tests, with the ledgers of the real service."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,9 @@ class Record:
         self.log.close()
 
 
-def open_record(directory: Path, *, max_batch: int = 512, observer: object = None) -> Record:
+def open_record(
+    directory: Path, *, max_batch: int = 512, observer: object = None, deadline_seconds: float = math.inf
+) -> Record:
     path, head_path = directory / "journal.sqlite", directory / "audit-head"
     if not path.exists():
         create_database(path, database_id=os.urandom(16))
@@ -63,6 +66,7 @@ def open_record(directory: Path, *, max_batch: int = 512, observer: object = Non
         on_death=deaths.append,
         max_batch=max_batch,
         observer=observer,
+        deadline_seconds=deadline_seconds,
     )
     writer.start()
     return Record(directory, database, log, writer, deaths)

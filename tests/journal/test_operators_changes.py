@@ -1,5 +1,7 @@
 """An operator's change: alone in its transaction, whole or not at all, and never the end of the journal by itself."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +142,30 @@ def test_a_database_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
         create_database(tmp_path / "journal.sqlite", database_id=b"too short")
     assert caught.value.remedy
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_has_waited_past_the_deadline_is_turned_away_unrecorded(tmp_path: Path) -> None:
+    record = open_record(tmp_path, deadline_seconds=0.2)
+    release = threading.Event()
+
+    def holds_the_writer(_transaction: Transaction) -> bool:
+        return release.wait(30)
+
+    holding = record.writer.perform(holds_the_writer, tells)
+    late = record.writer.commit(vote(1, 2))
+    await asyncio.sleep(0.3)  # the deadline itself
+    in_time = record.writer.commit(vote(2, 3, key=2))
+    release.set()
+    assert await holding
+    with pytest.raises(JournalDownError, match="within 0.2 s; nothing was recorded"):
+        await late
+    assert (await in_time).repeat is False, "the writer goes on"
+    assert (await record.writer.commit(vote(1, 2))).repeat is False, "it was not on record"
+    record.close()
+
+
+async def test_a_long_list_is_not_cut_by_the_deadline_of_its_first_part(tmp_path: Path) -> None:
+    record = open_record(tmp_path, max_batch=8, deadline_seconds=30)
+    receipts = await asyncio.gather(*record.writer.commit_all([vote(1, 2, key=n) for n in range(100)]))
+    assert len(receipts) == 100
+    record.close()
