@@ -70,6 +70,17 @@ def test_what_is_wrong_is_exit_code_1_with_what_to_do(cli: Cli, tmp_path: Path) 
     assert said.out.splitlines()[-1].endswith("things are wrong.")
 
 
+def test_the_last_line_tells_of_warnings_and_of_what_was_not_looked_at(cli: Cli, ready: None, tmp_path: Path) -> None:
+    for listing in (tmp_path / "data/keys").glob("*.yaml"):
+        listing.unlink()
+    said = cli("doctor", "--config", "data/holdfast.yaml", "--set", "clock.source=trusted")
+    assert said.code == 0
+    assert "warning\tkeys" in said.out
+    assert said.out.splitlines()[-1].startswith("Nothing stops the signer; warnings above: ")
+    (database,) = (line for line in said.out.splitlines() if line.startswith("ok\tdatabase"))
+    assert "`holdfast audit verify`" in database
+
+
 def test_production_faults_are_found_without_starting(cli: Cli, ready: None, tmp_path: Path) -> None:
     (tmp_path / "data/master.key").chmod(0o644)
     said = doctor(cli, "--preset", "production", "--set", "server.host=0.0.0.0")

@@ -52,6 +52,17 @@ def test_a_directory_of_keystores_is_imported(
     assert (keys / f"{first}.txt").read_bytes() == PASSWORD.reveal() + b"\n"
 
 
+def test_a_password_file_that_is_not_there_is_told_once(
+    cli: Cli, keystore: Callable[..., str], tmp_path: Path, data: Path
+) -> None:
+    keystore("a", b"\1" * 32)
+    keystore("b", b"\2" * 32)
+    said = cli("keys", "import", "in", "--passwords", "missing.txt", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.count("missing.txt cannot be read") == said.err.count("error: ") == 1
+    assert not (data / "keys").exists()
+
+
 def test_an_import_again_changes_nothing(cli: Cli, keystore: Callable[..., str], data: Path) -> None:
     keystore("a", b"\1" * 32)
     line = ("keys", "import", "in/a.json", "--passwords", "password.txt", "--json", *DEVELOPMENT)
@@ -85,6 +96,7 @@ def test_a_wrong_password_imports_nothing_and_is_not_repeated(
     assert said.code == 1
     assert "does not open the keystore" in said.out
     assert "a wrong secret" not in said.out + said.err
+    assert said.out.splitlines()[-1] == "Nothing was imported."
     assert list((data / "keys").iterdir()) == []
 
 

@@ -218,5 +218,7 @@ def _show(session: Session, findings: list[Finding]) -> None:
     session.output.line()
     if wrong:
         session.output.line(f"{len(wrong)} of {len(findings)} things are wrong.", style="bold red")
+    elif warnings := sum(each.grade is Grade.WARNING for each in findings):
+        session.output.line(f"Nothing stops the signer; warnings above: {warnings}.", style="yellow")
     else:
         session.output.line("Nothing is wrong.", style="green")

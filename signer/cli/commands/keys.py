@@ -15,7 +15,7 @@ from signer.cli.session import Session
 from signer.config.key_sources import master_key
 from signer.config.state import MasterKeySettings
 from signer.crypto.bls import load
-from signer.errors import MalformedRequestError
+from signer.errors import MalformedRequestError, UnreadableFileError
 from signer.operations.freeze_keys import parse_keys
 from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
 from signer.operations.rewrap_keys import rewrap_keys
@@ -94,6 +94,8 @@ def import_(
     config = session.load_config(files_must_exist=False)
     into = config.keys.config_directory
     files = find_keystores(keystores)
+    if not passwords.exists():
+        raise UnreadableFileError(str(passwords), reason="there is no such file or directory (--passwords)")
     ensure_key_directory(into)
     imports = import_keystores(
         files, passwords, into=into, bls=load(), refuse_public_test_keys=config.refuse_public_test_keys
@@ -203,7 +205,9 @@ def _show(session: Session, done: list[ImportedKeystore], reload: dict[str, Any]
         ("outcome", "public key", "file", ""),
         [(each.outcome, each.public_key or "", str(each.file), each.error or "") for each in done],
     )
-    if reload is None:
+    if not any(each.outcome == "imported" for each in done):
+        session.output.line("Nothing was imported.")
+    elif reload is None:
         session.output.line("No server runs: the keys are loaded at the next start.")
     else:
         session.output.line(f"The running server loaded its keys anew: {reload.get('status')}.")

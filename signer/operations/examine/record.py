@@ -46,7 +46,10 @@ def _examine(places: Places, *, may_begin: bool) -> Finding:
             return fault(SUBJECT, f"there is no slashing record at {places.database}", remedy=BEGIN_OR_PUT_BACK)
         return Finding(SUBJECT, Grade.OK, "there is none yet: the first start makes it")
     figures = _compare(places, anchor)
-    sentence = f"it is whole and agrees with its head file: {figures['audit_entries']} audit entries"
+    sentence = (
+        f"its pages are whole, and it agrees with its head file: {figures['audit_entries']} audit entries"
+        " (their chain is not walked here: `holdfast audit verify` does)"
+    )
     return Finding(SUBJECT, Grade.OK, sentence, figures=figures)
 
 
