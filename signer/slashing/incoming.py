@@ -1,12 +1,12 @@
 """Another signer's records merged into ours, a bounded part at a time; the record protects at every moment between.
 
-Every record of the document is added, none replaces one that is there, and no floor is lowered. The floor rises to the
-least record of the document (EIP-3076, conditions 2, 4 and 5, and "Advice for Complete Databases"): what lies between
-our records and the document's may have been signed elsewhere. Where the document and the record differ for the same
-slot or target, the record stays: both were signed already, and neither may be followed by a third. Slashable histories
-are taken as they are: refusing them would protect less. Only where the record cannot hold them (two sources for one
-target; a source after its target) it keeps the lower source, and the floor's source rises to the higher one: that
-refuses whatever either would have refused.
+Every record of the document is added, none replaces one that is there, and no floor is lowered. A validator without a
+floor gets the least record of the document as its floor (EIP-3076, conditions 2, 4 and 5); one that is there stays, as
+complete mode has it (decision 0017). Where the document and the record differ for the same slot or target, the record
+stays: both were signed already, and neither may be followed by a third. Slashable histories are taken as they are:
+refusing them would protect less. Only where the record cannot hold them (two sources for one target; a source after its
+target) it keeps the lower source, and the floor's source rises to the higher one: that refuses whatever either would
+have refused.
 
 Rule 1: before the first part each validator is held at the highest of the document: until the last part is in, nothing
 is signed up to there that is not on record. A crash on the way leaves the hold, which refuses more than the document;
@@ -32,15 +32,13 @@ SLICE = 1_000
 _KEEP = (
     "INSERT INTO validators (public_key) SELECT unhex(value ->> 0) FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
 )
-_RAISE_VOTE_FLOORS = """
-UPDATE validators SET
-    floor_source = max(coalesce(floor_source, value ->> 1), value ->> 1),
-    floor_target = max(coalesce(floor_target, value ->> 2), value ->> 2)
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 1 IS NOT NULL
+_FIRST_VOTE_FLOORS = """
+UPDATE validators SET floor_source = value ->> 1, floor_target = value ->> 2
+FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 1 IS NOT NULL AND floor_target IS NULL
 """
-_RAISE_BLOCK_FLOORS = """
-UPDATE validators SET floor_slot = max(coalesce(floor_slot, value ->> 3), value ->> 3)
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 3 IS NOT NULL
+_FIRST_BLOCK_FLOORS = """
+UPDATE validators SET floor_slot = value ->> 3
+FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 3 IS NOT NULL AND floor_slot IS NULL
 """
 _HOLD = """
 UPDATE validators SET
@@ -153,14 +151,14 @@ def import_history(transaction: Transaction, events: Iterable[Event]) -> ImportR
 
 
 def admit(transaction: Transaction, validators: Sequence[StagedValidator], *, hold_for: bytes | None = None) -> None:
-    """Raise the floors of these validators to the least of the document, before any of its rows is in.
+    """Give validators without a floor the least of the document as theirs, before any of its rows is in.
 
     With `hold_for` (the document's digest) hold them at its highest until `lift_hold`.
     """
     marks = _json([_marks(one) for one in validators])
     transaction.run(_KEEP, (marks,))
-    transaction.run(_RAISE_VOTE_FLOORS, (marks,))
-    transaction.run(_RAISE_BLOCK_FLOORS, (marks,))
+    transaction.run(_FIRST_VOTE_FLOORS, (marks,))
+    transaction.run(_FIRST_BLOCK_FLOORS, (marks,))
     if hold_for is not None:
         transaction.run(_HOLD, (marks, hold_for))
 
@@ -216,9 +214,10 @@ def read_floors(transaction: Transaction, keys: Sequence[str]) -> dict[PublicKey
 def floors_after(before: Floors, one: StagedValidator, count: ImportCount | None) -> Floors:
     """The floors that a complete import leaves."""
     hidden = None if count is None else count.least_source
-    sources = [before.source_epoch, one.sources and one.sources[0], hidden]
-    slot = _highest([before.slot, one.slots and one.slots[0]])
-    source, target = _highest(sources), _highest([before.target_epoch, one.targets and one.targets[0]])
+    slot = before.slot if before.slot is not None else one.slots and one.slots[0]
+    first = before.source_epoch if before.source_epoch is not None else one.sources and one.sources[0]
+    source = _highest([first, hidden])
+    target = before.target_epoch if before.target_epoch is not None else one.targets and one.targets[0]
     return Floors(
         None if slot is None else Slot(slot),
         None if source is None else Epoch(source),

@@ -157,7 +157,7 @@ async def test_what_has_waited_past_the_deadline_is_turned_away_unrecorded(tmp_p
     in_time = record.writer.commit(vote(2, 3, key=2))
     release.set()
     assert await holding
-    with pytest.raises(JournalDownError, match="within 0.2 s; nothing was recorded"):
+    with pytest.raises(JournalDownError, match=r"within 0\.2 s; nothing was recorded"):
         await late
     assert (await in_time).repeat is False, "the writer goes on"
     assert (await record.writer.commit(vote(1, 2))).repeat is False, "it was not on record"

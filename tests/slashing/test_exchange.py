@@ -67,16 +67,6 @@ def block_claim(block: SignedBlock, key: bytes = KEY) -> BlockClaim:
     return BlockClaim(PublicKey(key), Slot(block.slot), Root(block.signing_root or root(99)))
 
 
-def expected(case: dict[str, object]) -> str:
-    """Which verdict is ours: complete mode's, but where two documents have a gap between them.
-
-    EIP-3076: "Care must be taken to avoid signing messages within a gap in the database. [...] Signing in this gap is
-    not safe, and would violate conditions (2), (4) and (5)." The suite's complete verdicts allow it in one case.
-    """
-    gap = "multiple_interchanges_single_validator_single_message_gap"
-    return "should_succeed" if case["name"] == gap else "should_succeed_complete"
-
-
 async def test_every_complete_verdict_of_eip_3076s_own_suite(vectors: Path, tmp_path: Path) -> None:
     files = sorted((vectors / "eip3076/tests/generated").glob("*.json"))
     assert len(files) == 38
@@ -93,13 +83,13 @@ async def test_every_complete_verdict_of_eip_3076s_own_suite(vectors: Path, tmp_
             for block in step["blocks"]:
                 signed = SignedBlock(int(block["slot"]), bytes.fromhex(block.get("signing_root", "0x")[2:]) or None)
                 allowed = await signs(opened, block_claim(signed, bytes.fromhex(block["pubkey"][2:])))
-                assert allowed is block[expected(case)], (file.stem, block)
+                assert allowed is block["should_succeed_complete"], (file.stem, block)
                 verdicts += 1
             for vote in step["attestations"]:
                 mark = bytes.fromhex(vote.get("signing_root", "0x")[2:]) or None
                 signed = SignedAttestation(int(vote["source_epoch"]), int(vote["target_epoch"]), mark)
                 allowed = await signs(opened, vote_claim(signed, bytes.fromhex(vote["pubkey"][2:])))
-                assert allowed is vote[expected(case)], (file.stem, vote)
+                assert allowed is vote["should_succeed_complete"], (file.stem, vote)
                 verdicts += 1
         opened.close()
     assert verdicts == 150
