@@ -92,7 +92,7 @@ class ClockSettings:
         default=1,
         metadata=about(
             "How far ahead of the clock a vote or a block may be. A signature far ahead would forbid every honest one "
-            "until then. `null` removes the guard, in the preset `test` alone.",
+            "until then. `null`, or more than 82,125 (a year of mainnet), removes the guard: in preset `test` only.",
             unit="epochs",
             minimum=0,
             maximum=UINT64_MAX,

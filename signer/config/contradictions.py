@@ -20,6 +20,10 @@ RESERVED_NAMES = frozenset({"anonymous", "key-manager", "operator"})
 """Names the audit log keeps for those who proved nothing, the key manager's token and the admin socket."""
 
 
+MOST_EPOCHS_AHEAD = 82_125
+"""A year of mainnet. One vote so far ahead forbids every honest one until then, so further is no guard at all."""
+
+
 def check_contradictions(config: Config) -> None:
     """Raises ConfigError for the first pair of keys that contradict each other."""
     for check in _CHECKS:
@@ -157,12 +161,14 @@ def _check_genesis(config: Config, name: str) -> None:
 
 
 def _check_clock(config: Config) -> None:
-    if config.clock.far_future_epochs is None and config.preset is not Preset.TEST:
+    ahead = config.clock.far_future_epochs
+    if config.preset is not Preset.TEST and (ahead is None or ahead > MOST_EPOCHS_AHEAD):
+        so = "removed" if ahead is None else f"set so far ({ahead} epochs) that there is none"
         raise _fault(
             config,
             "clock.far_future_epochs",
-            "the far-future guard can be removed in the preset test alone",
-            remedy="set clock.far_future_epochs to the number of epochs you need",
+            f"the far-future guard can be {so} in the preset test alone",
+            remedy=f"set clock.far_future_epochs to the number of epochs you need, at most {MOST_EPOCHS_AHEAD}",
         )
     try:
         parse_clock_source(config.clock.source, limit_seconds=config.clock.max_offset_seconds)

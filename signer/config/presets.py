@@ -50,9 +50,9 @@ PRESET_REFUSALS: Mapping[Preset, tuple[str, ...]] = MappingProxyType(
             "bearer tokens and passwords shorter than `security.minimum_secret_characters`",
             "interop keys and other public test keys",
             "a clock that is off by more than `clock.max_offset_seconds`, or that nobody vouches for",
-            "`network.pin_first_seen`, and `clock.far_future_epochs: null`",
+            "`network.pin_first_seen`, and `clock.far_future_epochs` of `null` or more than a year of mainnet",
         ),
-        Preset.DEVELOPMENT: ("`clock.far_future_epochs: null`",),
+        Preset.DEVELOPMENT: ("`clock.far_future_epochs` of `null` or more than a year of mainnet",),
         Preset.TEST: (),
     }
 )

@@ -19,6 +19,9 @@ from signer.errors import StartupError
 from signer.eth2.builtin_networks import find_network
 from signer.operations.examine.disk import check_file_system
 
+DAY_OF_EPOCHS = 225
+"""A day of mainnet: from here on the far-future guard is worth a warning."""
+
 
 def check_start(config: Config) -> None:
     """Raises StartupError with every fault that `find_faults` finds, and every remedy."""
@@ -218,6 +221,17 @@ def _unasked_clock(config: Config) -> Iterator[Fault]:
         )
 
 
+def _far_ahead(config: Config) -> Iterator[Fault]:
+    ahead = config.clock.far_future_epochs
+    if ahead is not None and ahead > DAY_OF_EPOCHS and config.preset is not Preset.TEST:
+        yield fault_of(
+            config,
+            "clock.far_future_epochs",
+            f"clock.far_future_epochs is {ahead}: a vote so far ahead of the clock forbids all before it",
+            "set it to the few epochs that your clients sign ahead (1 serves all of them)",
+        )
+
+
 def _mounted_secrets(config: Config) -> Iterator[Fault]:
     if config.check_exposure:
         yield from mounted_secrets(config)
@@ -255,6 +269,7 @@ _WARNINGS: tuple[_Check, ...] = (
     _open_metrics,
     _any_host,
     _unasked_clock,
+    _far_ahead,
     _unasked_principals_elsewhere,
     _mounted_secrets,
     find_tls_warnings,

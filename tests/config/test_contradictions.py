@@ -55,6 +55,8 @@ ROOT = "0x" + "11" * 32
         (f"network: {{genesis_validators_root: {ROOT}}}", "network.genesis_validators_root", "not that of mainnet"),
         ("network: {name: hoodi, genesis_time: 1}", "network.genesis_time", "not that of hoodi, 1742213400"),
         ("clock: {far_future_epochs: null}", "clock.far_future_epochs", "preset test alone"),
+        ("clock: {far_future_epochs: 82126}", "clock.far_future_epochs", "82126 epochs"),
+        ("clock: {far_future_epochs: 18446744073709551615}", "clock.far_future_epochs", "there is none"),
         ("preset: development\nclock: {far_future_epochs: null}", "clock.far_future_epochs", "preset test alone"),
         ("clock: {source: ntp}", "clock.source", "no clock source"),
         ("clock: {source: 'ntp:host:99999'}", "clock.source", "no clock source"),
