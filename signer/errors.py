@@ -25,7 +25,8 @@
     |  |- JournalDownError         the journal does not take commands
     |  |  '- DatabaseDownError     the shared database does not serve
     |  |- OutcomeUnknownError      a commit may or may not have happened
-    |  '- DeadlineError            the answer would have come too late to be of use
+    |  |- DeadlineError            the answer would have come too late to be of use
+    |  '- NoRoomError              too many large bodies are on their way
     |- StartupError                a state in which the signer will not start; says what to do
     |- ConfigError                 file, line, key, remedy
     |- KeyFileError                one key file that cannot be loaded
@@ -482,6 +483,12 @@ class DeadlineError(UnavailableError):
     """The answer would have come too late to be of use."""
 
     code = "DEADLINE_PASSED"
+
+
+class NoRoomError(UnavailableError):
+    """Too many large bodies are on their way; nothing of this one was judged, and asking again is safe."""
+
+    code = "NO_ROOM_FOR_BODY"
 
 
 class SigningFailedError(UnavailableError):

@@ -36,7 +36,7 @@ async def post_batch(exchange: Exchange) -> Answer:
     if len(body) <= INLINE_BODY_BYTES:
         intents = _decode_all(body, wire)
     else:
-        intents = await exchange.decoding.run(partial(_decode_all, body, wire), size_bytes=len(body))
+        intents = await exchange.decoding.run(partial(_decode_all, body, wire))
     answers = await signing.sign_each(intents, exchange.caller)
     texts = []
     pairs = list(zip(intents, answers, strict=True))

@@ -12,11 +12,8 @@ from typing import TypeVar
 from signer.errors import DeadlineError
 
 INLINE_BODY_BYTES = 64 * 2**10
-"""Bodies up to this are decoded on the event loop: nearly all duties are below 4 KiB and take 20 us; the worst body of
-this size takes 15 ms."""
-
-MAX_BYTES_IN_HAND = 64 * 2**20
-"""All large bodies that wait or are decoded, together: four of the largest, or a thousand batches of 64 KiB."""
+"""Bodies up to this need no room and are decoded on the event loop: nearly all duties are below 4 KiB and take 20 us;
+the worst body of this size takes 15 ms."""
 
 _Decoded = TypeVar("_Decoded")
 
@@ -29,25 +26,35 @@ class DecodingThread:
         self._deadline_seconds = deadline_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._turn = asyncio.Semaphore(1)
-        self._bytes_in_hand = 0
 
-    async def run(self, decode: Callable[[], _Decoded], *, size_bytes: int) -> _Decoded:
-        """What `decode` returns or raises; `size_bytes` is the body's.
+    async def run(self, decode: Callable[[], _Decoded]) -> _Decoded:
+        """What `decode` returns or raises. Bodies that wait here have room already (`receiving.py`).
 
         Raises:
-            DeadlineError: too much is waiting already, or it took too long. A decoder that has begun runs to its
-                end, and the next one waits for it.
+            DeadlineError: it took too long. A decoder that has begun runs to its end, and the next one waits for it:
+                so at most one body is held without room.
         """
-        if self._bytes_in_hand and self._bytes_in_hand + size_bytes > MAX_BYTES_IN_HAND:
-            raise DeadlineError("too many large bodies are waiting to be read; ask again in a moment")
-        self._bytes_in_hand += size_bytes
         try:
-            async with asyncio.timeout(self._deadline_seconds), self._turn:
-                return await asyncio.get_running_loop().run_in_executor(self._thread, decode)
+            async with asyncio.timeout(self._deadline_seconds):
+                await self._turn.acquire()
+                return await asyncio.shield(self._begin(decode))
         except TimeoutError:
             raise DeadlineError(f"the body could not be read within {self._deadline_seconds} s; ask again") from None
-        finally:
-            self._bytes_in_hand -= size_bytes
+
+    def _begin(self, decode: Callable[[], _Decoded]) -> "asyncio.Future[_Decoded]":
+        """Our turn has come, and ends with the decoder, whoever still waits for it."""
+        try:
+            work = asyncio.get_running_loop().run_in_executor(self._thread, decode)
+        except RuntimeError:  # closed
+            self._turn.release()
+            raise
+        work.add_done_callback(self._ended)
+        return work
+
+    def _ended(self, work: "asyncio.Future[_Decoded]") -> None:
+        self._turn.release()
+        if not work.cancelled():
+            work.exception()  # asked for, so that nobody is told of an error that nobody waits for
 
     def close(self) -> None:
         """Take no more work. A decoder that has begun runs to its end; its answer is lost."""

@@ -27,7 +27,7 @@ async def post_explain(exchange: Exchange) -> Answer:
         intent = services.wire.sign_request(body, public_key)
     else:
         decode = partial(services.wire.sign_request, body, public_key)
-        intent = await exchange.decoding.run(decode, size_bytes=len(body))
+        intent = await exchange.decoding.run(decode)
     exchange.duty_type = intent.duty.type
     verdict = await services.dry_run(intent, exchange.caller)
     refusal = verdict.refusal

@@ -9,6 +9,7 @@ from aiohttp import HttpVersion11, web
 
 from signer.api.decoding import INLINE_BODY_BYTES, DecodingThread
 from signer.api.problems import Problem, problem_members, problem_of
+from signer.api.receiving import Share
 from signer.api.services import Services
 from signer.api.settings import ApiSettings
 from signer.auth.principal import Caller, Principal
@@ -31,6 +32,7 @@ class Exchange:
     """One request on its way to its answer. Owned by the task that answers it."""
 
     __slots__ = (
+        "_share",
         "address",
         "caller",
         "decoding",
@@ -72,6 +74,8 @@ class Exchange:
         """Filled in by the handlers that sign, for the metrics and for refusals."""
         self.public_key = b""
         """The key that is asked for, on routes that sign with one; for refusals."""
+        self._share: Share | None = None
+        """The room of a large body, until the answer is made."""
 
     def problem_of(self, error: SignerError) -> Problem:
         """The problem that tells this caller of an error."""
@@ -122,11 +126,12 @@ class Exchange:
         return announced is None or announced > INLINE_BODY_BYTES
 
     async def read_body(self, limit_bytes: int) -> bytes:
-        """The whole body.
+        """The whole body. A large one waits for room first, and keeps it until `release`.
 
         Raises:
             BodyTooLargeError: more than `limit_bytes`, announced or sent.
             MalformedRequestError: broken chunks, or too slow.
+            NoRoomError: too many large bodies are on their way, or this one was too slow while others waited.
         """
         request = self.request
         announced = request.content_length
@@ -137,12 +142,50 @@ class Exchange:
             body = content.read_nowait()
             if len(body) > limit_bytes:
                 raise _too_large(limit_bytes)
+            if len(body) > INLINE_BODY_BYTES:
+                self._share = await self._take_room(len(body))
             return body
+        if announced is not None and announced > INLINE_BODY_BYTES:
+            self._share = await self._take_room(announced)
         try:
-            async with asyncio.timeout(self.settings.body_timeout_seconds):
-                return b"".join([piece async for piece in self.stream_body(limit_bytes)])
+            async with asyncio.timeout(self.settings.body_timeout_seconds) as limit:
+                return await self._gather(limit_bytes, limit)
         except TimeoutError:
-            raise _too_slow() from None
+            hurried = self._share is not None and self._share.hurried
+            raise (self.services.body_room.too_slow() if hurried else _too_slow()) from None
+
+    async def _gather(self, limit_bytes: int, limit: asyncio.Timeout) -> bytes:
+        """The body's pieces, joined. One of unknown length has room for the largest once it is large."""
+        room = self.services.body_room
+        pieces, received = [], 0
+        if self._share is not None:
+            room.watch(self._share, limit)
+        try:
+            async for piece in self.stream_body(limit_bytes):
+                pieces.append(piece)
+                received += len(piece)
+                if received > INLINE_BODY_BYTES and self._share is None:
+                    self._share = await self._take_room(limit_bytes)
+                    room.watch(self._share, limit)
+        finally:
+            if self._share is not None:
+                room.unwatch(self._share)
+        if self._share is not None:
+            room.shrink(self._share, received)
+        return b"".join(pieces)
+
+    async def _take_room(self, size_bytes: int) -> Share:
+        patience_seconds = self.settings.request_deadline_seconds
+        return await self.services.body_room.take(size_bytes, patience_seconds=patience_seconds)
+
+    def release(self) -> None:
+        """The answer is made: others may have this body's room."""
+        room = self.services.body_room
+        if self._share is not None:
+            room.give_back(self._share)
+            self._share = None
+        elif not self.request.content.is_eof():
+            room.trim_later()  # what came of a body that was not read to its end
 
     async def stream_body(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """The body in pieces, as they arrive; here the time limit is for each piece.

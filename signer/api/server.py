@@ -15,7 +15,7 @@ from aiohttp import web
 from signer.api.admission import HostList, OriginRules, coding_objection, origin_lines
 from signer.api.answer import Answer, DateLine
 from signer.api.connection import Connection, Doorkeeper, seal_with
-from signer.api.decoding import DecodingThread
+from signer.api.decoding import INLINE_BODY_BYTES, DecodingThread
 from signer.api.exchange import Exchange
 from signer.api.problems import UNFORESEEN, Problem, challenge, document_answer, problem_answer
 from signer.api.request_ids import RequestIds
@@ -93,6 +93,7 @@ class ApiServer(web.Server):
             loop=self._serving_loop,
             keepalive_timeout=self._settings.keep_alive_seconds,
             access_log=None,
+            read_bufsize=INLINE_BODY_BYTES,  # what a connection may hold of a body that waits for room
             auto_decompress=False,  # nobody sends compressed duties, and bombs come compressed
         )
 
@@ -100,6 +101,7 @@ class ApiServer(web.Server):
         """Close every connection; aiohttp calls this once nothing new is accepted."""
         await super().shutdown(timeout)
         self._decoding.close()
+        self._services.body_room.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
@@ -124,6 +126,7 @@ class ApiServer(web.Server):
             answer = self._crash(exchange, error)  # the last resort: a 500 without details, and everything in the log
         finally:
             self.in_flight -= 1
+            exchange.release()
             if request.content.is_eof():
                 connection.end_request()
         if isinstance(answer, Answer):

@@ -1,8 +1,9 @@
 """What the handlers may call: operations, the decoder of the wire, and a few facts for the status pages."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from signer.api.receiving import BodyRoom
 from signer.api.wire_eth2 import decode_batch_entry, decode_extension, decode_sign_request, parse_identifier
 from signer.auth.principal import Caller
 from signer.clock import Clock
@@ -88,3 +89,6 @@ class Services:
 
     metrics_page: Callable[[], Awaitable[bytes]]
     """The metrics of all processes in Prometheus' text format 0.0.4. Takes milliseconds, on a thread."""
+
+    body_room: BodyRoom = field(default_factory=BodyRoom)
+    """For the large bodies of all listeners of this process."""

@@ -32,7 +32,7 @@ async def post_sign(exchange: Exchange) -> Answer:
         intent = services.wire.sign_request(body, public_key)
     else:
         decode = partial(services.wire.sign_request, body, public_key)
-        intent = await exchange.decoding.run(decode, size_bytes=len(body))
+        intent = await exchange.decoding.run(decode)
     exchange.duty_type = intent.duty.type
     signature = await services.signing.sign(intent, exchange.caller)
     return signature_answer(signature_text(signature), as_json=wants_json(exchange.request))

@@ -9,7 +9,6 @@ import pytest
 from gloas_samples import GLOAS_REQUESTS
 from http_twins import KEY, ROOT, World, attestation, block, listening
 
-from signer.api import decoding
 from signer.api.decoding import INLINE_BODY_BYTES, DecodingThread
 from signer.api.settings import ApiSettings
 from signer.api.wire_eth2 import ORDINARY_BODY_BYTES, decode_sign_request
@@ -103,30 +102,39 @@ class HeldDecoder:
         return "decoded"
 
 
-async def test_bodies_wait_for_their_turn_and_too_many_are_refused_at_once(monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_BYTES_IN_HAND", 100)
+async def test_bodies_wait_for_their_turn():
     thread, held = DecodingThread(deadline_seconds=10), HeldDecoder()
-    first = asyncio.create_task(thread.run(held, size_bytes=70))
+    first = asyncio.create_task(thread.run(held))
     await asyncio.to_thread(held.begun.wait, 10)
-    second = asyncio.create_task(thread.run(lambda: "second", size_bytes=30))
+    second = asyncio.create_task(thread.run(lambda: "second"))
     await asyncio.sleep(0)
-    with pytest.raises(DeadlineError, match="too many"):
-        await thread.run(lambda: "third", size_bytes=1)
+    assert not second.done()
     held.go_on.set()
     assert (await first, await second) == ("decoded", "second")
-    assert await thread.run(lambda: "alone", size_bytes=1000) == "alone"
+    thread.close()
+
+
+async def test_a_decoder_that_runs_on_after_its_deadline_keeps_the_next_one_from_beginning():
+    thread, held = DecodingThread(deadline_seconds=0.05), HeldDecoder()
+    with pytest.raises(DeadlineError, match="within"):
+        await thread.run(held)
+    for _ in range(3):
+        with pytest.raises(DeadlineError, match="within"):
+            await thread.run(lambda: "late")
+    assert thread._thread._work_queue.qsize() == 0  # no body waits there without room
+    held.go_on.set()
     thread.close()
 
 
 async def test_a_body_that_is_not_read_in_time_is_an_error_and_the_next_one_is_read():
     thread, held = DecodingThread(deadline_seconds=0.05), HeldDecoder()
     with pytest.raises(DeadlineError, match="within"):
-        await thread.run(held, size_bytes=1)
+        await thread.run(held)
     with pytest.raises(DeadlineError, match="within"):  # it waits behind the first, which still runs
-        await thread.run(lambda: "late", size_bytes=1)
+        await thread.run(lambda: "late")
     held.go_on.set()
     await asyncio.to_thread(thread._thread.submit(str).result)  # whatever stood before it has ended
-    assert await thread.run(lambda: "next", size_bytes=1) == "next"
+    assert await thread.run(lambda: "next") == "next"
     thread.close()
 
 
