@@ -87,8 +87,10 @@ def test_every_question_is_answered_by_the_running_server(signer: RunningSigner,
 def test_the_doctor_draws_a_table_on_a_terminal(signer: RunningSigner) -> None:
     output, code = on_a_terminal(*HOLDFAST, "doctor", "--config", str(signer.config_file))
     assert code == 0, output
-    for words in ("what to do", "the running server holds it", "Nothing is wrong.", "\x1b["):
+    for words in ("what to do", "the running server holds it", "\x1b["):
         assert words in output
+    # A disk that is slow at this moment is worth a warning, and then not all is well.
+    assert ("Nothing is wrong." in output) is ("warning" not in output), output
     assert "examining" in output, "progress is drawn where somebody watches"
 
 
