@@ -5,31 +5,19 @@ nothing. A duty that would be refused is answered 200 too: the question was answ
 that asking for the signature would get. What is at fault with the request itself (400, 401, 403, 404) is told as there.
 """
 
-from functools import partial
-
 import msgspec
 
 from signer.api.answer import Answer, json_answer
-from signer.api.decoding import INLINE_BODY_BYTES
 from signer.api.exchange import Exchange
 from signer.api.problems import problem_members
 from signer.api.routing import Route
+from signer.api.web3signer import read_duty
 
 
 async def post_explain(exchange: Exchange) -> Answer:
     """Whether this duty would be signed now."""
-    services = exchange.services
-    public_key = exchange.public_key = services.wire.identifier(exchange.tail)
-    if exchange.may_be_large:
-        services.signing.check_may_ask(exchange.caller, public_key)
-    body = await exchange.read_body(exchange.settings.sign_body_limit_bytes)
-    if len(body) <= INLINE_BODY_BYTES:
-        intent = services.wire.sign_request(body, public_key)
-    else:
-        decode = partial(services.wire.sign_request, body, public_key)
-        intent = await exchange.decoding.run(decode)
-    exchange.duty_type = intent.duty.type
-    verdict = await services.dry_run(intent, exchange.caller)
+    intent = await read_duty(exchange)
+    verdict = await exchange.services.dry_run(intent, exchange.caller)
     refusal = verdict.refusal
     members = {
         "would_sign": refusal is None,

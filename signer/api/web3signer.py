@@ -14,6 +14,7 @@ from signer.api.decoding import INLINE_BODY_BYTES
 from signer.api.exchange import Exchange, signature_text
 from signer.api.routing import Route
 from signer.auth.principal import Action
+from signer.intent import SignDuty
 from signer.operations.manage_keys import KeyList
 
 _TEXT_HEAD = status_head(200, TEXT)
@@ -23,6 +24,17 @@ _NOT_MODIFIED_HEAD = status_head(304, None)
 
 async def post_sign(exchange: Exchange) -> Answer:
     """The signature of one duty: bare hex, or JSON where JSON is asked for."""
+    intent = await read_duty(exchange)
+    signature = await exchange.services.signing.sign(intent, exchange.caller)
+    return signature_answer(signature_text(signature), as_json=wants_json(exchange.request))
+
+
+async def read_duty(exchange: Exchange) -> SignDuty:
+    """What the path and the body ask for; who may not ask is turned away before a costly body is read.
+
+    Raises:
+        RequestError, UnknownKeyError, ForbiddenError, UnavailableError.
+    """
     services = exchange.services
     public_key = exchange.public_key = services.wire.identifier(exchange.tail)
     if exchange.may_be_large:
@@ -34,8 +46,7 @@ async def post_sign(exchange: Exchange) -> Answer:
         decode = partial(services.wire.sign_request, body, public_key)
         intent = await exchange.decoding.run(decode)
     exchange.duty_type = intent.duty.type
-    signature = await services.signing.sign(intent, exchange.caller)
-    return signature_answer(signature_text(signature), as_json=wants_json(exchange.request))
+    return intent
 
 
 async def get_public_keys(exchange: Exchange) -> Answer:
