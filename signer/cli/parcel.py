@@ -1,15 +1,17 @@
 """What a migration carries from one signer to the other: a directory with a receipt and a history."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from signer.cli.answers import MigratedOut
 from signer.cli.problem import UsageFault
 from signer.durable import ensure_private_directory, read_regular, write_durably
-from signer.errors import StartupError, UnreadableFileError
-from signer.operations.migration_receipt import MAX_RECEIPT_BYTES
+from signer.errors import ReceiptError, StartupError, UnreadableFileError
+from signer.operations.migration_receipt import MAX_RECEIPT_BYTES, read_receipt
 
 _PIECE_BYTES = 1 << 20
 
@@ -61,6 +63,16 @@ def find_parcel(directory: Path) -> Parcel:
         if not file.is_file():
             raise UnreadableFileError(str(file), reason="there is no such file")
     return parcel
+
+
+def closed_parcel(text: bytes, parcel: Parcel) -> MigratedOut:
+    """Read what was written before it counts: a receipt that fits the history, last of all. Raises ReceiptError."""
+    claims = read_receipt(text).claims
+    with parcel.history.open("rb") as history:
+        if hashlib.file_digest(history, "sha256").hexdigest() != claims.interchange_sha256:
+            raise ReceiptError("the history did not arrive whole; give the same command again")
+    write_durably(parcel.receipt, text + b"\n", private=True)
+    return MigratedOut([one.public_key for one in claims.keys], claims.signed_by)
 
 
 def split(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -10,9 +10,11 @@ from typing import Any
 from signer.cli.connection import Connection, Endpoint, endpoint_connection, is_answered, socket_connection
 from signer.cli.global_options import GlobalOptions
 from signer.cli.host import Host
+from signer.cli.local_service import LocalService
 from signer.cli.output import Output
 from signer.cli.problem import UsageFault
-from signer.cli.service import LocalService, RemoteService, Service
+from signer.cli.remote_service import RemoteService
+from signer.cli.service import Service
 from signer.config.load import load_config
 from signer.config.sections import Config
 from signer.crypto.secret import Secret

@@ -17,7 +17,7 @@ from running import RunningSigner, interop_secret, running_signer
 
 from signer.auth.principal import OPERATOR, Caller
 from signer.cli.connection import socket_connection
-from signer.cli.service import RemoteService
+from signer.cli.remote_service import RemoteService
 from signer.clock import FixedClock
 from signer.errors import AnsweredError, RefusalError, WrongNetworkError
 from signer.journal.command import Command

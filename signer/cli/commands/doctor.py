@@ -8,7 +8,7 @@ import typer
 
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault, find_remedy
-from signer.cli.service import RemoteService
+from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
 from signer.clock.sources import parse_clock_source
 from signer.config.fault import Fault

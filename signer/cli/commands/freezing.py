@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from signer.cli.answers import FrozenKeys, OrderedKey
 from signer.cli.commands.context import session_of
 from signer.cli.problem import UsageFault
-from signer.cli.service import FrozenKeys, OrderedKey
 from signer.cli.session import Session
 from signer.errors import MalformedRequestError
 from signer.operations.freeze_keys import parse_keys

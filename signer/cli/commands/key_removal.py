@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from signer.cli.answers import OrderedKey
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
-from signer.cli.service import OrderedKey
 from signer.cli.session import Session
 from signer.durable import write_durably
 from signer.errors import MalformedRequestError

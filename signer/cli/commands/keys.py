@@ -10,7 +10,7 @@ import typer
 from signer.cli.commands import key_removal
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
-from signer.cli.service import RemoteService
+from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
 from signer.config.key_sources import master_key
 from signer.config.state import MasterKeySettings

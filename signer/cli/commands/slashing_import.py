@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from signer.cli.answers import ImportedHistory, ToldFloors
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault, error_code
-from signer.cli.service import ImportedHistory, Service, ToldFloors
+from signer.cli.service import Service
 from signer.cli.session import Session
 from signer.config.chain import read_network
 from signer.errors import SignerError, UnusableHistoriesError
