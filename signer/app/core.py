@@ -15,7 +15,6 @@ from signer.crypto import bls
 from signer.durable import ensure_private_directory
 from signer.eth2.networks import Network
 from signer.events import Events
-from signer.journal.reader import read_sqlite
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.holdings import Holdings
 from signer.keys.loader import Loader
@@ -27,11 +26,12 @@ from signer.operations.hold_keys import KeyHolding, deleted_keys
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.keep_record import LocalRecordOrders
+from signer.operations.kept_record import KeptRecord, RecordView
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
 from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
-from signer.operations.record import Places, Record, open_record
+from signer.operations.record import Places, open_record
 from signer.operations.telling import CommitEvents, TombstoneWatch
 from signer.telemetry.logs import Logs, open_outputs
 
@@ -43,7 +43,7 @@ class Core:
     """Everything below the edges, for one data directory."""
 
     network: Network
-    record: Record
+    record: KeptRecord
     ring: KeyRing
     reloader: Reloader
     after_load: list[Listener]
@@ -78,6 +78,7 @@ def open_core(
         epoch_begins=network.seconds_of_epoch,
     )
     try:
+        reading = record.view.reading
         ring, after_load = KeyRing(), list[Listener]()
         vault = open_vault(config.storage.vault_directory, master_key(config.storage))
         loader = loader_of(config, vault)
@@ -85,7 +86,7 @@ def open_core(
             loader = QuarantiningLoader(
                 loader,
                 changes=record.writer,
-                reading=partial(read_sqlite, places.database),
+                reading=reading,
                 horizon=Horizon(network, clock, config.clock.far_future_epochs),
                 epochs=config.keys.quarantine_epochs,
             )
@@ -94,32 +95,30 @@ def open_core(
             changes=record.writer,
             clock=clock,
             pinned=lambda: record.pinned,
-            reading=partial(read_sqlite, places.database),
-            data_directory=places.data_directory,
+            reading=reading,
+            data_directory=record.view.data_directory,
         )
         horizon = horizon_of(config, network, clock)
         pruning = RecordPruning(
             changes=record.writer,
-            read=partial(read_sqlite, places.database),
+            read=reading,
             horizon=horizon,
             plan=_pruning_plan(config.journal),
         )
         record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
         holdings = Holdings(ring, vault, config.keys.config_directory)
-        holdings.finish(deleted_keys(places.database))
+        holdings.finish(deleted_keys(reading))
         after_load.append(TombstoneWatch(ring))
         holding = KeyHolding(
             changes=record.writer,
             holdings=holdings,
             reloader=reloader,
             bls=bls.load(),
-            database=places.database,
+            reading=reading,
             clock=clock,
             refuse_public_test_keys=config.refuse_public_test_keys,
         )
-        orders = LocalOrders(
-            changes=record.writer, database=places.database, clock=clock, events=events, holding=holding
-        )
+        orders = LocalOrders(changes=record.writer, reading=reading, clock=clock, events=events, holding=holding)
         mainstay = Mainstay(
             record.writer,
             LocalLoads(reloader),
@@ -139,13 +138,13 @@ def open_core(
 
 
 def operations_over(
-    config: Config, network: Network, *, ring: KeyRing, mainstay: Mainstay, clock: Clock
+    config: Config, network: Network, *, ring: KeyRing, mainstay: Mainstay, clock: Clock, view: RecordView
 ) -> RecordOperations:
     """What is done with keys and record besides signing."""
     return RecordOperations.over(
         mainstay,
         ring,
-        places_of(config),
+        view,
         archive_directory=config.audit.archive_directory,
         key_directory=config.keys.config_directory,
         horizon=horizon_of(config, network, clock),

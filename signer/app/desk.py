@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from signer.api.services import Identity, Services, wire_of
-from signer.app.core import horizon_of, operations_over, places_of
+from signer.app.core import horizon_of, operations_over
 from signer.backends.software import SoftwareBackend
 from signer.clock import SystemClock
 from signer.clock.believed import BelievedClock
@@ -21,11 +21,11 @@ from signer.crypto import bls
 from signer.errors import SignerError
 from signer.eth2.networks import Network
 from signer.events import RequestRefused
-from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
 from signer.operations.clock_watch import ClockWatch
 from signer.operations.dry_run import DryRun
 from signer.operations.gate import Gate
+from signer.operations.kept_record import RecordView
 from signer.operations.mainstay import Mainstay
 from signer.operations.second_client import SecondClientWatch
 from signer.operations.sign import Signing
@@ -46,12 +46,13 @@ class Desk:
         mainstay: Mainstay,
         watch: Watch,
         *,
+        view: RecordView,
         pinned: Root | None,
         raises_alarms: bool,
     ) -> None:
         """`raises_alarms`: True in the one process that speaks for all of them."""
         self._config, self._network, self._ring = config, network, ring
-        self._mainstay, self._watch, self._clock = mainstay, watch, SystemClock()
+        self._mainstay, self._watch, self._view, self._clock = mainstay, watch, view, SystemClock()
         self._summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
         believed = BelievedClock()
         self._clock_watch = ClockWatch(
@@ -71,7 +72,7 @@ class Desk:
             irreversible=irreversible_rule(config.policy),
         )
         self._second_clients = SecondClientWatch(
-            read=partial(read_sqlite, places_of(config).database),
+            read=view.reading,
             journal=mainstay.journal,
             horizon=horizon_of(config, network, self._clock),
             events=watch.events,
@@ -88,7 +89,9 @@ class Desk:
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
         """What the listeners' handlers call; the page is this process's own unless another is given."""
         mainstay, watch = self._mainstay, self._watch
-        record = operations_over(self._config, self._network, ring=self._ring, mainstay=mainstay, clock=self._clock)
+        record = operations_over(
+            self._config, self._network, ring=self._ring, mainstay=mainstay, clock=self._clock, view=self._view
+        )
         return Services(
             signing=Signing(
                 gate=self.gate,
@@ -98,9 +101,7 @@ class Desk:
                 events=watch.events,
                 deadline_seconds=self._config.server.request_deadline_seconds,
             ),
-            dry_run=DryRun(
-                gate=self.gate, read=partial(read_sqlite, places_of(self._config).database), network=self._network
-            ),
+            dry_run=DryRun(gate=self.gate, read=self._view.reading, network=self._network),
             keys=record.keys,
             freezing=record.freezing,
             custody=record.custody,

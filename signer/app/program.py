@@ -60,7 +60,9 @@ class App:
         with open_core(config, events=Events(), on_death=log_death) as core:
             if load_keys:
                 await asyncio.to_thread(core.reloader.load_now)
-            yield operations_over(config, core.network, ring=core.ring, mainstay=core.mainstay, clock=core.clock)
+            yield operations_over(
+                config, core.network, ring=core.ring, mainstay=core.mainstay, clock=core.clock, view=core.record.view
+            )
 
     def plan_restore(self, config: Config, *, anyway: bool) -> RestorePlan | None:
         """See `Host.plan_restore`."""

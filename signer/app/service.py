@@ -62,16 +62,24 @@ class Service:
         return 0 if self._failure is None else 1
 
     async def _serve(self, core: Core, watch: Watch) -> None:
-        config, writer, directory = self._config, core.record.writer, core.record.places.data_directory
+        config, writer, directory = self._config, core.record.writer, core.record.view.data_directory
+        record = core.record
         desk = Desk(
-            config, core.network, core.ring, core.mainstay, watch, pinned=core.record.pinned, raises_alarms=True
+            config,
+            core.network,
+            core.ring,
+            core.mainstay,
+            watch,
+            view=record.view,
+            pinned=record.pinned,
+            raises_alarms=True,
         )
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
         workers = self._workers(core, desk.gate, watch, listeners) if config.server.workers > 1 else None
         services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
         archiver = AuditArchiver(
             changes=writer,
-            database=core.record.places.database,
+            view=core.record.view,
             directory=config.audit.archive_directory,
             clock=core.clock,
             keep_days=config.audit.keep_days,
@@ -107,7 +115,7 @@ class Service:
 
     def _workers(self, core: Core, gate: Gate, watch: Watch, listeners: Listeners) -> WorkerProcesses:
         """What serves the network in the place of this process."""
-        config, directory = self._config, core.record.places.data_directory
+        config, directory = self._config, core.record.view.data_directory
         # Files with credentials are read now and once: their faults are told here, and all workers know the same.
         passed_on = replace(
             config,

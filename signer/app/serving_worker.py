@@ -8,7 +8,7 @@ from functools import partial
 
 from signer.api.listeners import Listeners
 from signer.api.opening import network_server, open_inherited
-from signer.app.core import logs_of
+from signer.app.core import logs_of, places_of
 from signer.app.desk import Desk
 from signer.config.passing_on import decode_config, decode_network
 from signer.errors import SignerError
@@ -37,7 +37,8 @@ class Worker:
         watch = Watch(version=self._welcome.program, buckets_seconds=config.metrics.buckets_seconds)
         link = MainLink(ring, tallies=partial(take_tallies, watch.metrics), orphaned=birth.leave_at_once)
         network, pinned = decode_network(self._welcome.network), self._welcome.pinned
-        desk = Desk(config, network, ring, link.mainstay(), watch, pinned=pinned, raises_alarms=False)
+        view = places_of(config).view
+        desk = Desk(config, network, ring, link.mainstay(), watch, view=view, pinned=pinned, raises_alarms=False)
         logs = logs_of(config, LineHandler(link.write_line))
         await link.open(end, pin=desk.gate.pin)
         logs.start()

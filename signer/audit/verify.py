@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from signer.audit.chain import EMPTY_HEAD, head_after, unpack
 from signer.audit.entry import decode_entry
 from signer.errors import AuditError
 from signer.journal.ledger import Row, Transaction
+from signer.journal.reader import Reading
 
 _PAGE = (
     "SELECT first_index, count, head, entries FROM audit_batches WHERE first_index >= ? ORDER BY first_index LIMIT 256"
 )
+
+_MOMENT_BATCHES = 256
+"""Batches that are read in one moment of the record: a walk of minutes keeps the database from tidying up for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,17 @@ def stored_batches(transaction: Transaction, *, start: int = 0) -> Iterator[Stor
         for first, count, head, entries in page:
             yield StoredBatch(int(first), int(count), bytes(head), bytes(entries))
         start = int(page[-1][0]) + int(page[-1][1])
+
+
+def batches_in_moments(reading: Reading, *, start: int) -> Iterator[StoredBatch]:
+    """The same for a walk that may last: some at a time, each time in a moment of their own."""
+    while True:
+        with reading() as moment:
+            part = list(islice(stored_batches(moment, start=start), _MOMENT_BATCHES))
+        yield from part
+        if len(part) < _MOMENT_BATCHES:
+            return
+        start = part[-1].first_index + part[-1].count
 
 
 def verify_log(batches: Iterable[StoredBatch], *, size: int = 0, head: bytes = EMPTY_HEAD) -> Verified:

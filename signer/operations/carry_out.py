@@ -1,12 +1,12 @@
 """Carry an operator's orders out: in the process that keeps the record."""
 
 import asyncio
-from pathlib import Path
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.events import Events, KeysFrozen
+from signer.journal.reader import Reading
 from signer.keys.ledger import EVERY_KEY, KeyStates, freeze_key, thaw_key
 from signer.keys.quarantine import release_key
 from signer.operations.changes import Changes
@@ -29,10 +29,12 @@ from signer.units import PublicKey
 class LocalOrders:
     """Orders, by the writer of this process. One instance for its life, on its event loop."""
 
-    def __init__(self, *, changes: Changes, database: Path, clock: Clock, events: Events, holding: KeyHolding) -> None:
+    def __init__(
+        self, *, changes: Changes, reading: Reading, clock: Clock, events: Events, holding: KeyHolding
+    ) -> None:
         self._changes = changes
         self._holding = holding
-        self._database = database
+        self._reading = reading
         self._clock = clock
         self._events = events
 
@@ -57,7 +59,7 @@ class LocalOrders:
 
     async def tell_frozen(self) -> None:
         """Publish what is frozen now; at start too."""
-        self._events.publish(_frozen_event(await asyncio.to_thread(read_states, self._database)))
+        self._events.publish(_frozen_event(await asyncio.to_thread(read_states, self._reading)))
 
     async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
         now_ms = self._now_ms()

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, UnknownKeyError
+from signer.journal.reader import Reading
 from signer.keys.ledger import EVERY_KEY, KeyStates, read_key_states
 from signer.operations.orders import Carried, FreezeKeys, Orders, ThawKeys
 from signer.operations.reading import read_record
@@ -43,9 +43,9 @@ class Frozen:
 class KeyFreezing:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, orders: Orders, database: Path) -> None:
+    def __init__(self, *, orders: Orders, reading: Reading) -> None:
         self._orders = orders
-        self._database = database
+        self._reading = reading
 
     async def freeze(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
         """Sign nothing with these keys any more. Raises ForbiddenError, UnknownKeyError, JournalDownError."""
@@ -69,7 +69,7 @@ class KeyFreezing:
 
     async def summary(self) -> Frozen:
         """What is frozen, for those who may count it. Asks nobody who they are."""
-        states = await asyncio.to_thread(read_states, self._database)
+        states = await asyncio.to_thread(read_states, self._reading)
         everybody = states.get(EVERY_KEY)
         return Frozen(
             everybody.frozen_ms if everybody is not None else None,
@@ -81,9 +81,9 @@ class KeyFreezing:
         )
 
 
-def read_states(database: Path) -> KeyStates:
+def read_states(reading: Reading) -> KeyStates:
     """The states of the keys on record, through a connection of its own. Blocks."""
-    return read_record(database, read_key_states)
+    return read_record(reading, read_key_states)
 
 
 def parse_keys(words: Sequence[str]) -> tuple[PublicKey, ...]:

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
@@ -22,6 +21,7 @@ from signer.crypto.bls import Bls
 from signer.crypto.secret import Secret
 from signer.errors import BusyError, KeyDeletedError, KeyFormatError, NotReadyError, SignerError
 from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
 from signer.keys.holdings import Holdings
 from signer.keys.key import Key, Origin
 from signer.keys.ledger import bury_key, exhume_key, read_key_states
@@ -52,7 +52,7 @@ class KeyHolding:
         holdings: Holdings,
         reloader: Reloader,
         bls: Bls,
-        database: Path,
+        reading: Reading,
         clock: Clock,
         refuse_public_test_keys: bool,
     ) -> None:
@@ -60,7 +60,7 @@ class KeyHolding:
         self._holdings = holdings
         self._reloader = reloader
         self._bls = bls
-        self._database = database
+        self._reading = reading
         self._clock = clock
         self._refuse_public_test_keys = refuse_public_test_keys
         self._opening = asyncio.Semaphore(os.cpu_count() or 1)
@@ -90,7 +90,7 @@ class KeyHolding:
         pairs = zip(keystores, passwords, strict=True)
         memory = spare_memory_budget()
         opened = await asyncio.gather(*(self._open(keystore, password, memory) for keystore, password in pairs))
-        states = await asyncio.to_thread(read_record, self._database, read_key_states)
+        states = await asyncio.to_thread(read_record, self._reading, read_key_states)
         answers, accepted = list[Carried](), dict[PublicKey, Key]()
         for key in opened:
             answer = key if isinstance(key, Carried) else self._objection(key, accepted)
@@ -136,7 +136,7 @@ class KeyHolding:
             state = read_key_states(transaction).get(public_key)
             return has_history(transaction, public_key) or (state is not None and state.deleted_ms is not None)
 
-        return "not_active" if read_record(self._database, known) else "not_found"
+        return "not_active" if read_record(self._reading, known) else "not_found"
 
     # --- bringing in ---------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ def _buried(public_key: PublicKey) -> str:
     )
 
 
-def deleted_keys(database: Path) -> frozenset[PublicKey]:
+def deleted_keys(reading: Reading) -> frozenset[PublicKey]:
     """The keys that have a tombstone on record. Blocks."""
-    states = read_record(database, read_key_states)
+    states = read_record(reading, read_key_states)
     return frozenset(key for key, state in states.items() if state.deleted_ms is not None)

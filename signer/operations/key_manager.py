@@ -10,6 +10,7 @@ from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import ForbiddenError, MalformedRequestError, NotReadyError
 from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
 from signer.keys.holdings import is_ours_to_destroy
 from signer.keys.ring import KeyRing
 from signer.operations.orders import AllowKeys, Carried, DeleteKeys, ImportKeystores, Orders
@@ -43,10 +44,10 @@ class Deletion:
 class KeyManager:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, orders: Orders, ring: KeyRing, database: Path, config_directory: Path) -> None:
+    def __init__(self, *, orders: Orders, ring: KeyRing, reading: Reading, config_directory: Path) -> None:
         self._orders = orders
         self._ring = ring
-        self._database = database
+        self._reading = reading
         self._config_directory = config_directory
 
     def list_keys(self, caller: Caller) -> tuple[ManagedKey, ...]:
@@ -99,7 +100,7 @@ class KeyManager:
         single = tuple(dict.fromkeys(keys))
         done = {one.public_key: one for one in await self._orders.carry_out(DeleteKeys(single), caller)}
         gone = frozenset(key for key, one in done.items() if one.status in ("deleted", "not_active"))
-        interchange = await asyncio.to_thread(read_record, self._database, lambda moment: _export(moment, gone))
+        interchange = await asyncio.to_thread(read_record, self._reading, lambda moment: _export(moment, gone))
         return Deletion(tuple(done[key] for key in keys), interchange)
 
     async def allow_keys(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:

@@ -2,18 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Self
 
 from signer.journal.command import Journal
-from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
 from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.horizon import Horizon
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.kept_record import RecordView
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.migrate import Migration
@@ -21,7 +20,6 @@ from signer.operations.orders import Orders
 from signer.operations.protect import Changes, Imports, Protection
 from signer.operations.quarantine import Quarantine
 from signer.operations.read_audit import AuditReading
-from signer.operations.record import Places
 from signer.operations.record_orders import RecordOrders
 from signer.operations.verify_audit import AuditVerification
 
@@ -68,7 +66,7 @@ class RecordOperations:
         cls,
         mainstay: Mainstay,
         ring: KeyRing,
-        places: Places,
+        view: RecordView,
         *,
         archive_directory: Path,
         key_directory: Path,
@@ -77,21 +75,19 @@ class RecordOperations:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
             KeyManagement(ring, mainstay.loads),
-            Protection(imports=mainstay.imports, database=places.database),
-            AuditVerification(
-                database=places.database, archive_directory=archive_directory, head_file=places.head_file
-            ),
-            AuditReading(database=places.database),
-            Explaining(read=partial(read_sqlite, places.database), horizon=horizon),
+            Protection(imports=mainstay.imports, reading=view.reading),
+            AuditVerification(view, archive_directory=archive_directory),
+            AuditReading(reading=view.reading),
+            Explaining(read=view.reading, horizon=horizon),
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
-            KeyFreezing(orders=mainstay.orders, database=places.database),
-            _custody(mainstay, ring, places, horizon),
-            KeyManager(orders=mainstay.orders, ring=ring, database=places.database, config_directory=key_directory),
+            KeyFreezing(orders=mainstay.orders, reading=view.reading),
+            _custody(mainstay, ring, view, horizon),
+            KeyManager(orders=mainstay.orders, ring=ring, reading=view.reading, config_directory=key_directory),
         )
 
 
-def _custody(mainstay: Mainstay, ring: KeyRing, places: Places, horizon: Horizon) -> Custody:
-    reading = partial(read_sqlite, places.database)
+def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horizon) -> Custody:
+    reading = view.reading
     return Custody(
         Quarantine(orders=mainstay.orders, reading=reading, horizon=horizon),
         Migration(
@@ -100,6 +96,6 @@ def _custody(mainstay: Mainstay, ring: KeyRing, places: Places, horizon: Horizon
             reading=reading,
             horizon=horizon,
             loaded=lambda: ring.public_keys,
-            data_directory=places.data_directory,
+            data_directory=view.data_directory,
         ),
     )

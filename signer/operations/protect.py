@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,8 +11,9 @@ from signer.auth.principal import Action, Caller
 from signer.errors import ForbiddenError
 from signer.journal.command import Chronicle
 from signer.journal.ledger import Transaction
-from signer.journal.reader import read_sqlite
+from signer.journal.reader import Reading
 from signer.operations.exporting import ALL, Receipt, Selection, export_document, write_receipt
+from signer.operations.reading import read_record
 from signer.slashing.incoming import Floors
 from signer.slashing.watermarks import read_watermarks
 from signer.units import Epoch, PublicKey, Slot
@@ -103,14 +103,14 @@ class Imports(Protocol):
 class Protection:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, imports: Imports, database: Path) -> None:
+    def __init__(self, *, imports: Imports, reading: Reading) -> None:
         self._imports = imports
-        self._database = database
+        self._reading = reading
 
     async def high_watermark(self, caller: Caller) -> HighWatermark:
         """The high watermark. Raises ForbiddenError."""
         check_authorized(caller.principal, Action.KEYS_LIST)
-        marks = await asyncio.to_thread(self._read, read_watermarks)
+        marks = await asyncio.to_thread(read_record, self._reading, read_watermarks)
         return HighWatermark(marks.high_epoch, marks.high_slot)
 
     async def import_interchange(
@@ -141,17 +141,12 @@ class Protection:
             ForbiddenError. MalformedRequestError, SignerError: see `export_document`.
         """
         check_authorized(caller.principal, Action.SLASHING_READ)
-        return export_document(partial(read_sqlite, self._database), replace(selection, visible=_visible(caller)))
+        return export_document(self._reading, replace(selection, visible=_visible(caller)))
 
     async def receipt(self, caller: Caller) -> Receipt:
         """What every later export of this caller's holds at least. Raises ForbiddenError, SignerError."""
         check_authorized(caller.principal, Action.SLASHING_READ)
-        reading = partial(read_sqlite, self._database)
-        return await asyncio.to_thread(write_receipt, reading, visible=_visible(caller))
-
-    def _read(self, question: Callable[[Transaction], T]) -> T:
-        with read_sqlite(self._database) as moment:
-            return question(moment)
+        return await asyncio.to_thread(write_receipt, self._reading, visible=_visible(caller))
 
 
 def _visible(caller: Caller) -> frozenset[PublicKey] | None:

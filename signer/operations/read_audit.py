@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from signer.audit.archive import read_start
 from signer.audit.entry import Entry, Flag, Kind, decode_entry
@@ -16,7 +15,8 @@ from signer.audit.reading import batches_backwards, entries_backwards
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError
-from signer.journal.sqlite import SqliteDatabase
+from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
 from signer.units import PUBLIC_KEY_BYTES
 
 MAX_ENTRIES = 1000
@@ -111,8 +111,8 @@ class AuditPage:
 class AuditReading:
     """One instance for the life of the process; reads through a connection of its own, and blocks no signature."""
 
-    def __init__(self, *, database: Path, read_bytes: int = READ_BYTES) -> None:
-        self._database = database
+    def __init__(self, *, reading: Reading, read_bytes: int = READ_BYTES) -> None:
+        self._reading = reading
         self._read_bytes = read_bytes
 
     async def __call__(self, query: AuditQuery, caller: Caller) -> AuditPage:
@@ -125,12 +125,11 @@ class AuditReading:
         return await asyncio.to_thread(self._read, query)
 
     def _read(self, query: AuditQuery) -> AuditPage:
-        database = SqliteDatabase(self._database, read_only=True)
-        try:
-            begins = read_start(database).size
+        with self._reading() as moment:
+            begins = read_start(moment).size
             found: list[ToldEntry] = []
             reached: int | None = None
-            for index, entry in _candidates(database, query, read_bytes=self._read_bytes):
+            for index, entry in _candidates(moment, query, read_bytes=self._read_bytes):
                 reached = index
                 if entry is not None and _matches(entry, query):
                     found.append(_told(index, entry))
@@ -138,15 +137,13 @@ class AuditReading:
                         break
             more = reached is not None and reached > begins
             return AuditPage(tuple(found), reached if more else None, begins)
-        finally:
-            database.close()
 
 
-def _candidates(database: SqliteDatabase, query: AuditQuery, *, read_bytes: int) -> Iterator[tuple[int, Entry | None]]:
+def _candidates(moment: Transaction, query: AuditQuery, *, read_bytes: int) -> Iterator[tuple[int, Entry | None]]:
     """Entries that may match, newest first, until enough was read. A batch without any is told as its first index."""
     wanted = [value for value in (query.request_id, query.public_key) if value is not None]
     read = 0
-    for batch in batches_backwards(database, before=query.before):
+    for batch in batches_backwards(moment, before=query.before):
         if all(value in batch.entries for value in wanted):
             for index, data in entries_backwards(batch, before=query.before):
                 yield index, decode_entry(data)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from signer.audit.anchor import check_anchor, check_missing_database
@@ -21,10 +22,12 @@ from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, RolledBackErr
 from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
+from signer.journal.reader import read_sqlite
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
 from signer.keys.ledger import KeyStateLedger
 from signer.keys.vault import DATA_KEY_FILE
+from signer.operations.kept_record import RecordView
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
 from signer.units import Epoch, Root
@@ -45,10 +48,15 @@ class Places:
         """The database file."""
         return self.data_directory / DATABASE_FILE
 
+    @property
+    def view(self) -> RecordView:
+        """How the record there is read."""
+        return RecordView(self.data_directory, self.head_file, partial(read_sqlite, self.database))
+
 
 @dataclass(slots=True)
 class Record:
-    """An open record. Owned by the process; `close` gives everything back in reverse."""
+    """See `KeptRecord`: one that is kept in SQLite."""
 
     places: Places
     writer: Writer
@@ -57,6 +65,11 @@ class Record:
     """The chain this record belongs to; None where nothing has pinned it yet."""
 
     _locks: tuple[DirectoryLock | DatabaseLock, ...]
+
+    @property
+    def view(self) -> RecordView:
+        """How it is read."""
+        return self.places.view
 
     async def state(self) -> Mapping[str, str | int | float | None]:
         """What the journal tells of itself, for the status page."""

@@ -21,7 +21,7 @@ from signer.clock import Clock
 from signer.durable import ensure_private_directory, write_durably
 from signer.errors import SignerError
 from signer.journal.command import Command, Journal
-from signer.journal.sqlite import SqliteDatabase, database_id
+from signer.operations.kept_record import RecordView
 from signer.operations.protect import Changes
 from signer.operations.story import NoteStory
 
@@ -80,9 +80,9 @@ class Summaries:
 class AuditArchiver:
     """Moves old entries out of the database. Runs until cancelled; never holds the writer for more than one file."""
 
-    def __init__(self, *, changes: Changes, database: Path, directory: Path, clock: Clock, keep_days: int) -> None:
+    def __init__(self, *, changes: Changes, view: RecordView, directory: Path, clock: Clock, keep_days: int) -> None:
         self._changes = changes
-        self._database = database
+        self._view = view
         self._directory = directory
         self._clock = clock
         self._keep_days = keep_days
@@ -116,13 +116,10 @@ class AuditArchiver:
 
     def _write_file(self) -> LogStart | None:
         before_ms = int(self._clock.now() * 1000) - self._keep_days * DAY_MS
-        database = SqliteDatabase(self._database, read_only=True)
-        try:
-            start = read_start(database)
-            log_id = database_id(database)
-            old = choose_old(stored_batches(database, start=start.size), before_ms=before_ms)
-        finally:
-            database.close()
+        with self._view.reading() as moment:
+            start = read_start(moment)
+            log_id = self._view.log_id(moment)
+            old = choose_old(stored_batches(moment, start=start.size), before_ms=before_ms)
         if not old:
             return None
         ensure_private_directory(self._directory)

@@ -83,7 +83,7 @@ async def on_the_journal(case: dict[str, Any], directory: Path) -> int:
         reading=partial(read_sqlite, places.database),
         data_directory=directory,
     )
-    protection = Protection(imports=imports, database=places.database)
+    protection = Protection(imports=imports, reading=places.view.reading)
     file = directory / "document.json"
 
     async def take_in(document: dict[str, Any]) -> str:

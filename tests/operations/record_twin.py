@@ -46,9 +46,7 @@ class House:
 
     @property
     def verification(self) -> AuditVerification:
-        return AuditVerification(
-            database=self.places.database, archive_directory=self.archives, head_file=self.places.head_file
-        )
+        return AuditVerification(self.places.view, archive_directory=self.archives)
 
     @contextmanager
     def record(self, **settings: object) -> Iterator[Record]:

@@ -40,7 +40,7 @@ def house(tmp_path: Path) -> House:
 def archiver(house: House, record: Record) -> AuditArchiver:
     return AuditArchiver(
         changes=record.writer,
-        database=house.places.database,
+        view=house.places.view,
         directory=house.archives,
         clock=house.clock,
         keep_days=KEEP_DAYS,

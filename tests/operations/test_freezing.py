@@ -47,12 +47,12 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
     with house.record() as record:
         orders = LocalOrders(
             changes=record.writer,
-            database=house.places.database,
+            reading=house.places.view.reading,
             clock=house.clock,
             events=events,
             holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
         )
-        yield Post(house, KeyFreezing(orders=orders, database=house.places.database), published)
+        yield Post(house, KeyFreezing(orders=orders, reading=house.places.view.reading), published)
 
 
 async def test_each_order_is_told_once_for_each_key_in_the_audit_log(tmp_path: Path) -> None:

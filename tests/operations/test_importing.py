@@ -310,7 +310,7 @@ async def test_an_export_while_an_import_is_unfinished_protects_as_the_hold_does
     with pytest.raises(CutShortError):
         await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
     exported = b"".join(
-        Protection(imports=importer(house, record), database=house.places.database).export_interchange(CALLER)
+        Protection(imports=importer(house, record), reading=house.places.view.reading).export_interchange(CALLER)
     )
     [validator] = json.loads(exported)["data"]
     assert [(vote["source_epoch"], vote["target_epoch"]) for vote in validator["signed_attestations"]] == [

@@ -39,7 +39,7 @@ def record(house: House) -> Iterator[Record]:
 
 
 def protection(house: House, record: Record) -> Protection:
-    return Protection(imports=imports(house, record), database=house.places.database)
+    return Protection(imports=imports(house, record), reading=house.places.view.reading)
 
 
 def imports(house: House, record: Record, changes: Changes | None = None) -> WriterImports:

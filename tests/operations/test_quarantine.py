@@ -84,7 +84,7 @@ def quarantine(house: House, record: Record) -> Quarantine:
     database = house.places.database
     orders = LocalOrders(
         changes=record.writer,
-        database=database,
+        reading=partial(read_sqlite, database),
         clock=house.clock,
         events=Events(),
         holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any

@@ -1,5 +1,6 @@
 """Entries of the audit log are found from its end, in bounded reads."""
 
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ from signer.audit.ledger import append_entries, read_log_head
 from signer.auth.principal import OPERATOR, Caller, Principal
 from signer.errors import ForbiddenError
 from signer.eth2.duties import Duty
+from signer.journal.reader import read_sqlite
 from signer.journal.sqlite import SqliteDatabase, create_database, open_writer
 from signer.operations import read_audit
 from signer.operations.read_audit import AuditQuery, AuditReading
@@ -45,7 +47,7 @@ def log_of(directory: Path, batches: list[list[Entry]], **bound: int) -> AuditRe
         with database.transaction():
             append_entries(database, read_log_head(database, database_id=LOG_ID), list(map(encode_entry, batch)))
     database.close()
-    return AuditReading(database=file, **bound)
+    return AuditReading(reading=partial(read_sqlite, file), **bound)
 
 
 def votes(sizes: list[int]) -> list[list[Entry]]:
