@@ -38,6 +38,26 @@ def flat_documents(data: bytes) -> Iterator[Document]:
         raise KeyFormatError(_without_content(fault)) from None  # the original error may quote a line of the file
 
 
+def flat_items(data: bytes) -> Iterator[Document]:
+    """Each mapping of a YAML file that is one list of them. Raises KeyFormatError: as above, or it is no such list."""
+    reader, depth = _DocumentReader(), 0
+    try:
+        for event in yaml.parse(data, Loader=_LOADER):
+            closes = isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent)
+            depth -= closes
+            if depth == 0 and isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent):
+                raise KeyFormatError(f"line {_line(event)}: a list should be here, with `- name: value` lines")
+            if depth == 1 and isinstance(event, yaml.MappingStartEvent):
+                reader.take(yaml.DocumentStartEvent())  # each item is read as a document is
+            if depth > 1 or (depth == 1 and isinstance(event, yaml.NodeEvent | yaml.MappingEndEvent)):
+                reader.take(event)
+            if depth == 1 and closes and (item := reader.take(yaml.DocumentEndEvent())) is not None:
+                yield item
+            depth += isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent)
+    except yaml.YAMLError as fault:
+        raise KeyFormatError(_without_content(fault)) from None
+
+
 class _DocumentReader:
     """Follows the events of one file; lives as long as its parsing."""
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 from signer.crypto.bls import Bls
-from signer.durable import write_durably
+from signer.durable import read_regular, write_durably
 from signer.errors import KeyFileError, SignerError, UnreadableFileError
 from signer.keys.key import Key, Origin
 from signer.keys.memory_budget import spare_memory_budget
 from signer.keys.public_test_keys import publicly_known
 from signer.keys.sources import KeystoreEntry
-from signer.keys.unlocking import LockedKeystore, PasswordFiles, read_locked, unlock
+from signer.keys.unlocking import KEYSTORE_LIMIT_BYTES, LockedKeystore, PasswordFiles, read_locked, unlock
+from signer.operations.keystore_layouts import FoundKeystore
 
-Outcome = Literal["imported", "present", "failed"]
-"""`present`: a listing of this key is there already, and nothing was changed."""
+Outcome = Literal["imported", "present", "failed", "skipped"]
+"""`present`: a listing of this key is there already; `skipped`: it is not to be imported. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,54 +30,55 @@ class ImportedKeystore:
     file: Path
     outcome: Outcome
     public_key: str | None
-    """With 0x; None where the keystore did not open."""
+    """With 0x; None where the keystore was not opened."""
 
     error: str | None
-
-
-def find_keystores(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and the `*.json` files of the directories named, in order.
-
-    Raises:
-        UnreadableFileError: a path is not there, or a directory holds no keystore.
-    """
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not inside:
-            raise UnreadableFileError(str(path), reason="it holds no *.json file")
-        if not inside[0].exists():
-            raise UnreadableFileError(str(path), reason="there is no such file")
-        found += inside
-    return found
+    """Why it failed, or was skipped."""
 
 
 def import_keystores(
-    keystores: Iterable[Path], passwords: Path, *, into: Path, bls: Bls, refuse_public_test_keys: bool
+    keystores: Iterable[FoundKeystore], *, into: Path, bls: Bls, refuse_public_test_keys: bool
 ) -> Iterator[ImportedKeystore]:
     """Open, check and copy each keystore; one that fails stops no other. Half a second and 256 MiB each.
 
     Args:
-        keystores: the files to import.
-        passwords: one file whose first line opens all, or a directory with `NAME.txt` for each `NAME.json`.
+        keystores: what is to be imported, as `keystore_layouts.py` finds it.
         into: the directory of key files (`keys.config_directory`).
         bls: computes the public keys, which must be those that the keystores name.
         refuse_public_test_keys: whether interop and other published keys fail.
     """
     memory, files = spare_memory_budget(), PasswordFiles()
-    for keystore in keystores:
-        password = passwords / f"{keystore.stem}.txt" if passwords.is_dir() else passwords
-        entry = KeystoreEntry(keystore, keystore, password, Origin.KEYSTORE_FILE, password_is_first_line=True)
+    for found in keystores:
+        if found.skipped:
+            yield ImportedKeystore(found.file, "skipped", None, found.skipped)
+            continue
         try:
-            locked = read_locked(entry, files)
+            locked = _locked(found, files)
             key = unlock(locked, bls, memory)
             if refuse_public_test_keys and publicly_known([key]):
-                raise KeyFileError("everybody knows this private key: it is a published test key", file=str(keystore))
+                raise KeyFileError("everybody knows this private key: it is a published test key", file=str(found.file))
             yield _copy(locked, key, into)
         except SignerError as error:
-            yield ImportedKeystore(keystore, "failed", None, error.sentence)
+            yield ImportedKeystore(found.file, "failed", None, error.sentence)
         except OSError as error:
-            yield ImportedKeystore(keystore, "failed", None, f"{into} cannot be written: {error.strerror or error}")
+            yield ImportedKeystore(found.file, "failed", None, f"{into} cannot be written: {error.strerror or error}")
+
+
+def _locked(found: FoundKeystore, files: PasswordFiles) -> LockedKeystore:
+    """Its bytes and its password. Raises KeyFileError."""
+    if found.fault:
+        raise KeyFileError(found.fault, file=str(found.file))
+    if found.password is None:
+        raise KeyFileError("nothing says its password: name it with --passwords", file=str(found.file))
+    in_file = found.password if isinstance(found.password, Path) else found.file
+    entry = KeystoreEntry(found.file, found.file, in_file, Origin.KEYSTORE_FILE, password_is_first_line=True)
+    if isinstance(found.password, Path):
+        return read_locked(entry, files)
+    try:
+        content = read_regular(found.file, limit_bytes=KEYSTORE_LIMIT_BYTES)
+    except UnreadableFileError as fault:
+        raise KeyFileError(fault.sentence, file=str(found.file)) from fault
+    return LockedKeystore(entry, content, found.password)
 
 
 def _copy(locked: LockedKeystore, key: Key, into: Path) -> ImportedKeystore:

@@ -17,7 +17,8 @@ from signer.config.state import MasterKeySettings
 from signer.crypto.bls import load
 from signer.errors import MalformedRequestError, UnreadableFileError
 from signer.operations.freeze_keys import parse_keys
-from signer.operations.import_keystores import ImportedKeystore, find_keystores, import_keystores
+from signer.operations.import_keystores import ImportedKeystore, import_keystores
+from signer.operations.keystore_layouts import find_keystores
 from signer.operations.rewrap_keys import rewrap_keys
 from signer.operations.set_up import ensure_key_directory, ensure_master_key
 
@@ -69,37 +70,44 @@ def list_keys(context: typer.Context) -> None:
 
 def import_(
     context: typer.Context,
-    keystores: Annotated[list[Path], typer.Argument(help="EIP-2335 keystores, or directories of `*.json` keystores.")],
+    keystores: Annotated[
+        list[Path], typer.Argument(help="EIP-2335 keystores, or directories of them as validator clients keep them.")
+    ],
     *,
     passwords: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--passwords",
-            help="A file whose first line opens every keystore, or a directory with `NAME.txt` for each `NAME.json`.",
+            help="A file whose first line opens every keystore, or a directory with `NAME.txt` for each `NAME.json`, or"
+            " with a file named as the directory of each keystore (`0x...`).",
         ),
-    ],
+    ] = None,
 ) -> int:
     """Open and check keystores, and copy them with their passwords into `keys.config_directory`.
 
     First stop every other signer of these keys, and import its record with `holdfast slashing import`: the same key in
     two places is how validators are slashed. A running server loads the new keys at once.
 
+    Directories are read as the deposit tools, Prysm's backup and Teku fill them (`*.json`), as Lighthouse, Nimbus and
+    Lodestar do (`0x...` with a keystore inside, `secrets/` with the passwords), and as Dirk does (wallets). What
+    Lighthouse's `validator_definitions.yml` says is heard: where it has the passwords, --passwords is not needed, and a
+    validator that it disables is skipped.
+
     For example:
 
     - `holdfast keys import validator_keys/ --passwords password.txt --config holdfast.yaml`
+    - `holdfast keys import lighthouse/validators/ --passwords lighthouse/secrets/ --config holdfast.yaml`
     """
     session = session_of(context)
     if session.options.endpoint is not None:
         raise UsageFault("keys are imported where the signer's key files are", remedy="leave --endpoint out")
     config = session.load_config(files_must_exist=False)
     into = config.keys.config_directory
-    files = find_keystores(keystores)
-    if not passwords.exists():
+    files = find_keystores(keystores, passwords)
+    if passwords is not None and not passwords.exists():
         raise UnreadableFileError(str(passwords), reason="there is no such file or directory (--passwords)")
     ensure_key_directory(into)
-    imports = import_keystores(
-        files, passwords, into=into, bls=load(), refuse_public_test_keys=config.refuse_public_test_keys
-    )
+    imports = import_keystores(files, into=into, bls=load(), refuse_public_test_keys=config.refuse_public_test_keys)
     done: list[ImportedKeystore] = []
     with session.output.progress("opening keystores") as advance:
         for each in imports:
