@@ -368,13 +368,13 @@ class KeyStateError(RefusalError):
 
 
 class KeyFrozenError(KeyStateError):
-    """An operator has frozen this key, or all of them."""
+    """An operator has frozen this key (`frozen` is `key`), a tag that it bears (`tag:NAME`), or `all` of them."""
 
     code = "KEY_FROZEN"
 
     def __init__(self, identifier: str, *, since_ms: int, frozen: str) -> None:
-        subject = "all keys are" if frozen == "all" else "this key is"
-        word = "all" if frozen == "all" else identifier
+        subject = {"all": "all keys are", "key": "this key is"}.get(frozen, "a tag of this key is")
+        word = identifier if frozen == "key" else frozen
         super().__init__(
             f"{subject} frozen: nothing is signed until an operator thaws it (holdfast thaw {word})",
             evidence={"identifier": identifier, "frozen": frozen, "frozen_since_ms": since_ms},
@@ -438,6 +438,51 @@ class IrreversibleDutyError(PolicyRefusalError):
             f"entry of policy.irreversible_grants with this type, principal and key",
             evidence={"type": duty_type, "principal": principal, "identifier": identifier},
         )
+
+
+class _OtherPreferenceError(PolicyRefusalError):
+    """Something else is asked for than what an operator has set for this key."""
+
+    member: ClassVar[str]
+    setting: ClassVar[str]
+    option: ClassVar[str]
+
+    def __init__(self, identifier: str, *, requested: str | None, wanted: str, by_default: bool) -> None:
+        where = f"by default ({self.setting})" if by_default else "for this key"
+        asked = "is another one" if requested is None else f"{requested} is not the one"
+        remedy = f"let the client ask for it, or set another: holdfast keys set {identifier} {self.option} VALUE"
+        super().__init__(
+            f"{self.member} {asked} that is set {where}, {wanted}; {remedy}",
+            evidence={
+                "identifier": identifier,
+                "field": self.member,
+                "requested": requested,
+                "set": wanted,
+                "set_by": self.setting if by_default else "key",
+                "remedy": remedy,
+            },
+        )
+
+
+class OtherFeeRecipientError(_OtherPreferenceError):
+    """A registration, or a block that proves where its fees go, names another address than the operator."""
+
+    code = "OTHER_FEE_RECIPIENT"
+    member, setting, option = "fee_recipient", "keys.fee_recipient", "--fee-recipient"
+
+    def __init__(self, identifier: str, *, requested: bytes | None, wanted: bytes, by_default: bool) -> None:
+        """`requested` is None where the block proves only that it is another."""
+        super().__init__(identifier, requested=_hex_or_none(requested), wanted=_hex(wanted), by_default=by_default)
+
+
+class OtherGasLimitError(_OtherPreferenceError):
+    """A registration asks for another gas limit than the operator."""
+
+    code = "OTHER_GAS_LIMIT"
+    member, setting, option = "gas_limit", "keys.gas_limit", "--gas-limit"
+
+    def __init__(self, identifier: str, *, requested: int, wanted: int, by_default: bool) -> None:
+        super().__init__(identifier, requested=str(requested), wanted=str(wanted), by_default=by_default)
 
 
 # --- states of the service ----------------------------------------------------------------------

@@ -26,6 +26,7 @@ from signer.journal.reader import read_sqlite
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
 from signer.keys.ledger import KeyStateLedger
+from signer.keys.preference_ledger import PreferenceLedger
 from signer.keys.vault import DATA_KEY_FILE
 from signer.operations.kept_record import RecordView
 from signer.slashing.ledger import AttestationLedger, BlockLedger
@@ -131,7 +132,13 @@ def open_record(
         undo.pop_all()
     writer = Writer(
         Embedded(database, log),
-        ledgers=[KeyStateLedger(begins=epoch_begins), AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[
+            KeyStateLedger(begins=epoch_begins),
+            PreferenceLedger(),
+            AttestationLedger(),
+            BlockLedger(),
+            NetworkLedger(),
+        ],
         log=log,
         on_death=on_death,
         observer=observer,

@@ -33,6 +33,7 @@ from signer.journal.postgres_setup import (
 )
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
 from signer.keys.shared_ledger import SharedKeyStateLedger
+from signer.keys.shared_preferences import SharedPreferenceLedger
 from signer.slashing.web3signer_tables import (
     SharedAttestationLedger,
     SharedBlockLedger,
@@ -135,6 +136,7 @@ def open_shared_record(
         undo.pop_all()
     ledgers: list[Ledger[Any, Any]] = [
         SharedKeyStateLedger(alone=False),
+        SharedPreferenceLedger(),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),
         SharedNetworkLedger(),

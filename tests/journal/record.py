@@ -13,6 +13,7 @@ from signer.journal.embedded import Embedded
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import Writer
 from signer.keys.ledger import KeyStateLedger
+from signer.keys.preference_ledger import PreferenceLedger
 from signer.slashing.ledger import AttestationClaim, AttestationLedger, BlockClaim, BlockLedger
 from signer.slashing.network import NetworkLedger
 from signer.units import Epoch, PublicKey, Root, Slot
@@ -61,7 +62,7 @@ def open_record(
     deaths: list[Exception] = []
     writer = Writer(
         Embedded(database, log),
-        ledgers=[KeyStateLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[KeyStateLedger(), PreferenceLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
         log=log,
         on_death=deaths.append,
         max_batch=max_batch,
