@@ -239,7 +239,7 @@ def filled(statement: str, values: Sequence[Any]) -> str:
 
 
 def literal(value: object) -> str:
-    """A value as SQL text. Numbers, bytes and lists of them only: none of these can end a quotation.
+    """A value as SQL text. Numbers, bytes and lists of them, and texts that cannot end a quotation.
 
     Raises:
         TypeError: anything else.
@@ -255,6 +255,8 @@ def literal(value: object) -> str:
             return f"'\\x{value.hex()}'::bytea"
         case list():
             return f"'{array_text(value)}'"
+        case str() if not {"'", "\\", "\0"} & set(value):
+            return f"'{value}'"
         case _:
             raise TypeError(f"{type(value).__name__} has no literal here")
 

@@ -6,17 +6,19 @@ on record, and a signature costs no statement. Where others write the same datab
 
 Rule 1: frozen, disabled and deleted are three marks, not one word: a key that is thawed stays deleted.
 Rule 2: a mark that stands is not set anew: its time stays that of the first order.
-Rule 3: quarantine (`quarantine.py`) stops votes and blocks alone, and only those before the epoch in which it ends.
+Rule 3: a frozen tag (`tags.py`) is no mark of its keys: each that bears it is kept from signing for as long as it does.
+Rule 4: quarantine (`quarantine.py`) stops votes and blocks alone, and only those before the epoch in which it ends.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import msgspec
 
 from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError
-from signer.journal.ledger import Transaction
+from signer.journal.ledger import Row, Transaction
+from signer.keys.tags import Tag
 from signer.units import Epoch, PublicKey
 
 EVERY_KEY = PublicKey(b"")
@@ -32,6 +34,7 @@ SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, dele
 ) WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
 """
 # In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
+_READ_TAGGED = "SELECT t.public_key, f.tag, f.frozen_ms FROM frozen_tags f JOIN key_tags t ON t.tag = f.tag"
 _MARK = {
     mark: f"""
 INSERT INTO key_states (public_key, {mark}) VALUES (?1, ?2)
@@ -58,6 +61,15 @@ class KeyUseClaim(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenTag:
+    """A tag whose keys sign nothing."""
+
+    tag: Tag
+    since_ms: int
+    """Milliseconds since the Unix epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyState:
     """Since when a key is what, in milliseconds since the Unix epoch; None where it is not."""
 
@@ -66,6 +78,9 @@ class KeyState:
     deleted_ms: int | None = None
     quarantine_until: Epoch | None = None
     """Votes and blocks of this epoch and later ones are signed, earlier ones not."""
+
+    frozen_tags: tuple[FrozenTag, ...] = ()
+    """Those that it bears, by name."""
 
 
 KeyStates = Mapping[PublicKey, KeyState]
@@ -131,6 +146,9 @@ def check_may_sign(public_key: PublicKey, states: KeyStates) -> None:
             raise KeyDisabledError(shown, since_ms=state.disabled_ms)
         if state.frozen_ms is not None:
             raise KeyFrozenError(shown, since_ms=state.frozen_ms, frozen="key")
+        if state.frozen_tags:
+            first = state.frozen_tags[0]
+            raise KeyFrozenError(shown, since_ms=first.since_ms, frozen=f"tag:{first.tag}")
     everybody = states.get(EVERY_KEY)
     if everybody is not None and everybody.frozen_ms is not None:
         raise KeyFrozenError(shown, since_ms=everybody.frozen_ms, frozen="all")
@@ -139,14 +157,22 @@ def check_may_sign(public_key: PublicKey, states: KeyStates) -> None:
 def read_key_states(transaction: Transaction) -> KeyStates:
     """The states on record, as far as keys are not simply there to sign."""
     ((text,),) = transaction.rows(_READ)
-    return MappingProxyType(
-        {
-            PublicKey(bytes.fromhex(key)): KeyState(
-                frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
-            )
-            for key, frozen_ms, disabled_ms, deleted_ms, until in msgspec.json.decode(text)
-        }
-    )
+    states = {
+        PublicKey(bytes.fromhex(key)): KeyState(
+            frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+        )
+        for key, frozen_ms, disabled_ms, deleted_ms, until in msgspec.json.decode(text)
+    }
+    return with_frozen_tags(states, transaction.rows(_READ_TAGGED))
+
+
+def with_frozen_tags(states: dict[PublicKey, KeyState], tagged: Iterable[Row]) -> KeyStates:
+    """States, and each key with the frozen tags that it bears: rows of key, tag, and since when it is frozen."""
+    for key, tag, since_ms in sorted(tagged):
+        public_key = PublicKey(bytes(key))
+        state = states.get(public_key, KeyState())
+        states[public_key] = replace(state, frozen_tags=(*state.frozen_tags, FrozenTag(Tag(tag), since_ms)))
+    return MappingProxyType(states)
 
 
 def freeze_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:

@@ -5,20 +5,22 @@ databases; here a trigger lets Web3Signer's `enabled` follow them.
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
-from signer.journal.ledger import Transaction
+from signer.journal.ledger import Row, Transaction
 from signer.journal.postgres_session import array_text
-from signer.keys.ledger import EVERY_KEY, KeyState, KeyStateLedger, KeyStates, KeyUseClaim
+from signer.keys.ledger import EVERY_KEY, KeyState, KeyStateLedger, KeyStates, KeyUseClaim, with_frozen_tags
 from signer.units import Epoch, PublicKey
 
 _READ = """
-SELECT k.public_key, k.frozen_ms, k.disabled_ms, k.deleted_ms, CASE WHEN k.quarantine_until > -9223372036854775808
-    AND NOT EXISTS (
+SELECT k.public_key, NULL AS tag, k.frozen_ms, k.disabled_ms, k.deleted_ms,
+    CASE WHEN k.quarantine_until > -9223372036854775808 AND NOT EXISTS (
         SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
         WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
     ) THEN k.quarantine_until END
-FROM holdfast.key_states k WHERE k.public_key = ANY (?::text::bytea[])
+FROM holdfast.key_states k WHERE k.public_key = ANY (?1::text::bytea[])
+UNION ALL
+SELECT t.public_key, f.tag, f.frozen_ms, NULL, NULL, NULL
+FROM holdfast.frozen_tags f JOIN holdfast.key_tags t ON t.tag = f.tag WHERE t.public_key = ANY (?1::text::bytea[])
 """
 # In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
 
@@ -27,13 +29,14 @@ class SharedKeyStateLedger(KeyStateLedger):
     """Judges the use of keys as KeyStateLedger does; remembers nothing, since others write the same table."""
 
     def load(self, transaction: Transaction, claims: Sequence[KeyUseClaim]) -> KeyStates:
-        """The states of the batch's keys, and of all keys together."""
+        """The states of the batch's keys, and of all keys together; one statement, for it is a round trip."""
         keys = sorted({claim.public_key for claim in claims} | {EVERY_KEY})
-        return MappingProxyType(
-            {
-                PublicKey(bytes(key)): KeyState(
-                    frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
-                )
-                for key, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (array_text(keys),))
-            }
-        )
+        states, tagged = dict[PublicKey, KeyState](), list[Row]()
+        for key, tag, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (array_text(keys),)):
+            if tag is not None:
+                tagged.append((key, tag, frozen_ms))
+                continue
+            states[PublicKey(bytes(key))] = KeyState(
+                frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+            )
+        return with_frozen_tags(states, tagged)

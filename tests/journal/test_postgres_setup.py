@@ -229,8 +229,9 @@ def test_values_are_written_into_scripts_so_that_none_can_end_a_quotation() -> N
     assert literal(b"';DROP") == "'\\x273b44524f50'::bytea"
     assert literal([1, None, 2**64]) == "'{1,NULL,18446744073709551616}'"
     assert literal([b"\x00", None]) == "'{\"\\\\x00\",NULL}'"
+    assert literal("client:a-1?") == "'client:a-1?'"
     assert filled("a = ?2 AND b = ?1 AND c = ?2", (1, None)) == "a = NULL AND b = (1) AND c = NULL"
     assert numbered("VALUES (?, ?, ?)") == "VALUES ($1, $2, $3)"
-    for wrong in ("text", 1.5, ["text"], [True], {}):
+    for wrong in ("a'", "a\\", "a\0", 1.5, ["text"], [True], {}):
         with pytest.raises(TypeError):
             literal(wrong)
