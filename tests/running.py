@@ -144,6 +144,8 @@ class RunningSigner:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _is_ready(self) -> bool:
+        if not (self.data_directory / "listening.json").exists():  # with workers it answers before it has published
+            return False
         if self.tls:
             return self._listens()
         with contextlib.suppress(OSError, http.client.HTTPException):
