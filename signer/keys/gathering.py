@@ -1,7 +1,7 @@
 """What one load of keys has found so far, in the order it was found."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signer.crypto.bls import Bls
@@ -108,7 +108,7 @@ class Gathering:
         return _Wanted(frozenset(self._used), failed_paths(error for _, error in self._errors))
 
     def report(self) -> LoadReport:
-        """The end of the load: of two equal keys the first stays."""
+        """The end of the load: of two equal keys the first stays, with the tags of both."""
         keys: dict[bytes, Key] = {}
         loaded = dict.fromkeys(SOURCE_NAMES, 0)
         for slot in self._slots:
@@ -118,6 +118,7 @@ class Gathering:
             if first is slot.key:
                 loaded[slot.source] += 1
             else:
+                keys[first.public_key] = replace(first, tags=tuple(dict.fromkeys((*first.tags, *slot.key.tags))))
                 self._warnings.append(f"{slot.key.source_file}: the same key as in {first.source_file}, which is kept")
         failed = [source for source, _ in self._errors]
         return LoadReport(
@@ -136,9 +137,11 @@ class Gathering:
         locked = read_locked(entry, self._passwords)
         fingerprint = self._vault.fingerprint(entry.origin, locked.content, locked.password)
         sealed = self._sealed.get(fingerprint)
-        slot.key = self._unsealed(sealed, entry.source_file) if sealed else None
-        if slot.key is None:
+        known = self._unsealed(sealed, entry.source_file) if sealed else None
+        if known is None:
             self.jobs.append(Job(slot, locked, fingerprint))
+        else:
+            slot.key = replace(known, tags=entry.tags)
 
     def _unsealed(self, sealed: SealedKey, source_file: Path) -> Key | None:
         try:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from signer.crypto.bls import SecretKey
+from signer.keys.tags import Tag
 from signer.units import PublicKey
 
 DEFAULT_NAMESPACE = "default"
@@ -34,3 +35,5 @@ class Key:
     """EIP-2334 path from the keystore; None for raw and bulk-loaded keys, as Web3Signer lists them."""
 
     namespace: str = DEFAULT_NAMESPACE
+    tags: tuple[Tag, ...] = ()
+    """Those that its document names; the record may know more of them (`tags.py`), and is what counts."""

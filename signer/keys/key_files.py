@@ -1,7 +1,8 @@
 """Web3Signer's key configuration files: `*.yaml` and `*.yml` of one directory, several documents in each.
 
 Unknown properties are ignored, enumerations are taken in any case, relative paths start at the directory: all as
-Web3Signer does (its `SignerLoader`, `FileRawSigningMetadata`, `FileKeyStoreMetadata`).
+Web3Signer does (its `SignerLoader`, `FileRawSigningMetadata`, `FileKeyStoreMetadata`). `tags` is a property of our own:
+a list of names, which Web3Signer ignores.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from signer.errors import KeyFileError, KeyFormatError, UnreadableFileError
 from signer.keys.directory import files_ending
 from signer.keys.key import Origin
 from signer.keys.sources import Entry, Findings, KeystoreEntry, RawKeyEntry
+from signer.keys.tags import MAX_TAGS, TAG_RULE, Tag, is_tag
 from signer.keys.yaml_documents import Document, flat_documents
 
 LIMIT_BYTES = 104_857_600
@@ -87,7 +89,7 @@ def _entry(file: Path, document: Document) -> Entry | None:
 
 
 def _raw_key(file: Path, document: Document) -> RawKeyEntry:
-    return RawKeyEntry(file, Secret(_private_key(_required(document, "privateKey"))))
+    return RawKeyEntry(file, Secret(_private_key(_required(document, "privateKey"))), _tags(document))
 
 
 def _keystore(file: Path, document: Document) -> KeystoreEntry:
@@ -97,7 +99,21 @@ def _keystore(file: Path, document: Document) -> KeystoreEntry:
         password_file=file.parent / _required(document, "keystorePasswordFile"),
         origin=Origin.KEYSTORE_FILE,
         password_is_first_line=True,
+        tags=_tags(document),
     )
+
+
+def _tags(document: Document) -> tuple[Tag, ...]:
+    """A tag that is not understood might be a frozen one, so its key is not served. Nothing is repeated, as above."""
+    texts = document.lists.get("tags", ())
+    if document.get("tags") is not None or texts is None:
+        raise KeyFormatError("tags is a list: [one, other]")
+    if len(texts) > MAX_TAGS:
+        raise KeyFormatError(f"tags has {len(texts)} entries; a document names at most {MAX_TAGS}")
+    for number, text in enumerate(texts, start=1):
+        if not is_tag(text):
+            raise KeyFormatError(f"tags: number {number} is no tag: {TAG_RULE}")
+    return tuple(dict.fromkeys(map(Tag, texts)))
 
 
 def _private_key(text: str) -> bytes:

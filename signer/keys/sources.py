@@ -7,6 +7,7 @@ from signer.crypto.secret import Secret
 from signer.errors import KeyFileError
 from signer.keys.key import Origin
 from signer.keys.report import SourceName
+from signer.keys.tags import Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class RawKeyEntry:
     private_key: Secret
     """32 bytes, big endian."""
 
+    tags: tuple[Tag, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class KeystoreEntry:
@@ -49,6 +52,8 @@ class KeystoreEntry:
     origin: Origin
     password_is_first_line: bool
     """True for YAML files, False (the whole file) for bulk loading: Web3Signer's rule."""
+
+    tags: tuple[Tag, ...] = ()
 
 
 Entry = RawKeyEntry | KeystoreEntry

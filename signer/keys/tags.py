@@ -17,7 +17,10 @@ Tag = NewType("Tag", str)
 MAX_TAGS = 64
 """Tags that one order, or one document of a key file, may name."""
 
-_TAG = re.compile(r"[a-z0-9_.:-]{1,64}")
+TAG_RULE = "a tag has 1 to 64 of the characters a-z, 0-9, hyphen, underscore, full stop and colon"
+"""In the words of an error; and one that could be a private key in hexadecimal is none."""
+
+_TAG = re.compile(r"(?![0-9a-f]{64}\Z)[a-z0-9_.:-]{1,64}")
 
 _ADD = "INSERT INTO key_tags (public_key, tag) VALUES (?1, ?2) ON CONFLICT (public_key, tag) DO NOTHING"
 _REMOVE = "DELETE FROM key_tags WHERE public_key = ?1 AND tag = ?2"
@@ -28,7 +31,7 @@ _READ_FROZEN = "SELECT tag, frozen_ms FROM frozen_tags"
 
 
 def is_tag(text: str) -> bool:
-    """True for 1 to 64 of the characters a-z, 0-9, hyphen, underscore, full stop and colon."""
+    """True for what TAG_RULE says."""
     return _TAG.fullmatch(text) is not None
 
 

@@ -69,7 +69,7 @@ def raw_key(entry: RawKeyEntry, bls: Bls) -> Key:
         secret = _secret_key(entry.private_key, what="privateKey")
     except KeyFormatError as fault:
         raise KeyFileError(fault.sentence, file=str(entry.source_file)) from fault
-    return Key(bls.public_key(secret), secret, Origin.RAW_FILE, entry.source_file)
+    return Key(bls.public_key(secret), secret, Origin.RAW_FILE, entry.source_file, tags=entry.tags)
 
 
 def open_keystore(content: bytes, password: Secret, bls: Bls, memory: MemoryBudget) -> Key:
@@ -86,7 +86,7 @@ def open_keystore(content: bytes, password: Secret, bls: Bls, memory: MemoryBudg
 def _unlocked(locked: LockedKeystore, bls: Bls, memory: MemoryBudget) -> Key:
     entry, key = locked.entry, open_keystore(locked.content, locked.password, bls, memory)
     path = key.derivation_path if entry.origin is Origin.KEYSTORE_FILE else None
-    return replace(key, origin=entry.origin, source_file=entry.source_file, derivation_path=path)
+    return replace(key, origin=entry.origin, source_file=entry.source_file, derivation_path=path, tags=entry.tags)
 
 
 def _secret_key(value: Secret, *, what: str) -> SecretKey:

@@ -19,8 +19,14 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MAX_DEPTH = 16
 """Key files are flat; libyaml takes quadratic time for a hundred thousand open brackets."""
 
-Document = dict[str, str | None]
-"""Names and scalar values; None where the value is null or is itself a mapping or a list."""
+
+class Document(dict[str, str | None]):
+    """Names and scalar values; None where the value is null or is itself a mapping or a list. Owned by its reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: dict[str, tuple[str, ...] | None] = {}
+        """By name: what each list of scalar values holds; None for a mapping, and for a list of other things."""
 
 
 def flat_documents(data: bytes) -> Iterator[Document]:
@@ -65,6 +71,8 @@ class _DocumentReader:
         self._document: Document | None = None
         self._name: str | None = None
         self._depth = 0
+        self._items: list[str] | None = None
+        """What the list that is read holds so far; None where it is no list of scalar values."""
 
     def take(self, event: yaml.Event) -> Document | None:
         """The document that this event completes, or None."""
@@ -78,7 +86,7 @@ class _DocumentReader:
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._open(event)
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._depth -= 1
+                self._close()
             case yaml.ScalarEvent():
                 self._scalar(event)
         return None
@@ -87,12 +95,22 @@ class _DocumentReader:
         if self._depth == 0:
             if isinstance(event, yaml.SequenceStartEvent):
                 raise KeyFormatError(f"line {_line(event)}: a list where `name: value` lines should be")
-            self._document = {}
+            self._document = Document()
         elif self._depth == 1:
-            self._finish_pair(None, event)
+            if self._name is None:
+                raise KeyFormatError(f"line {_line(event)}: a list or mapping where a name should be")
+            self._items = [] if isinstance(event, yaml.SequenceStartEvent) else None
+        else:
+            self._items = None
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise KeyFormatError(f"line {_line(event)}: nested more than {_MAX_DEPTH} deep")
+
+    def _close(self) -> None:
+        self._depth -= 1
+        if self._depth == 1 and self._document is not None and self._name is not None:
+            self._document.lists[self._name] = None if self._items is None else tuple(self._items)
+            self._finish_pair(None)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         if self._depth == 0:
@@ -102,18 +120,18 @@ class _DocumentReader:
             self._start_pair(event)
         elif self._depth == 1:
             is_null = event.implicit[0] and event.value in _NULLS  # written plainly: a quoted "null" is a text
-            self._finish_pair(None if is_null else str(event.value), event)
+            self._finish_pair(None if is_null else str(event.value))
+        elif self._items is not None:
+            self._items.append(str(event.value))
 
     def _start_pair(self, event: yaml.ScalarEvent) -> None:
         if self._document is not None and event.value in self._document:
             raise KeyFormatError(f"line {_line(event)}: a name that was given before")
         self._name = str(event.value)
 
-    def _finish_pair(self, value: str | None, event: yaml.Event) -> None:
-        if self._document is None or self._name is None:
-            raise KeyFormatError(f"line {_line(event)}: a list or mapping where a name should be")
-        self._document[self._name] = value
-        self._name = None
+    def _finish_pair(self, value: str | None) -> None:
+        if self._document is not None and self._name is not None:
+            self._document[self._name], self._name = value, None
 
 
 def _line(event: yaml.Event) -> int:

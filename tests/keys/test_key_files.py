@@ -124,6 +124,47 @@ def test_a_malformed_file_is_one_error_that_quotes_no_secret(tmp_path: Path, tex
     assert RAW[:20] not in sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("", ()),
+        ("tags:\n", ()),
+        ("tags: []\n", ()),
+        ("tags: [lido, client:paid-2, lido]\n", ("lido", "client:paid-2")),
+        ("tags:\n  - 12\n  - 'null'\n  - 0x12\n", ("12", "null", "0x12")),
+        ("other: [Not A Tag]\ntags: [a]\nmore: {x: [b]}\n", ("a",)),
+    ],
+)
+def test_a_document_names_tags_of_its_key(tmp_path: Path, text: str, tags: tuple[str, ...]) -> None:
+    (entry,) = entries_of(tmp_path, f"type: file-raw\n{text}privateKey: {RAW}\n")
+    assert entry.tags == tags
+    files = "type: file-keystore\nkeystoreFile: a\nkeystorePasswordFile: b\n"
+    (entry,) = entries_of(tmp_path, files + text)
+    assert entry.tags == tags
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lido",
+        "'null'",
+        "{a: b}",
+        "[[a]]",
+        "[a, {b: c}, d]",
+        f"[{RAW}]",
+        "[Lido]",
+        "[a, ~x]",
+        "['']",
+        "[a b]",
+        str(["a"] * 65),
+    ],
+)
+def test_a_key_whose_tags_are_not_understood_is_not_served(tmp_path: Path, text: str) -> None:
+    sentence = fault_of(tmp_path, f"type: file-raw\ntags: {text}\nprivateKey: {'1' * 64}\n")
+    assert sentence.startswith("tags")
+    assert RAW not in sentence
+
+
 def test_an_alias_bomb_is_refused_at_its_first_alias(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"]
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]

@@ -184,7 +184,8 @@ async def test_many_tags_are_given_at_once_and_only_those_that_are_missing(journ
     [
         ("a", True),
         ("lido.csm:7_b-0", True),
-        ("a" * 64, True),
+        ("g" * 64, True),
+        ("0f" * 31, True),
         ("a" * 65, False),
         ("", False),
         ("Lido", False),
@@ -204,6 +205,10 @@ async def test_a_tag_is_a_short_plain_word_to_the_program_and_to_the_database(tm
         assert (outcome is True) is verdict
     finally:
         record.close()
+
+
+def test_what_could_be_a_private_key_is_no_tag() -> None:
+    assert not is_tag("0f" * 32)
 
 
 # --- on a shared database, Web3Signer's `enabled` follows -----------------------------------------
