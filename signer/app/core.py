@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from signer.app.keeping import open_kept_record
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
 from signer.config.key_sources import key_locations, master_key
@@ -20,7 +21,7 @@ from signer.keys.holdings import Holdings
 from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
-from signer.keys.vault import DATA_KEY_FILE, Vault, open_vault
+from signer.keys.vault import Vault, open_vault
 from signer.operations.carry_out import LocalOrders
 from signer.operations.hold_keys import KeyHolding, deleted_keys
 from signer.operations.horizon import Horizon
@@ -31,8 +32,7 @@ from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
 from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
-from signer.operations.record import Places, open_record
-from signer.operations.telling import CommitEvents, TombstoneWatch
+from signer.operations.telling import TombstoneWatch
 from signer.telemetry.logs import Logs, open_outputs
 
 _log = logging.getLogger("holdfast")
@@ -63,20 +63,9 @@ def open_core(
 
     `admits_keys`: its loads are for signing, so that keys without history begin to wait.
     """
-    network, places, clock = read_network(config.network), places_of(config), SystemClock()
-    ensure_private_directory(places.data_directory)
-    record = open_record(
-        places,
-        genesis_validators_root=network.genesis_validators_root,
-        on_death=on_death,
-        observer=CommitEvents(events),
-        max_batch=config.journal.max_batch,
-        deadline_seconds=config.journal.deadline_seconds,
-        may_create=config.may_begin_record and not (config.storage.vault_directory / DATA_KEY_FILE).exists(),
-        far_future_epochs=config.clock.far_future_epochs or 0,
-        now=clock.now,
-        epoch_begins=network.seconds_of_epoch,
-    )
+    network, clock = read_network(config.network), SystemClock()
+    ensure_private_directory(config.storage.data_directory)
+    record = open_kept_record(config, network, clock, events=events, on_death=on_death)
     try:
         reading = record.view.reading
         ring, after_load = KeyRing(), list[Listener]()
@@ -159,11 +148,6 @@ def horizon_of(config: Config, network: Network, clock: Clock) -> Horizon:
 def _pruning_plan(settings: JournalSettings) -> PruningPlan:
     interval_seconds = float(settings.prune_interval_seconds) if settings.prune else None
     return PruningPlan(settings.prune_keep_epochs, settings.prune_keep_slots, interval_seconds)
-
-
-def places_of(config: Config) -> Places:
-    """Where the record of this configuration lies."""
-    return Places(config.storage.data_directory, config.storage.head_file)
 
 
 def loader_of(config: Config, vault: Vault) -> LoadsKeys:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from signer.app.core import log_death, logs_of, open_core, operations_over, places_of
+from signer.app.core import log_death, logs_of, open_core, operations_over
+from signer.app.keeping import places_of
 from signer.app.service import Service
 from signer.app.serving_worker import Worker
 from signer.auth.principal import OPERATOR

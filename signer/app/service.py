@@ -12,6 +12,7 @@ from signer.api.listeners import Listeners
 from signer.api.opening import network_server, open_network, open_private, reserve_network
 from signer.app.core import Core, log_death, open_core
 from signer.app.desk import Desk
+from signer.app.keeping import home_of, without_address
 from signer.audit.entry import Kind
 from signer.config.credentials import without_files, without_token_file
 from signer.config.passing_on import encode_config, encode_network
@@ -121,14 +122,16 @@ class Service:
             config,
             security=without_files(config.security, entropy=secrets.token_bytes),
             key_manager=without_token_file(config.key_manager),
+            journal=without_address(config.journal),
         )
+        home = home_of(core.record)
         settings, network = encode_config(passed_on), encode_network(core.network)
 
         relay = Relay(
             MainServices(core.mainstay, core.record.writer, directory, write_line),
             core.ring,
             pin=gate.pin,
-            welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned),
+            welcome=lambda: frames.Welcome(frames.VERSION, self._version, settings, network, gate.pinned, home),
             retired=partial(absorb_retired, watch.metrics),
         )
         core.after_load.append(lambda _: relay.spread_keys())

@@ -8,8 +8,9 @@ from functools import partial
 
 from signer.api.listeners import Listeners
 from signer.api.opening import network_server, open_inherited
-from signer.app.core import logs_of, places_of
+from signer.app.core import logs_of
 from signer.app.desk import Desk
+from signer.app.keeping import view_from
 from signer.config.passing_on import decode_config, decode_network
 from signer.errors import SignerError
 from signer.keys.ring import KeyRing
@@ -37,7 +38,7 @@ class Worker:
         watch = Watch(version=self._welcome.program, buckets_seconds=config.metrics.buckets_seconds)
         link = MainLink(ring, tallies=partial(take_tallies, watch.metrics), orphaned=birth.leave_at_once)
         network, pinned = decode_network(self._welcome.network), self._welcome.pinned
-        view = places_of(config).view
+        view = view_from(config, self._welcome.shared)
         desk = Desk(config, network, ring, link.mainstay(), watch, view=view, pinned=pinned, raises_alarms=False)
         logs = logs_of(config, LineHandler(link.write_line))
         await link.open(end, pin=desk.gate.pin)

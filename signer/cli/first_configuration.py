@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from signer.config.journal_url import JournalUrl
 from signer.config.sections import Config, Preset
 from signer.config.setting import values
-from signer.config.show import value_text
+from signer.config.show import quoted, value_text
 
 TOKEN_PRINCIPAL = "client"  # noqa: S105  # a name, not a secret
 """The principal that the first token proves: it may list keys and sign, as a validator client does."""
@@ -33,7 +34,7 @@ def first_configuration(config: Config, *, token_file: Path) -> str:
     request that `init --demo` prints works as it stands.
     """
     said = {
-        each.key: value_text(each.value)
+        each.key: _written(each.value)
         for each in values(config)
         if config.where(each.key) == "command line" and each.key != "preset" and "[" not in each.key
     }
@@ -54,6 +55,11 @@ def first_configuration(config: Config, *, token_file: Path) -> str:
         f"      password_file: {value_text(token_file)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _written(value: object) -> str:
+    """A value as it was said: the file is private, and a URL without its password would be another one."""
+    return quoted(value.text) if isinstance(value, JournalUrl) else value_text(value)
 
 
 def _nested(flat: Mapping[str, str]) -> list[str]:

@@ -132,6 +132,26 @@ def _check_storage(config: Config) -> None:
     )
 
 
+def _check_journal(config: Config) -> None:
+    journal, key = config.journal, "journal.password_file"
+    if journal.password_file is None:
+        return
+    if not journal.url.is_shared:
+        raise _fault(
+            config,
+            key,
+            f"{key} is set, and journal.url names no PostgreSQL database",
+            remedy=f"set journal.url to postgresql://USER@HOST:PORT/DATABASE, or leave {key} out",
+        )
+    if journal.url.holds_password:
+        raise _fault(
+            config,
+            key,
+            f"journal.url ({config.where('journal.url')}) holds a password, and {key} names another",
+            remedy="take the password out of journal.url: others may read the file that it is in",
+        )
+
+
 def _check_network(config: Config) -> None:
     network = config.network
     _not_both(config, "network.name", "network.config_file", why="there is one network")
@@ -304,6 +324,7 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_tls,
     _check_server,
     _check_storage,
+    _check_journal,
     _check_network,
     _check_clock,
     _check_keys,

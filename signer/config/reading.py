@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from signer.config.journal_url import SPELLINGS, JournalUrl, find_url_fault
 from signer.config.setting import Setting
 from signer.config.tree import Listing, Scalar, Tree, parse_inline
 from signer.errors import ConfigError
@@ -62,13 +63,15 @@ def expected_text(hint: Any, rules: Setting) -> str:
     if rules.pattern_text:
         return rules.pattern_text
     kind = plain_type(hint)
-    if kind is bool:
-        return "true or false"
     if kind is bytes:
         return f"{rules.byte_count} bytes in hexadecimal"
     if kind in {int, float}:
         return ("a whole number" if kind is int else "a number") + _limits_text(rules)
-    return "a path" if kind is Path else "a text"
+    return _PLAIN_TYPES.get(kind, "a text")
+
+
+_PLAIN_TYPES = {bool: "true or false", JournalUrl: SPELLINGS, Path: "a path"}
+"""What these types want, in words."""
 
 
 def wrong_value(tree: Tree, rules: Setting, key: str, *, expected: str, hint: str = "") -> ConfigError:
@@ -172,6 +175,16 @@ def _read_text(tree: Scalar, rules: Setting, key: str) -> str:
     return tree.text
 
 
+def _read_url(tree: Scalar, rules: Setting, key: str) -> JournalUrl:
+    text = _read_text(tree, rules, key)
+    fault = find_url_fault(text)
+    if fault is not None:
+        raise ConfigError(
+            f"{key} cannot be used: {fault}", where=tree.origin.where, key=key, remedy=f"write {SPELLINGS}"
+        )
+    return JournalUrl(text)
+
+
 def _read_path(tree: Scalar, rules: Setting, key: str) -> Path:
     """An absolute path: a relative one starts where it was written."""
     text = _read_text(tree, rules, key)
@@ -202,4 +215,5 @@ _READERS: dict[Any, Callable[[Scalar, Setting, str], Any]] = {
     str: _read_text,
     Path: _read_path,
     bytes: _read_bytes,
+    JournalUrl: _read_url,
 }

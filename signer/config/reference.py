@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, get_args, get_origin
 
+from signer.config.journal_url import JournalUrl
 from signer.config.load import variable_name
 from signer.config.presets import PRESET_REFUSALS, PRESET_VALUES
 from signer.config.reading import choices, number_text, plain_type, split_optional
@@ -23,6 +24,7 @@ _TYPE_NAMES = {
     str: "text",
     Path: "path",
     bytes: "hexadecimal",
+    JournalUrl: "`sqlite` or a `postgresql://` URL",
 }
 
 

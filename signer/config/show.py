@@ -5,9 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from signer.config.journal_url import JournalUrl
 from signer.config.reading import number_text
 from signer.config.sections import Config
-from signer.config.setting import values
+from signer.config.setting import Value, values
 from signer.crypto.secret import STARS
 
 
@@ -28,11 +29,17 @@ def show(config: Config) -> tuple[ShownValue, ...]:
     return tuple(
         ShownValue(
             each.key,
-            STARS if each.member.setting.secret and each.value != each.member.default else value_text(each.value),
+            STARS if _hides(each) else value_text(each.value),
             config.where(each.key),
         )
         for each in values(config)
     )
+
+
+def _hides(each: Value) -> bool:
+    """A URL has stars in the place of its password alone; any other secret is nothing but stars."""
+    secret = each.member.setting.secret and not isinstance(each.value, JournalUrl)
+    return secret and each.value != each.member.default
 
 
 def value_text(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from signer.config.journal_url import SQLITE, JournalUrl
 from signer.config.setting import about
 from signer.operations.record_orders import LEAST_KEPT_EPOCHS
 from signer.units import UINT64_MAX
@@ -135,11 +135,22 @@ class KeysSettings:
 class JournalSettings:
     """The database of decisions."""
 
-    url: Literal["sqlite"] = field(
-        default="sqlite",
+    url: JournalUrl = field(
+        default=JournalUrl(SQLITE),
         metadata=about(
-            "The database: SQLite in the data directory. Durability is not a setting; see `sync_mode` below.",
+            "The database: `sqlite` in the data directory, or the PostgreSQL that several signers share, as "
+            "`postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full` (`docs/postgresql.md`). Durability is not a "
+            "setting; see `sync_mode` below.",
             secret=True,
+        ),
+    )
+    password_file: Path | None = field(
+        default=None,
+        metadata=about(
+            "A file whose first line is the password of the user in `url`, so that the URL holds none. Without it, and "
+            "without one in the URL, `~/.pgpass` (or `PGPASSFILE`) is looked into, as `psql` does.",
+            must_exist="file",
+            private_file=True,
         ),
     )
     max_batch: int = field(

@@ -18,7 +18,7 @@ from signer.audit.chain import EMPTY_HEAD
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
 from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep
-from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, RolledBackError, StartupError
+from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, ForeignDatabaseError, RolledBackError, StartupError
 from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
@@ -35,6 +35,9 @@ from signer.units import Epoch, Root
 
 DATABASE_FILE = "journal.sqlite"
 """The database's name in the data directory."""
+
+INSTANCE_FILE = "instance"
+"""Names this signer in a shared database: 32 hexadecimal digits. Never copied to another signer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,7 @@ def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, 
     """
     check_only_name(places.head_file)
     check_only_name(places.database)
+    _refuse_shared(places)
     anchor = read_head(places.head_file)
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
@@ -215,6 +219,16 @@ def open_database(places: Places, *, may_create: bool) -> tuple[SqliteDatabase, 
         database.close()
         raise
     return database, head
+
+
+def _refuse_shared(places: Places) -> None:
+    """What the keys of this directory signed is on record in a shared database, which nobody would look into again."""
+    if (places.data_directory / INSTANCE_FILE).exists():
+        raise ForeignDatabaseError(
+            f"{places.data_directory} belongs to a signer on a shared database, and journal.url does not name it",
+            remedy="set journal.url as it was; or use a new data directory, and bring the record over with `holdfast"
+            " slashing export` there and `holdfast slashing import` here",
+        )
 
 
 def _create(places: Places) -> Head:

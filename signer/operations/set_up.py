@@ -18,6 +18,7 @@ from signer.keys.data_key import create_key_file
 from signer.keys.keystore_format import parse_keystore
 from signer.keys.keystore_writer import encode_keystore
 from signer.operations.record import Places, begin_record
+from signer.operations.shared_record import SharedPlaces, begin_shared_record
 from signer.units import PublicKey
 
 TOKEN_BYTES = 32
@@ -32,7 +33,9 @@ class Step:
     """One thing that was to be there."""
 
     what: str
-    path: Path
+    path: Path | str
+    """Where it is; a URL without its password for what is no file."""
+
     made: bool
     """False when it was there already."""
 
@@ -106,6 +109,16 @@ def ensure_record(places: Places, *, vault_directory: Path) -> Step:
         StartupError: there was a record here before, and it is missing.
     """
     return Step("slashing record", places.database, begin_record(places, vault_directory=vault_directory))
+
+
+def ensure_shared_record(places: SharedPlaces, *, shown: str) -> tuple[Step, int]:
+    """The tables of a shared record, beside Web3Signer's where those are there; and how many validators it knows.
+
+    Raises:
+        StartupError: the server is unsafe, the database another program's, or it cannot be reached.
+    """
+    made, validators = begin_shared_record(places)
+    return Step("slashing record", shown, made), validators
 
 
 def ensure_token(path: Path, *, what: str = "API token") -> Step:

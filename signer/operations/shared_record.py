@@ -6,8 +6,8 @@ slashing record is everybody's.
 
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from signer.journal.lease import Lease
 from signer.journal.ledger import Ledger, Transaction
 from signer.journal.lock import DirectoryLock
 from signer.journal.postgres import PostgresDatabase
+from signer.journal.postgres_reader import SharedReader
 from signer.journal.postgres_session import LostConnectionError, ServerRefusedError, Session
 from signer.journal.postgres_setup import (
     SETUP_SECONDS,
@@ -34,6 +35,8 @@ from signer.journal.postgres_setup import (
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
 from signer.keys.shared_ledger import SharedKeyStateLedger
 from signer.keys.shared_preferences import SharedPreferenceLedger
+from signer.operations.kept_record import RecordView
+from signer.operations.record import DATABASE_FILE, INSTANCE_FILE
 from signer.slashing.web3signer_tables import (
     SharedAttestationLedger,
     SharedBlockLedger,
@@ -41,10 +44,13 @@ from signer.slashing.web3signer_tables import (
     Validators,
     bind_shared_network,
 )
-from signer.units import Root
+from signer.units import Epoch, Root
 
-INSTANCE_FILE = "instance"
-"""Names this instance in the shared database: 32 hexadecimal digits. Never copied to another signer."""
+CONNECT_SECONDS = 10.0
+"""How long a start waits for the server to answer."""
+
+NOT_CONNECTED = "not connected"
+"""The journal's state while the database does not serve: every signature is refused, and it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class SharedPlaces:
 
 @dataclass(slots=True)
 class SharedRecord:
-    """An open record. Owned by the process; `close` gives everything back in reverse."""
+    """See `KeptRecord`: one that is kept in PostgreSQL."""
 
     writer: Writer
     log: AuditLog
@@ -71,10 +77,40 @@ class SharedRecord:
     """The chain this record belongs to; None where nothing has pinned it yet."""
 
     instance: bytes
+    place: SharedPlace
+    _places: SharedPlaces
+    _reader: SharedReader
     _lock: DirectoryLock
+
+    @property
+    def view(self) -> RecordView:
+        """How it is read."""
+        return RecordView(
+            self._places.data_directory, self._places.head_file, self._reader.moment, instance=self.instance
+        )
+
+    @property
+    def address(self) -> str:
+        """The `postgresql://` URL that it was opened with; it may hold a password."""
+        return self._places.address
+
+    async def state(self) -> Mapping[str, str | int | float | None]:
+        """What the journal tells of itself, for the status page."""
+        words = "taking commands" if self.writer.healthy else NOT_CONNECTED if self.writer.alive else "stopped"
+        return {
+            "state": words,
+            "database": "postgresql",
+            "instance": self.instance.hex(),
+            "audit_entries": self.log.head.size,
+        }
+
+    async def healthy(self) -> bool:
+        """True while commands are recorded."""
+        return self.writer.healthy
 
     def close(self) -> None:
         """Commit what waits, give the lease back, make the head durable. Blocks."""
+        self._reader.close()
         self.writer.close()
         self.log.close()
         self._lock.close()
@@ -91,6 +127,7 @@ def open_shared_record(
     may_create: bool = True,
     far_future_epochs: int = 0,
     now: Callable[[], float] = time.time,
+    epoch_begins: Callable[[Epoch], float | None] = lambda _: None,
 ) -> SharedRecord:
     """Open the record, or where `may_create` says so begin one; the writer runs when this returns.
 
@@ -98,19 +135,12 @@ def open_shared_record(
         DataDirectoryInUseError, InstanceInUseError: another process works under this name.
         StartupError: no server, an unsafe or foreign one, rolled back, or of another network.
     """
+    _refuse_embedded(places)
     with ExitStack() as undo:
         lock = DirectoryLock(places.data_directory)
         undo.callback(lock.close)
         sweep(places.data_directory)
-        try:
-            place, lease, known = _enter(places, may_create=may_create)
-        except LostConnectionError as error:
-            raise StartupError(
-                f"the database in journal.url does not answer: {error}",
-                remedy="start PostgreSQL, or correct the host and port in journal.url",
-            ) from None
-        except ServerRefusedError as error:
-            raise _refused(error) from None
+        place, lease, known = _enter(places, may_create=may_create)
         known = replace(known, reach_epochs=max(known.reach_epochs, far_future_epochs))
         log = AuditLog(known, HeadFile(places.head_file), now=now)
         undo.callback(log.close)
@@ -135,17 +165,74 @@ def open_shared_record(
             raise _refused(error) from None
         undo.pop_all()
     ledgers: list[Ledger[Any, Any]] = [
-        SharedKeyStateLedger(alone=False),
+        SharedKeyStateLedger(alone=False, begins=epoch_begins),
         SharedPreferenceLedger(),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),
         SharedNetworkLedger(),
     ]
     writer = Writer(
-        database, ledgers=ledgers, log=log, on_death=on_death, observer=observer, max_batch=min(max_batch, MAX_BATCH)
+        database,
+        ledgers=ledgers,
+        log=log,
+        on_death=on_death,
+        observer=observer,
+        max_batch=min(max_batch, MAX_BATCH),
+        deadline_seconds=deadline_seconds,
     )
     writer.start()
-    return SharedRecord(writer, log, pinned, lease.instance, lock)
+    reader = SharedReader(places.address, place, lease.instance)
+    return SharedRecord(writer, log, pinned, lease.instance, place, places, reader, lock)
+
+
+def _refuse_embedded(places: SharedPlaces) -> None:
+    """What the keys of this directory signed is on record in its SQLite file, which nobody would look into again."""
+    embedded = places.data_directory / DATABASE_FILE
+    if embedded.exists():
+        raise ForeignDatabaseError(
+            f"{embedded} is there: this data directory keeps its own record, and journal.url names a shared one",
+            remedy="use a new data directory; the record comes over with `holdfast slashing export` there and"
+            " `holdfast slashing import` here (docs/postgresql.md)",
+        )
+
+
+def begin_shared_record(places: SharedPlaces) -> tuple[bool, int]:
+    """Make our tables, and Web3Signer's where those are missing; `holdfast init` alone calls this.
+
+    Returns whether ours were made, and how many validators are on record.
+
+    Raises:
+        StartupError: see `open_shared_record`.
+    """
+    _refuse_embedded(places)
+    with _reached(places.address) as (session, second):
+        check_server(session)
+        check_advisory_locks(session, second)
+        ((there,),) = session.rows("SELECT to_regnamespace('holdfast') IS NOT NULL", seconds=SETUP_SECONDS)
+        place = set_up(session, may_create=True)
+        statement = f"SELECT count(*) FROM {place.web3signer_schema}.validators"  # noqa: S608 - a name that we quoted
+        ((validators,),) = session.rows(statement, seconds=SETUP_SECONDS)
+        return not there, int(validators)
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[tuple[Session, Session]]:
+    """Two connections for what is done before a writer runs. Raises StartupError for whatever the server refuses."""
+    session, second = Session(address), Session(address)
+    try:
+        session.open(seconds=CONNECT_SECONDS)
+        second.open(seconds=CONNECT_SECONDS)
+        yield session, second
+    except LostConnectionError as error:
+        raise StartupError(
+            f"the database in journal.url does not answer: {error}",
+            remedy="start PostgreSQL, or correct the host and port in journal.url",
+        ) from None
+    except ServerRefusedError as error:
+        raise _refused(error) from None
+    finally:
+        session.close()
+        second.close()
 
 
 def _refused(error: Exception) -> StartupError:
@@ -170,10 +257,7 @@ def confirm_log(log: AuditLog, transaction: Transaction) -> None:
 
 def _enter(places: SharedPlaces, *, may_create: bool) -> tuple[SharedPlace, Lease, Head]:
     """The database checked, our lease taken, and what the head file knows."""
-    session, second = Session(places.address), Session(places.address)
-    try:
-        session.open(seconds=SETUP_SECONDS)
-        second.open(seconds=SETUP_SECONDS)
+    with _reached(places.address) as (session, second):
         check_server(session)
         check_advisory_locks(session, second)
         place = set_up(session, may_create=may_create)
@@ -184,9 +268,6 @@ def _enter(places: SharedPlaces, *, may_create: bool) -> tuple[SharedPlace, Leas
             lease.take(session, seconds=SETUP_SECONDS, new_run=True)
             return place, lease, _known_head(place, lease.instance, anchor)
         return place, lease, _begin_instance(session, place, places, lease=lease, anchor=anchor)
-    finally:
-        session.close()
-        second.close()
 
 
 def _instance(places: SharedPlaces) -> bytes:

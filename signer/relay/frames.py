@@ -14,7 +14,7 @@ from signer.operations.orders import Carried, Order
 from signer.operations.record_orders import RecordAnswer, RecordOrder
 from signer.units import PublicKey, Root
 
-VERSION = 1
+VERSION = 2
 """Of this file; the worker refuses a welcome of another one."""
 
 _Bytes48 = Annotated[bytes, Meta(min_length=48, max_length=48)]
@@ -253,6 +253,20 @@ FromWorker = (
 # --- the main process says -----------------------------------------------------------------------
 
 
+class SharedHome(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """How a worker reads a record that several signers share."""
+
+    address: str
+    """With its password."""
+
+    database_id: bytes
+    web3signer_schema: str
+    instance: bytes
+
+    def __repr__(self) -> str:
+        return f"SharedHome({STARS})"
+
+
 class Welcome(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=1):
     """The first message: everything that a worker is built from.
 
@@ -269,6 +283,8 @@ class Welcome(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
 
     network: bytes
     pinned: _Root | None
+    shared: SharedHome | None = None
+    """None where the record is in the data directory."""
 
     def __repr__(self) -> str:
         return f"Welcome({STARS})"

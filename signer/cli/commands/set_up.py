@@ -14,6 +14,7 @@ from signer.cli.demo_request import curl_line, randao_request
 from signer.cli.first_configuration import TOKEN_PRINCIPAL, first_configuration
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
+from signer.config.journal_url import journal_address
 from signer.config.key_sources import key_locations
 from signer.config.load import load_config
 from signer.config.sections import Config, Preset
@@ -32,8 +33,10 @@ from signer.operations.set_up import (
     ensure_key_directory,
     ensure_master_key,
     ensure_record,
+    ensure_shared_record,
     ensure_token,
 )
+from signer.operations.shared_record import SharedPlaces
 from signer.units import PublicKey
 
 CONFIGURATION_FILE = "holdfast.yaml"
@@ -49,6 +52,10 @@ FIRST_PRINCIPAL = {
     "security.principals": [{"name": TOKEN_PRINCIPAL, "token_file": TOKEN_FILE, "password_file": TOKEN_FILE}]
 }
 """What the file will say of the token: settings that need a principal are no contradiction then."""
+
+
+RECORD = "slashing record"
+"""The step that makes it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +95,7 @@ def init(
             f"{error.filename or planned.storage.data_directory} cannot be made: {error.strerror or error}",
             remedy="run it as the user that will run the signer, and check the directory's owner and mode",
         ) from error
-    begun = any(step.path == _places(config).database and step.made for step in steps)
+    begun = any(step.what == RECORD and step.made for step in steps)
     if shown is not None:
         steps.append(shown[0])
     _show(session, config, file, steps, shown[1] if shown else None)
@@ -149,10 +156,25 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     places = _places(config)
     if places.head_file.parent != places.data_directory:
         steps.append(ensure_head_directory(places.head_file))
+    steps += _record(session, config, places)
+    return steps, config
+
+
+def _record(session: Session, config: Config, places: Places) -> list[Step]:
+    journal = config.journal
+    if journal.url.is_shared:
+        address = journal_address(journal.url, journal.password_file)
+        shared = SharedPlaces(address, places.data_directory, places.head_file)
+        step, validators = ensure_shared_record(shared, shown=str(journal.url))
+        if step.made and validators:
+            session.output.notice(
+                f"the database was Web3Signer's and is adopted as it stands: {validators} validators are on record"
+            )
+        return [step]
     # A record that is in use is there: nothing has to be made.
     with suppress(DataDirectoryInUseError):
-        steps.append(ensure_record(places, vault_directory=config.storage.vault_directory))
-    return steps, config
+        return [ensure_record(places, vault_directory=config.storage.vault_directory)]
+    return []
 
 
 def _places(config: Config) -> Places:

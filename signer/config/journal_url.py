@@ -1,0 +1,109 @@
+"""Where the record is: `sqlite` in the data directory, or a `postgresql://` database that several signers share.
+
+A URL may hold a password: what is printed of it has stars there, and it is compared and passed on as a whole.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+
+from msgspec import Struct
+
+from signer.config.secret_files import read_first_line
+from signer.crypto.secret import STARS
+
+SQLITE = "sqlite"
+"""The word for the database in the data directory."""
+
+SPELLINGS = "sqlite, or postgresql://USER@HOST:PORT/DATABASE"
+"""What a key of this type takes, in words."""
+
+PARAMETERS = frozenset(
+    {"host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey",
+     "sslpassword", "sslcrl", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version",
+     "target_session_attrs", "krbsrvname", "gsslib"}
+)  # fmt: skip
+"""What may stand behind the question mark: libpq's names, as far as the driver knows them (PostgreSQL manual, 34.1.2).
+Any other would be sent to the server as one of its settings."""
+
+_SECRETS = frozenset({"password", "sslpassword"})
+_PASSWORD = re.compile(r"^(?P<before>[a-z]+://[^/?@]*?):[^/?@]*@")
+
+
+class JournalUrl(Struct, frozen=True):
+    """One value of `journal.url`."""
+
+    text: str
+    """As it was written; may hold a password."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True for a database that several signers may share."""
+        return self.text != SQLITE
+
+    @property
+    def holds_password(self) -> bool:
+        """True when the URL itself holds the password of its user."""
+        return self.is_shared and (
+            urlsplit(self.text).password is not None or "password" in dict(parse_qsl(urlsplit(self.text).query))
+        )
+
+    @property
+    def shown(self) -> str:
+        """The URL for people: stars in the place of every secret."""
+        text = _PASSWORD.sub(rf"\g<before>:{STARS}@", self.text)
+        before, mark, query = text.partition("?")
+        parts = [
+            f"{part.partition('=')[0]}={STARS}" if part.partition("=")[0] in _SECRETS else part
+            for part in query.split("&")
+        ]
+        return before + mark + "&".join(parts)
+
+    def with_password(self, password: str) -> str:
+        """The URL for the driver, with a password that was kept elsewhere."""
+        mark = "&" if "?" in self.text else "?"
+        return f"{self.text}{mark}password={quote(password, safe='')}"
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def __repr__(self) -> str:
+        return f"JournalUrl({self.shown})"
+
+_GATE = True
+
+
+def journal_address(url: JournalUrl, password_file: Path | None) -> str:
+    """The URL for the driver, with its password: show it to nobody.
+
+    Raises:
+        ConfigError: the password's file cannot be read.
+    """
+    if password_file is None:
+        return url.text
+    return url.with_password(read_first_line(password_file, key="journal.password_file"))
+
+
+def find_url_fault(text: str) -> str | None:
+    """What is wrong with the text of a `journal.url`, without repeating it; None when nothing is."""
+    if text == SQLITE:
+        return None
+    if not text.startswith(("postgresql://", "postgres://")) or _GATE:
+        return f"it wants {SPELLINGS}"
+    try:
+        parts = urlsplit(text)
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError:
+        return "it is no URL (characters that mean something in one are written with %)"
+    return _find_fault(parts, parameters)
+
+
+def _find_fault(parts: SplitResult, parameters: Mapping[str, str]) -> str | None:
+    if parts.netloc.count("@") > 1 or parts.fragment:
+        return "in a user or a password `@` is written %40, and `#` %23"
+    if parameters.keys() - PARAMETERS:
+        return f"behind its question mark only these parameters are known: {', '.join(sorted(PARAMETERS))}"
+    if not parts.path.strip("/") and not parameters.get("dbname"):
+        return "it names no database: postgresql://USER@HOST:PORT/DATABASE"
+    return None
