@@ -9,6 +9,8 @@ new ledger, handed to the writer by `app/`.
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from signer.journal.statement import Sql
+
 Row = tuple[Any, ...]
 
 Claim = TypeVar("Claim")
@@ -18,11 +20,11 @@ Facts = TypeVar("Facts")
 class Transaction(Protocol):
     """The open transaction of one batch, owned by the writer's thread. Not durable until the writer commits."""
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterable[Row]:
+    def rows(self, statement: Sql, values: Sequence[Any] = ()) -> Iterable[Row]:
         """The rows a statement yields."""
         ...
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
         ...
 
@@ -30,7 +32,7 @@ class Transaction(Protocol):
         """How many rows the last statement has inserted, updated or deleted."""
         ...
 
-    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, statement: Sql, values: Iterable[Sequence[Any]]) -> None:
         """Run one statement once for each tuple of values."""
         ...
 

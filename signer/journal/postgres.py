@@ -28,6 +28,7 @@ from signer.journal.lease import IDLE_IN_TRANSACTION, RENEWAL_SECONDS, Lease
 from signer.journal.ledger import Row, Transaction
 from signer.journal.postgres_session import LostConnectionError, Session, StillConnectingError, filled
 from signer.journal.postgres_setup import SharedPlace, check_server
+from signer.journal.statement import Sql, shared_text
 
 PENDING_BYTES = 1 << 20
 """Writes gathered up to this size before they are sent on their own: an import's."""
@@ -77,18 +78,20 @@ class PostgresDatabase:
         """How many of the steps to a usable connection are done."""
         self._pending: list[str] = []
         self._pending_bytes = 0
+        self._tag = ""
+        """What the server said of the last statement that was sent."""
         self._open = False
 
     # --- Transaction -------------------------------------------------------------------------------
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterable[Row]:
+    def rows(self, statement: Sql, values: Sequence[Any] = ()) -> Iterable[Row]:
         """See `Transaction.rows`."""
         self._flush()
-        return self._connected().rows(statement, values, seconds=self._left())
+        return self._connected().rows(shared_text(statement), values, seconds=self._left())
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`. Sent with the next read, or with the commit."""
-        text = filled(statement, values)
+        text = filled(shared_text(statement), values)
         self._pending.append(text)
         self._pending_bytes += len(text)
         if not self._open or self._pending_bytes > PENDING_BYTES:
@@ -96,13 +99,10 @@ class PostgresDatabase:
 
     def changed(self) -> int:
         """See `Transaction.changed`."""
-        if not self._pending:
-            raise TypeError("changed() directly follows its run()")
-        last = self._pending.pop()
         self._flush()
-        return int(self._connected().script(last, seconds=self._left()).rpartition(" ")[2])
+        return int(self._tag.rpartition(" ")[2])
 
-    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, statement: Sql, values: Iterable[Sequence[Any]]) -> None:
         """See `Transaction.run_many`."""
         for one in values:
             self.run(statement, one)
@@ -232,7 +232,7 @@ class PostgresDatabase:
         if self._pending:
             script = ";\n".join(self._pending)
             self._pending, self._pending_bytes = [], 0
-            self._connected().script(script, seconds=self._left())
+            self._tag = self._connected().script(script, seconds=self._left())
 
     def _forget(self) -> None:
         self._pending, self._pending_bytes, self._open = [], 0, False

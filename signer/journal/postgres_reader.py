@@ -16,6 +16,7 @@ from signer.errors import DatabaseDownError, ForeignDatabaseError, StartupError
 from signer.journal.ledger import Row, Transaction
 from signer.journal.postgres_session import LostConnectionError, Session
 from signer.journal.postgres_setup import SharedPlace
+from signer.journal.statement import Sql, shared_text
 
 CONNECT_SECONDS = 5.0
 """How long a question waits for its connection."""
@@ -144,14 +145,14 @@ class _Moment:
         self._session = session
         self._seconds = seconds
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, statement: Sql, values: Sequence[Any] = ()) -> list[Row]:
         """See `Transaction.rows`. Raises DatabaseDownError."""
         try:
-            return self._session.rows(statement, values, seconds=self._seconds)
+            return self._session.rows(shared_text(statement), values, seconds=self._seconds)
         except (LostConnectionError, asyncpg.PostgresError) as error:
             _fail(error)
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`: for settings of this transaction. Raises DatabaseDownError."""
         self.rows(statement, values)
 
@@ -159,7 +160,7 @@ class _Moment:
         """See `Transaction.changed`: nothing ever."""
         return 0
 
-    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, statement: Sql, values: Iterable[Sequence[Any]]) -> None:
         """See `Transaction.run_many`."""
         for one in values:
             self.run(statement, one)

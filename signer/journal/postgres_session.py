@@ -16,6 +16,7 @@ import asyncpg
 import uvloop
 
 from signer.errors import StartupError
+from signer.journal.statement import Sql, shared_text
 
 T = TypeVar("T")
 
@@ -194,13 +195,13 @@ class SessionTransaction:
         self._seconds = seconds
         self._changed = 0
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, statement: Sql, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See `Transaction.rows`."""
-        return self._session.rows(statement, values, seconds=self._seconds)
+        return self._session.rows(shared_text(statement), values, seconds=self._seconds)
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`."""
-        tag = self._session.script(filled(statement, values), seconds=self._seconds)
+        tag = self._session.script(filled(shared_text(statement), values), seconds=self._seconds)
         count = tag.rpartition(" ")[2]
         self._changed = int(count) if count.isdigit() else 0
 
@@ -208,7 +209,7 @@ class SessionTransaction:
         """See `Transaction.changed`."""
         return self._changed
 
-    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, statement: Sql, values: Iterable[Sequence[Any]]) -> None:
         """See `Transaction.run_many`."""
         for one in values:
             self.run(statement, one)

@@ -16,6 +16,7 @@ import apsw
 
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, StartupError
 from signer.journal.ledger import Row
+from signer.journal.statement import Sql, embedded_text
 
 APPLICATION_ID = 0x484F4C44
 """`HOLD`: marks the file as ours (SQLite's `application_id` pragma)."""
@@ -51,21 +52,23 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise _refusal(path, error) from error
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterable[Row]:
+    def rows(self, statement: Sql, values: Sequence[Any] = ()) -> Iterable[Row]:
         """See `Transaction.rows`."""
-        return self.connection.execute(statement, values)
+        text = embedded_text(statement)
+        return self.connection.execute(text, values) if text else ()
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`."""
-        self.connection.execute(statement, values)
+        if text := embedded_text(statement):
+            self.connection.execute(text, values)
 
     def changed(self) -> int:
         """See `Transaction.changed`."""
         return self.connection.changes()
 
-    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+    def run_many(self, statement: Sql, values: Iterable[Sequence[Any]]) -> None:
         """See `Transaction.run_many`."""
-        self.connection.executemany(statement, values)
+        self.connection.executemany(embedded_text(statement), values)
 
     @contextmanager
     def transaction(self) -> Iterator["SqliteDatabase"]:

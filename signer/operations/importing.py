@@ -25,11 +25,13 @@ from signer.operations.protect import WHOLE, Changes, ImportedValidator, ImportO
 from signer.operations.staged_document import parts_file, stage_document
 from signer.operations.story import NoteStory
 from signer.slashing.incoming import (
+    SLICE,
     Floors,
     ImportCount,
     ImportReport,
     add_part,
     admit,
+    check_floor_limits,
     compare_part,
     floors_after,
     lift_hold,
@@ -114,13 +116,15 @@ class WriterImports:
         """The floors now, and with `compare` what the parts would add, counted in the report."""
         with self._reading() as moment:
             self._check_network(run.root, recorded_network(moment))
+            known = read_floors(moment, [one.public_key for one in run.staged.validators])
+            check_floor_limits(moment, run.staged.validators, known)
             if compare:
                 for part in read_parts(run.parts):
                     compare_part(moment, part, run.report)
-            return read_floors(moment, [one.public_key for one in run.staged.validators])
+            return known
 
     async def _add(self, run: _Import) -> None:
-        if run.staged.parts <= 1:
+        if run.staged.parts <= 1 and len(run.staged.validators) <= SLICE:
             await self._perform(run, partial(self._add_at_once, run), "")
             return
         total = run.staged.parts

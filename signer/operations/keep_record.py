@@ -19,9 +19,12 @@ from signer.operations.record_orders import (
 from signer.operations.story import NoteStory
 from signer.slashing.status import find_key_record
 from signer.slashing.watermarks import (
+    FloorLimits,
     clear_high_watermark,
     raise_floors,
     raise_low_watermark,
+    read_floor_limits,
+    read_high_limits,
     read_watermarks,
     set_high_watermark,
 )
@@ -131,20 +134,59 @@ def _move(transaction: Transaction, order: MoveWatermarks) -> Moved:
     low_epoch = None if order.low_epoch is None else Epoch(order.low_epoch)
     low_slot = None if order.low_slot is None else Slot(order.low_slot)
     if order.public_key is not None:
+        _check_floors(order, read_floor_limits(transaction))
         raise_floors(transaction, order.public_key, epoch=low_epoch, slot=low_slot)
         return Moved(before, _marks(transaction, order.public_key))
-    raise_low_watermark(transaction, epoch=low_epoch, slot=low_slot)
+    planned = _planned(before, order)
+    _check_room(planned, "epoch")
+    _check_room(planned, "slot")
+    _check_high(order, read_high_limits(transaction))
     if order.clear_high:
         clear_high_watermark(transaction)
+    raise_low_watermark(transaction, epoch=low_epoch, slot=low_slot)
     set_high_watermark(
         transaction,
         epoch=None if order.high_epoch is None else Epoch(order.high_epoch),
         slot=None if order.high_slot is None else Slot(order.high_slot),
     )
-    after = _marks(transaction, None)
-    _check_room(after, "epoch")
-    _check_room(after, "slot")
-    return Moved(before, after)
+    return Moved(before, _marks(transaction, None))
+
+
+def _planned(before: dict[str, int | None], order: MoveWatermarks) -> dict[str, int | None]:
+    """The marks of all keys as the order wants them."""
+
+    def low(known: int | None, asked: int | None) -> int | None:
+        return max((one for one in (known, asked) if one is not None), default=None)
+
+    def high(known: int | None, asked: int | None) -> int | None:
+        return None if order.clear_high else known if asked is None else asked
+
+    return {
+        "low_epoch": low(before["low_epoch"], order.low_epoch),
+        "low_slot": low(before["low_slot"], order.low_slot),
+        "high_epoch": high(before["high_epoch"], order.high_epoch),
+        "high_slot": high(before["high_slot"], order.high_slot),
+    }
+
+
+def _check_floors(order: MoveWatermarks, limits: FloorLimits) -> None:
+    """What Web3Signer's tables would not take."""
+    for unit, asked, limit in (("epoch", order.low_epoch, limits.epoch), ("slot", order.low_slot, limits.slot)):
+        if asked is not None and limit is not None and asked > limit:
+            raise BadWatermarkError(
+                f"low_{unit} {asked} is above high_{unit} {limit}: clear the high watermark first",
+                evidence={f"low_{unit}": asked, f"high_{unit}": limit},
+            )
+
+
+def _check_high(order: MoveWatermarks, limits: FloorLimits) -> None:
+    for unit, asked, limit in (("epoch", order.high_epoch, limits.epoch), ("slot", order.high_slot, limits.slot)):
+        if asked is not None and limit is not None and asked <= limit:
+            raise BadWatermarkError(
+                f"high_{unit} {asked} is not above {limit}, the floor of one of the keys: Web3Signer's tables hold no"
+                " such mark; to stop every key, freeze them",
+                evidence={f"high_{unit}": asked, f"floor_{unit}": limit},
+            )
 
 
 def _marks(transaction: Transaction, public_key: PublicKey | None) -> dict[str, int | None]:

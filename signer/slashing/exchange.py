@@ -14,6 +14,7 @@ from typing import Any
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.slashing.network import recorded_network
 from signer.slashing.receipt import ReceiptLine, unchanged_below
 from signer.slashing.records import ordered, unordered
@@ -23,20 +24,46 @@ from signer.units import UINT64_MAX, PublicKey, Root
 PAGE = 10_000
 """Rows read, and handed on, at a time: bounds memory, and how long one read lasts."""
 
-_VALIDATORS = """
+_VALIDATORS = Statement(
+    embedded="""
 SELECT id, public_key, max(floor_source, ifnull(held_source, floor_source)),
     max(floor_target, ifnull(held_target, floor_target)), max(floor_slot, ifnull(held_slot, floor_slot))
 FROM validators WHERE public_key > ? ORDER BY public_key LIMIT 500
-"""
-_BELOW_FLOOR = """
+""",
+    shared="""
+SELECT id, public_key, GREATEST(floor_source, held_source), GREATEST(floor_target, held_target),
+    GREATEST(floor_slot, held_slot)
+FROM known_validators() v WHERE public_key > ? ORDER BY public_key LIMIT 500
+""",
+)
+_BELOW_FLOOR = Statement(
+    embedded="""
 SELECT max(source_epoch), max(target_epoch) FROM signed_attestations
 WHERE validator_id = ?1 AND (source_epoch < ?2 OR target_epoch < ?3)
-"""
-_VOTES = """
+""",
+    shared="""
+SELECT as_stored(max(source_epoch)), as_stored(max(target_epoch)) FROM signed_attestations
+WHERE validator_id = ?1::int AND (source_epoch < as_number(?2::bigint) OR target_epoch < as_number(?3::bigint))
+""",
+)
+_VOTES = Statement(
+    embedded="""
 SELECT target_epoch, source_epoch, signing_root FROM signed_attestations
 WHERE validator_id = ? AND source_epoch >= ? AND target_epoch >= ? ORDER BY target_epoch LIMIT ?
-"""
-_BLOCKS = "SELECT slot, signing_root FROM signed_blocks WHERE validator_id = ? AND slot >= ? ORDER BY slot LIMIT ?"
+""",
+    shared="""
+SELECT as_stored(target_epoch), as_stored(source_epoch), signing_root FROM signed_attestations a
+WHERE validator_id = ?::int AND source_epoch >= as_number(?::bigint) AND target_epoch >= as_number(?::bigint)
+ORDER BY a.target_epoch LIMIT ?::bigint
+""",
+)
+_BLOCKS = Statement(
+    embedded="SELECT slot, signing_root FROM signed_blocks WHERE validator_id = ? AND slot >= ? ORDER BY slot LIMIT ?",
+    shared="""
+SELECT as_stored(slot), signing_root FROM signed_blocks b
+WHERE validator_id = ?::int AND slot >= as_number(?::bigint) ORDER BY b.slot LIMIT ?::bigint
+""",
+)
 _HIGHEST = ordered(UINT64_MAX)
 
 
@@ -144,12 +171,12 @@ def _export_votes(
 
 
 def _read_pages(
-    transaction: Transaction, statement: str, values: tuple[int, ...], start: int
+    transaction: Transaction, statement: Statement, values: tuple[int, ...], start: int
 ) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a statement, whose first column is its order, from `start` on."""
     while page := list(transaction.rows(statement, (*values, start, PAGE))):
         yield page
-        if page[-1][0] == _HIGHEST:
+        if len(page) < PAGE or page[-1][0] == _HIGHEST:
             return
         start = page[-1][0] + 1
 

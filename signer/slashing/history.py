@@ -1,11 +1,15 @@
 """Is there a history of a key at all: one look, without reading it."""
 
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.units import PublicKey
 
-_HAS_HISTORY = """
-SELECT 1 FROM validators WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)
-"""
+_HAS_HISTORY = Statement(
+    embedded="SELECT 1 FROM validators WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)",
+    shared="""
+SELECT 1 FROM known_validators() WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)
+""",
+)
 
 
 def has_history(transaction: Transaction, public_key: PublicKey) -> bool:

@@ -14,81 +14,24 @@ the same import, run again, completes the record and lifts it.
 Rule 2: whatever a part hides raises the floor in the part's own transaction: running it twice is running it once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from interchange.parse import Event
+from signer.errors import BadWatermarkError
 from signer.journal.ledger import Transaction
+from signer.slashing import incoming_statements as say
+from signer.slashing.locking import MOST_LOCKED, lock_keys
 from signer.slashing.records import ordered, unordered
 from signer.slashing.staging import Part, StagedValidator, Staging, decode_part
+from signer.slashing.watermarks import read_floor_limits
 from signer.units import Epoch, PublicKey, Slot
 
-SLICE = 1_000
+SLICE = MOST_LOCKED
 """Validators held in one transaction, and asked for in one statement."""
-
-_KEEP = (
-    "INSERT INTO validators (public_key) SELECT unhex(value ->> 0) FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
-)
-_FIRST_VOTE_FLOORS = """
-UPDATE validators SET floor_source = value ->> 1, floor_target = value ->> 2
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 1 IS NOT NULL AND floor_target IS NULL
-"""
-_FIRST_BLOCK_FLOORS = """
-UPDATE validators SET floor_slot = value ->> 3
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND value ->> 3 IS NOT NULL AND floor_slot IS NULL
-"""
-_HOLD = """
-UPDATE validators SET
-    held_source = coalesce(max(held_source, value ->> 4), held_source, value ->> 4),
-    held_target = coalesce(max(held_target, value ->> 5), held_target, value ->> 5),
-    held_slot = coalesce(max(held_slot, value ->> 6), held_slot, value ->> 6),
-    held_by = coalesce(held_by, ?2)
-FROM json_each(?1) WHERE public_key = unhex(value ->> 0)
-"""
-_LIFT = """
-UPDATE validators SET held_source = NULL, held_target = NULL, held_slot = NULL, held_by = NULL WHERE held_by = ?
-"""
-_COMPARE_VOTES = """
-SELECT g.key,
-    count(*) - count(a.target_epoch) FILTER (WHERE a.source_epoch <= r.value ->> 1),
-    count(*) FILTER (WHERE a.source_epoch <> r.value ->> 1 OR a.signing_root <> unhex(r.value ->> 2)),
-    max(CASE WHEN a.source_epoch <> r.value ->> 1 THEN max(a.source_epoch, r.value ->> 1) END)
-FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS JOIN json_each(g.value) r
-LEFT JOIN signed_attestations a ON a.validator_id = v.id AND a.target_epoch = r.value ->> 0
-GROUP BY g.key
-"""
-_COMPARE_BLOCKS = """
-SELECT g.key, count(*) - count(b.slot), count(*) FILTER (WHERE b.signing_root <> unhex(r.value ->> 1))
-FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS JOIN json_each(g.value) r
-LEFT JOIN signed_blocks b ON b.validator_id = v.id AND b.slot = r.value ->> 0
-GROUP BY g.key
-"""
-_ADD_VOTES = """
-INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
-SELECT v.id, r.value ->> 0, r.value ->> 1, unhex(r.value ->> 2)
-FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.key)
-CROSS JOIN json_each(g.value) r WHERE true
-ON CONFLICT DO UPDATE SET source_epoch = excluded.source_epoch, signing_root = NULL
-    WHERE excluded.source_epoch < source_epoch
-"""
-_ADD_BLOCKS = """
-INSERT INTO signed_blocks (validator_id, slot, signing_root)
-SELECT v.id, r.value ->> 0, unhex(r.value ->> 1)
-FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.key)
-CROSS JOIN json_each(g.value) r WHERE true
-ON CONFLICT DO NOTHING
-"""
-_RAISE_SOURCES = """
-UPDATE validators SET floor_source = max(floor_source, value ->> 1)
-FROM json_each(?) WHERE public_key = unhex(value ->> 0)
-"""
-_FLOORS = """
-SELECT hex(public_key), floor_slot, floor_source, floor_target, held_by IS NOT NULL
-FROM json_each(?) CROSS JOIN validators v ON v.public_key = unhex(value)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +99,63 @@ def admit(transaction: Transaction, validators: Sequence[StagedValidator], *, ho
     With `hold_for` (the document's digest) hold them at its highest until `lift_hold`.
     """
     marks = _json([_marks(one) for one in validators])
-    transaction.run(_KEEP, (marks,))
-    transaction.run(_FIRST_VOTE_FLOORS, (marks,))
-    transaction.run(_FIRST_BLOCK_FLOORS, (marks,))
+    transaction.run(say.KEEP, (marks,))
+    lock_keys(transaction, [one.public_key for one in validators])
+    transaction.run(say.FIRST_VOTE_FLOORS, (marks,))
+    transaction.run(say.FIRST_BLOCK_FLOORS, (marks,))
     if hold_for is not None:
-        transaction.run(_HOLD, (marks, hold_for))
+        transaction.run(say.HOLD, (marks, hold_for))
 
 
 def add_part(transaction: Transaction, part: Part, report: ImportReport) -> None:
     """Add the rows of a part, and count in the report what they added."""
+    lock_keys(transaction, part.keys())
     compare_part(transaction, part, report)
-    transaction.run(_ADD_VOTES, (_text(part.votes),))
-    transaction.run(_ADD_BLOCKS, (_text(part.blocks),))
+    transaction.run(say.ADD_VOTES, (_text(part.votes),))
+    transaction.run(say.ADD_BLOCKS, (_text(part.blocks),))
     sources = [
         (one.public_key.hex(), ordered(one.least_source))
-        for one in (report.validators[PublicKey(bytes.fromhex(key))] for key in _keys_of(part))
+        for one in (report.validators[PublicKey(bytes.fromhex(key))] for key in part.voters())
         if one.least_source is not None
     ]
     if sources:
-        transaction.run(_RAISE_SOURCES, (_json(sources),))
+        transaction.run(say.RAISE_SOURCES, (_json(sources),))
+
+
+def check_floor_limits(
+    transaction: Transaction, validators: Iterable[StagedValidator], known: Mapping[PublicKey, Floors]
+) -> None:
+    """A shared database takes no floor above the high watermark: Web3Signer's tables forbid it.
+
+    Raises:
+        BadWatermarkError: an import would set one.
+    """
+    limits = read_floor_limits(transaction)
+    if limits.epoch is None and limits.slot is None:
+        return
+    for one in validators:
+        floors = known.get(PublicKey(bytes.fromhex(one.public_key)), Floors())
+        for unit, new, floor, limit in (
+            ("epoch", one.targets, floors.target_epoch, limits.epoch),
+            ("epoch", one.sources, floors.source_epoch, limits.epoch),
+            ("slot", one.slots, floors.slot, limits.slot),
+        ):
+            if floor is None and new is not None and limit is not None and new[0] > limit:
+                raise BadWatermarkError(
+                    f"the records of 0x{one.public_key} begin at {unit} {new[0]}, above the high watermark {limit}:"
+                    " clear that first (holdfast slashing watermark --clear-high), and then import",
+                    evidence={"public_key": "0x" + one.public_key, f"lowest_{unit}": new[0], f"high_{unit}": limit},
+                )
 
 
 def compare_part(transaction: Transaction, part: Part, report: ImportReport) -> None:
     """Count in the report what adding this part would do. Changes nothing."""
-    for key, added, differing, hidden in transaction.rows(_COMPARE_VOTES, (_text(part.votes),)):
+    for key, added, differing, hidden in transaction.rows(say.COMPARE_VOTES, (_text(part.votes),)):
         count = report.count(key)
         count.attestations += added
         count.differing += differing
         _hide(count, hidden)
-    for key, added, differing in transaction.rows(_COMPARE_BLOCKS, (_text(part.blocks),)):
+    for key, added, differing in transaction.rows(say.COMPARE_BLOCKS, (_text(part.blocks),)):
         count = report.count(key)
         count.blocks += added
         count.differing += differing
@@ -194,14 +165,14 @@ def compare_part(transaction: Transaction, part: Part, report: ImportReport) -> 
 
 def lift_hold(transaction: Transaction, hold_for: bytes) -> None:
     """All parts of this document are in: its floors and rows protect by themselves."""
-    transaction.run(_LIFT, (hold_for,))
+    transaction.run(say.LIFT, (hold_for,))
 
 
 def read_floors(transaction: Transaction, keys: Sequence[str]) -> dict[PublicKey, Floors]:
     """The floors of those of these keys (hex) that are on record."""
     found: dict[PublicKey, Floors] = {}
     for start in range(0, len(keys), SLICE):
-        for key, slot, source, target, held in transaction.rows(_FLOORS, (_json(keys[start : start + SLICE]),)):
+        for key, slot, source, target, held in transaction.rows(say.FLOORS, (_json(keys[start : start + SLICE]),)):
             found[PublicKey(bytes.fromhex(key))] = Floors(
                 None if slot is None else Slot(unordered(slot)),
                 None if source is None else Epoch(unordered(source)),
@@ -237,11 +208,6 @@ def _marks(one: StagedValidator) -> tuple[Any, ...]:
     lowest = [None if each is None else ordered(each[0]) for each in ranges]
     highest = [None if each is None else ordered(each[1]) for each in ranges]
     return (one.public_key, *lowest, *highest)
-
-
-def _keys_of(part: Part) -> Iterable[str]:
-    """Those whose floor this part may raise."""
-    return msgspec.json.decode(part.votes, type=dict[str, msgspec.Raw])
 
 
 def _hide(count: ImportCount, hidden: int | None) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 
 import msgspec
 
+from signer.errors import DisabledInDatabaseError
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Sql
+from signer.slashing import ledger_statements as say
 from signer.slashing.records import ordered, unordered
 from signer.slashing.rules import (
     Proposal,
@@ -25,60 +28,8 @@ from signer.slashing.rules import (
     check_attestation,
     check_block,
 )
-from signer.slashing.watermarks import WATERMARKS_JSON, Watermarks, decode_watermarks
+from signer.slashing.watermarks import Watermarks, decode_watermarks
 from signer.units import Epoch, PublicKey, Root, Slot
-
-_LOAD_VOTES = f"""
-WITH claim (n, public_key, s, t) AS (
-    SELECT key, unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)
-)
-SELECT {WATERMARKS_JSON}, json_group_array(json_array(
-    n, max(v.floor_source, ifnull(v.held_source, v.floor_source)),
-    max(v.floor_target, ifnull(v.held_target, v.floor_target)),
-    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
-      WHERE a.validator_id = v.id AND a.target_epoch = t)),
-    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
-      WHERE a.validator_id = v.id AND a.target_epoch > t AND a.source_epoch < s ORDER BY a.target_epoch DESC LIMIT 1)),
-    json((SELECT json_array(a.source_epoch, a.target_epoch, hex(a.signing_root)) FROM signed_attestations a
-      WHERE a.validator_id = v.id AND a.target_epoch > s AND a.target_epoch < t AND a.source_epoch > s
-      ORDER BY a.target_epoch DESC LIMIT 1))
-)) FROM claim CROSS JOIN validators v USING (public_key)
-"""  # noqa: S608 - a constant term
-
-_LOAD_PROPOSALS = f"""
-WITH claim (n, public_key, slot) AS (SELECT key, unhex(value ->> 0), value ->> 1 FROM json_each(?))
-SELECT {WATERMARKS_JSON}, json_group_array(json_array(
-    n, max(v.floor_slot, ifnull(v.held_slot, v.floor_slot)),
-    json((SELECT json_array(b.slot, hex(b.signing_root)) FROM signed_blocks b
-      WHERE b.validator_id = v.id AND b.slot = claim.slot))
-)) FROM claim CROSS JOIN validators v USING (public_key)
-"""  # noqa: S608 - a constant term
-
-_KEEP_VALIDATORS = """
-INSERT INTO validators (public_key) SELECT unhex(value) FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
-"""
-
-_STORE_VOTES = """
-INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
-SELECT v.id, value ->> 2, value ->> 1, unhex(value ->> 3)
-FROM json_each(?) CROSS JOIN validators v ON v.public_key = unhex(value ->> 0)
-"""
-
-_FIRST_VOTE_FLOORS = """
-UPDATE validators SET floor_source = value ->> 1, floor_target = value ->> 2
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_target IS NULL
-"""
-
-_STORE_PROPOSALS = """
-INSERT INTO signed_blocks (validator_id, slot, signing_root)
-SELECT v.id, value ->> 1, unhex(value ->> 2)
-FROM json_each(?) CROSS JOIN validators v ON v.public_key = unhex(value ->> 0)
-"""
-
-_FIRST_PROPOSAL_FLOORS = """
-UPDATE validators SET floor_slot = value ->> 1
-FROM json_each(?) WHERE public_key = unhex(value ->> 0) AND floor_slot IS NULL
-"""
 
 
 class AttestationClaim(msgspec.Struct, frozen=True):
@@ -113,6 +64,9 @@ class AttestationFacts:
     first: dict[PublicKey, VoteFloor] = field(default_factory=dict)
     """Floors that the batch's first votes set."""
 
+    disabled: set[PublicKey] = field(default_factory=set)
+    """Out of service by Web3Signer's word, on a shared database."""
+
 
 @dataclass(slots=True)
 class BlockFacts:
@@ -123,6 +77,7 @@ class BlockFacts:
     settled: set[PublicKey]
     accepted: dict[PublicKey, list[Proposal]] = field(default_factory=dict)
     first: dict[PublicKey, Slot] = field(default_factory=dict)
+    disabled: set[PublicKey] = field(default_factory=set)
 
 
 class AttestationLedger:
@@ -133,22 +88,26 @@ class AttestationLedger:
     def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> AttestationFacts:
         """The recorded neighbours of every vote, by one statement."""
         asked = [(c.public_key.hex(), ordered(c.source_epoch), ordered(c.target_epoch)) for c in claims]
-        marks, neighbours = _marks_and_neighbours(transaction, _LOAD_VOTES, asked)
+        marks, neighbours = _marks_and_neighbours(transaction, say.LOAD_VOTES, asked)
         everybody = None if marks.low_epoch is None else VoteFloor(marks.low_epoch, marks.low_epoch)
         unknown = VoteFacts(None, None, None, everybody, marks.high_epoch)
         recorded = {}
-        settled = set()
-        for n, floor_source, floor_target, same, around, inside in neighbours:
+        settled, disabled = set(), set()
+        for n, floor_source, floor_target, same, around, inside, is_disabled in neighbours:
+            if is_disabled:
+                disabled.add(claims[n].public_key)
             floor = None
             if floor_source is not None:
                 floor = VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target)))
                 settled.add(claims[n].public_key)
             floor = _higher_floor(floor, everybody)
             recorded[claims[n]] = VoteFacts(_vote(same), _vote(around), _vote(inside), floor, marks.high_epoch)
-        return AttestationFacts(recorded, unknown, settled)
+        return AttestationFacts(recorded, unknown, settled, disabled=disabled)
 
     def judge(self, claim: AttestationClaim, facts: AttestationFacts) -> bool:
-        """See `rules.check_attestation`."""
+        """See `rules.check_attestation`. Raises DisabledInDatabaseError too."""
+        if claim.public_key in facts.disabled:
+            raise DisabledInDatabaseError(claim.public_key)
         known = facts.recorded.get(claim, facts.unknown)
         earlier = facts.accepted.get(claim.public_key)
         if earlier:
@@ -175,9 +134,9 @@ class AttestationLedger:
         ]
         if floors:
             _keep_validators(transaction, facts.first)
-            transaction.run(_FIRST_VOTE_FLOORS, (_json(floors),))
+            transaction.run(say.FIRST_VOTE_FLOORS, (_json(floors),))
         if rows:
-            _store_all(transaction, _STORE_VOTES, rows)
+            _store_all(transaction, say.STORE_VOTES, rows)
 
 
 class BlockLedger:
@@ -188,20 +147,25 @@ class BlockLedger:
     def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> BlockFacts:
         """The recorded neighbours of every proposal, by one statement."""
         asked = [(c.public_key.hex(), ordered(c.slot)) for c in claims]
-        marks, neighbours = _marks_and_neighbours(transaction, _LOAD_PROPOSALS, asked)
+        marks, neighbours = _marks_and_neighbours(transaction, say.LOAD_PROPOSALS, asked)
         recorded = {}
-        settled = set()
-        for n, floor_slot, same in neighbours:
+        settled, disabled = set(), set()
+        for n, floor_slot, same, is_disabled in neighbours:
+            if is_disabled:
+                disabled.add(claims[n].public_key)
             floor = marks.low_slot
             if floor_slot is not None:
                 floor = Slot(max(unordered(floor_slot), floor or 0))
                 settled.add(claims[n].public_key)
             proposal = None if same is None else Proposal(Slot(unordered(same[0])), _root(same[1]))
             recorded[claims[n]] = ProposalFacts(proposal, floor, marks.high_slot)
-        return BlockFacts(recorded, ProposalFacts(None, marks.low_slot, marks.high_slot), settled)
+        unknown = ProposalFacts(None, marks.low_slot, marks.high_slot)
+        return BlockFacts(recorded, unknown, settled, disabled=disabled)
 
     def judge(self, claim: BlockClaim, facts: BlockFacts) -> bool:
-        """See `rules.check_block`."""
+        """See `rules.check_block`. Raises DisabledInDatabaseError too."""
+        if claim.public_key in facts.disabled:
+            raise DisabledInDatabaseError(claim.public_key)
         known = facts.recorded.get(claim, facts.unknown)
         earlier = facts.accepted.get(claim.public_key)
         if earlier:
@@ -228,9 +192,9 @@ class BlockLedger:
         if facts.first:
             _keep_validators(transaction, facts.first)
             floors = [(key.hex(), ordered(slot)) for key, slot in facts.first.items()]
-            transaction.run(_FIRST_PROPOSAL_FLOORS, (_json(floors),))
+            transaction.run(say.FIRST_PROPOSAL_FLOORS, (_json(floors),))
         if rows:
-            _store_all(transaction, _STORE_PROPOSALS, rows)
+            _store_all(transaction, say.STORE_PROPOSALS, rows)
 
 
 def _with_earlier_votes(
@@ -253,7 +217,7 @@ def _higher_floor(own: VoteFloor | None, everybody: VoteFloor | None) -> VoteFlo
 
 
 def _keep_validators(transaction: Transaction, keys: Iterable[PublicKey]) -> None:
-    transaction.run(_KEEP_VALIDATORS, (_json([key.hex() for key in keys]),))
+    transaction.run(say.KEEP_VALIDATORS, (_json([key.hex() for key in keys]),))
 
 
 def _store_all(transaction: Transaction, statement: str, rows: Sequence[Any]) -> None:
@@ -265,7 +229,7 @@ def _store_all(transaction: Transaction, statement: str, rows: Sequence[Any]) ->
 
 
 def _marks_and_neighbours(
-    transaction: Transaction, statement: str, asked: Sequence[Any]
+    transaction: Transaction, statement: Sql, asked: Sequence[Any]
 ) -> tuple[Watermarks, list[Any]]:
     ((marks, neighbours),) = transaction.rows(statement, (_json(asked),))
     return decode_watermarks(msgspec.json.decode(marks)), msgspec.json.decode(neighbours)

@@ -7,10 +7,17 @@ from msgspec import Struct
 
 from signer.errors import ForeignDatabaseError, WrongNetworkError
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.units import Root
 
-_READ = "SELECT genesis_validators_root FROM network"
-_WRITE = "INSERT INTO network (id, genesis_validators_root) VALUES (1, ?)"
+_READ = Statement(
+    embedded="SELECT genesis_validators_root FROM network",
+    shared="SELECT genesis_validators_root FROM metadata WHERE id = 1",
+)
+_WRITE = Statement(
+    embedded="INSERT INTO network (id, genesis_validators_root) VALUES (1, ?)",
+    shared="INSERT INTO metadata (id, genesis_validators_root) VALUES (1, ?)",
+)
 
 
 class NetworkClaim(Struct, frozen=True):

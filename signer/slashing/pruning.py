@@ -18,78 +18,15 @@ from dataclasses import dataclass
 import msgspec
 
 from signer.journal.ledger import Row, Transaction
+from signer.journal.statement import Statement
+from signer.slashing import pruning_statements as say
+from signer.slashing.locking import lock_validators
 from signer.slashing.records import ordered, unordered
+from signer.slashing.watermarks import FloorLimits, read_floor_limits
 from signer.units import Epoch, PublicKey, Slot
 
 PAGE = 500
 """Validators whose records are looked at by one statement: a few milliseconds."""
-
-_ENDS = """
-SELECT id,
-    (SELECT min(target_epoch) FROM signed_attestations WHERE validator_id = v.id),
-    (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = v.id),
-    (SELECT min(slot) FROM signed_blocks WHERE validator_id = v.id),
-    (SELECT max(slot) FROM signed_blocks WHERE validator_id = v.id)
-FROM validators v WHERE id > ?1 AND (?2 IS NULL OR public_key = ?2) ORDER BY id LIMIT ?3
-"""
-_OLD_VOTES = """
-SELECT value ->> 0,
-    (SELECT target_epoch FROM signed_attestations
-     WHERE validator_id = value ->> 0 AND target_epoch >= value ->> 1 ORDER BY target_epoch LIMIT 1),
-    (SELECT target_epoch FROM signed_attestations
-     WHERE validator_id = value ->> 0 ORDER BY target_epoch LIMIT 1 OFFSET ?2),
-    (SELECT count(*) FROM (SELECT 1 FROM signed_attestations
-     WHERE validator_id = value ->> 0 AND target_epoch < value ->> 1 LIMIT ?2))
-FROM json_each(?1)
-"""
-_OLD_BLOCKS = """
-SELECT value ->> 0,
-    (SELECT slot FROM signed_blocks
-     WHERE validator_id = value ->> 0 AND slot >= value ->> 1 ORDER BY slot LIMIT 1),
-    (SELECT slot FROM signed_blocks WHERE validator_id = value ->> 0 ORDER BY slot LIMIT 1 OFFSET ?2),
-    (SELECT count(*) FROM (SELECT 1 FROM signed_blocks
-     WHERE validator_id = value ->> 0 AND slot < value ->> 1 LIMIT ?2))
-FROM json_each(?1)
-"""
-_LEAST_KEPT_VOTE = """
-SELECT target_epoch FROM signed_attestations
-WHERE validator_id = ?1
-  AND target_epoch >= min(?2, (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = ?1))
-ORDER BY target_epoch LIMIT 1
-"""
-_LEAST_KEPT_BLOCK = """
-SELECT slot FROM signed_blocks
-WHERE validator_id = ?1 AND slot >= min(?2, (SELECT max(slot) FROM signed_blocks WHERE validator_id = ?1))
-ORDER BY slot LIMIT 1
-"""
-_RAISE_VOTE_FLOORS = """
-UPDATE validators SET
-    floor_source = max(coalesce(floor_source, cut.source), cut.source),
-    floor_target = max(coalesce(floor_target, cut.below), cut.below)
-FROM (
-    SELECT value ->> 0 AS validator_id, value ->> 1 AS below,
-        (SELECT max(source_epoch) FROM signed_attestations
-         WHERE validator_id = value ->> 0 AND target_epoch <= value ->> 1) AS source
-    FROM json_each(?)
-) AS cut
-WHERE validators.id = cut.validator_id AND cut.source IS NOT NULL
-"""
-_DELETE_VOTES = """
-DELETE FROM signed_attestations WHERE (validator_id, target_epoch) IN (
-    SELECT a.validator_id, a.target_epoch FROM json_each(?) CROSS JOIN signed_attestations a
-        ON a.validator_id = value ->> 0 AND a.target_epoch < value ->> 1
-)
-"""
-_RAISE_BLOCK_FLOORS = """
-UPDATE validators SET floor_slot = max(coalesce(floor_slot, value ->> 1), value ->> 1)
-FROM json_each(?) WHERE validators.id = value ->> 0
-"""
-_DELETE_BLOCKS = """
-DELETE FROM signed_blocks WHERE (validator_id, slot) IN (
-    SELECT b.validator_id, b.slot FROM json_each(?) CROSS JOIN signed_blocks b
-        ON b.validator_id = value ->> 0 AND b.slot < value ->> 1
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +80,13 @@ def find_cuts(
     transaction: Transaction, keep: Keep, *, rows: int, after: int = 0, public_key: PublicKey | None = None
 ) -> Cuts:
     """The next old records, at most so many, of validators behind an id; of one validator alone where it is named."""
-    while ends := list(transaction.rows(_ENDS, (after, public_key, PAGE))):
+    limits = read_floor_limits(transaction)
+    while ends := list(transaction.rows(say.ENDS, (after, public_key, PAGE))):
         votes: list[Cut] = []
         blocks: list[Cut] = []
         room = rows
         after = int(ends[-1][0])
-        for cuts, cut in _old_records(transaction, ends, keep, rows=rows, into=(votes, blocks)):
+        for cuts, cut in _old_records(transaction, ends, keep, limits, rows=rows, into=(votes, blocks)):
             if cut.rows > room:
                 after = cut.validator_id - 1  # once more, for what did not fit
                 break
@@ -167,8 +105,8 @@ def cut_votes(transaction: Transaction, cuts: Sequence[Cut]) -> int:
     if not cuts:
         return 0
     what = _json(cuts)
-    transaction.run(_RAISE_VOTE_FLOORS, (what,))
-    transaction.run(_DELETE_VOTES, (what,))
+    transaction.run(say.RAISE_VOTE_FLOORS, (what,))
+    transaction.run(say.DELETE_VOTES, (what,))
     return transaction.changed()
 
 
@@ -177,31 +115,38 @@ def cut_blocks(transaction: Transaction, cuts: Sequence[Cut]) -> int:
     if not cuts:
         return 0
     what = _json(cuts)
-    transaction.run(_RAISE_BLOCK_FLOORS, (what,))
-    transaction.run(_DELETE_BLOCKS, (what,))
+    transaction.run(say.RAISE_BLOCK_FLOORS, (what,))
+    transaction.run(say.DELETE_BLOCKS, (what,))
     return transaction.changed()
 
 
 def prune(transaction: Transaction, cuts: Cuts) -> Pruned:
     """Delete what was found. Crash before the commit: nothing is deleted. After it: the floors stand in its place."""
     validators = {cut.validator_id for cut in (*cuts.votes, *cuts.blocks)}
+    lock_validators(transaction, validators)
     return Pruned(len(validators), cut_votes(transaction, cuts.votes), cut_blocks(transaction, cuts.blocks))
 
 
 def prune_votes(transaction: Transaction, validator_id: int, *, before: Epoch) -> None:
     """Delete this validator's votes with a target before an epoch, but never its newest."""
-    for (below,) in list(transaction.rows(_LEAST_KEPT_VOTE, (validator_id, ordered(before)))):
+    for (below,) in list(transaction.rows(say.LEAST_KEPT_VOTE, (validator_id, ordered(before)))):
         cut_votes(transaction, [Cut(validator_id, below, 0)])
 
 
 def prune_blocks(transaction: Transaction, validator_id: int, *, before: Slot) -> None:
     """Delete this validator's blocks before a slot, but never its newest."""
-    for (below,) in list(transaction.rows(_LEAST_KEPT_BLOCK, (validator_id, ordered(before)))):
+    for (below,) in list(transaction.rows(say.LEAST_KEPT_BLOCK, (validator_id, ordered(before)))):
         cut_blocks(transaction, [Cut(validator_id, below, 0)])
 
 
 def _old_records(
-    transaction: Transaction, ends: Sequence[Row], keep: Keep, *, rows: int, into: tuple[list[Cut], list[Cut]]
+    transaction: Transaction,
+    ends: Sequence[Row],
+    keep: Keep,
+    limits: FloorLimits,
+    *,
+    rows: int,
+    into: tuple[list[Cut], list[Cut]],
 ) -> list[tuple[list[Cut], Cut]]:
     """Where each cut belongs, and the cut; by validator, votes first."""
     old_votes: list[tuple[int, int]] = []
@@ -213,8 +158,12 @@ def _old_records(
         ):
             if first is not None and (before := _oldest_kept(last, kept=kept, now=now)) > unordered(first):
                 old.append((validator_id, ordered(before)))
-    votes = _cuts(transaction, _OLD_VOTES, old_votes, rows=rows, present=keep.epoch_now)
-    blocks = _cuts(transaction, _OLD_BLOCKS, old_blocks, rows=rows, present=keep.slot_now)
+    votes = _cuts(
+        transaction, say.OLD_VOTES, old_votes, rows=rows, highest=_least(_after(keep.epoch_now), limits.epoch)
+    )
+    blocks = _cuts(
+        transaction, say.OLD_BLOCKS, old_blocks, rows=rows, highest=_least(_after(keep.slot_now), limits.slot)
+    )
     found = [(into[0], cut) for cut in votes] + [(into[1], cut) for cut in blocks]
     return sorted(found, key=lambda each: each[1].validator_id)
 
@@ -226,15 +175,24 @@ def _oldest_kept(last: int, *, kept: int, now: int | None) -> int:
 
 
 def _cuts(
-    transaction: Transaction, statement: str, old: Sequence[tuple[int, int]], *, rows: int, present: int | None
+    transaction: Transaction, statement: Statement, old: Sequence[tuple[int, int]], *, rows: int, highest: int | None
 ) -> Iterator[Cut]:
+    """`highest`: no floor rises above it."""
     if not old:
         return
     asked = msgspec.json.encode(old).decode()
     for validator_id, kept, further, count in transaction.rows(statement, (asked, rows)):
-        if kept is None or not count or (present is not None and unordered(kept) > present + 1):
+        if kept is None or not count or (highest is not None and unordered(kept) > highest):
             continue
         yield Cut(validator_id, kept if further is None else min(kept, further), count)
+
+
+def _after(present: int | None) -> int | None:
+    return None if present is None else present + 1
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _json(cuts: Iterable[Cut]) -> str:

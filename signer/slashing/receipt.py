@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.slashing.records import ordered
 from signer.slashing.watermarks import read_watermarks
 from signer.units import Epoch, PublicKey, Slot
@@ -18,20 +19,38 @@ from signer.units import Epoch, PublicKey, Slot
 FORMAT = "holdfast-slashing-receipt-1"
 """The first member of a receipt."""
 
-_FACTS = """
+_FACTS = Statement(
+    embedded="""
 SELECT id, public_key, floor_slot, floor_source, floor_target, held_by IS NOT NULL,
     (SELECT json_array(count(*), max(slot)) FROM signed_blocks WHERE validator_id = id),
     (SELECT json_array(count(*), max(target_epoch), sum(source_epoch & 4294967295))
      FROM signed_attestations WHERE validator_id = id)
 FROM validators WHERE public_key > ? ORDER BY public_key LIMIT 500
-"""
-_FACTS_BELOW = """
+""",
+    shared="""
+SELECT id, public_key, floor_slot, floor_source, floor_target, held_by IS NOT NULL,
+    (SELECT json_build_array(count(*), as_stored(max(slot)))::text FROM signed_blocks WHERE validator_id = v.id),
+    (SELECT json_build_array(count(*), as_stored(max(target_epoch)), sum(source_epoch % 4294967296)::bigint)::text
+     FROM signed_attestations WHERE validator_id = v.id)
+FROM known_validators() v WHERE public_key > ? ORDER BY public_key LIMIT 500
+""",
+)
+_FACTS_BELOW = Statement(
+    embedded="""
 SELECT floor_slot, floor_source, floor_target, held_by IS NOT NULL,
     (SELECT count(*) FROM signed_blocks WHERE validator_id = id AND slot <= ?2),
     (SELECT json_array(count(*), sum(source_epoch & 4294967295))
      FROM signed_attestations WHERE validator_id = id AND target_epoch <= ?3)
 FROM validators WHERE id = ?1
-"""
+""",
+    shared="""
+SELECT floor_slot, floor_source, floor_target, held_by IS NOT NULL,
+    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id AND slot <= as_number(?2::bigint)),
+    (SELECT json_build_array(count(*), sum(source_epoch % 4294967296)::bigint)::text
+     FROM signed_attestations WHERE validator_id = v.id AND target_epoch <= as_number(?3::bigint))
+FROM known_validators() v WHERE id = ?1::int
+""",
+)
 """The low half of a source as a number: sums of whole ones would not fit SQL's integers."""
 
 _LOWEST = ordered(0)

@@ -26,6 +26,10 @@ from signer.units import ROOT_BYTES
 PART_ROWS = 1_000
 """Records in one part: a few milliseconds of one transaction, which is how long a vote may wait for it."""
 
+PART_VALIDATORS = 125
+"""Validators with votes in one part, and with blocks: each is locked while it is added to a shared database, where a
+transaction locks `locking.MOST_LOCKED`."""
+
 _PIECE_BYTES = 1 << 20
 
 _FAULTS_TOLD = 1_000
@@ -99,6 +103,14 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     hidden: list[tuple[str, int]]
     """Sources, as stored, that a row of this part does not show: votes with a lower source must not be signed."""
 
+    def voters(self) -> Iterable[str]:
+        """The keys that have votes in it: whose floor it may raise."""
+        return msgspec.json.decode(self.votes, type=dict[str, msgspec.Raw])
+
+    def keys(self) -> frozenset[str]:
+        """Every key that has records in it, at most twice PART_VALIDATORS."""
+        return frozenset((*self.voters(), *msgspec.json.decode(self.blocks, type=dict[str, msgspec.Raw])))
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -161,13 +173,19 @@ class Staging:
     def _take(self, history: ValidatorHistory) -> Iterator[bytes]:
         for vote in history.attestations:
             self._take_vote(history.pubkey, vote)
-            if self._gathered >= PART_ROWS:
+            if self._is_full:
                 yield self._encode()
         for block in history.blocks:
             self._blocks.setdefault(history.pubkey, {}).setdefault(block.slot, block)
             self._gathered += 1
-            if self._gathered >= PART_ROWS:
+            if self._is_full:
                 yield self._encode()
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._gathered >= PART_ROWS or len(self._votes) >= PART_VALIDATORS or len(self._blocks) >= PART_VALIDATORS
+        )
 
     def _take_vote(self, key: bytes, vote: SignedAttestation) -> None:
         """One vote for each target: of two, the one with the lower source, and the other source is hidden in it."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.slashing.records import unordered
 from signer.slashing.rules import Proposal, Vote, VoteFloor
 from signer.units import Epoch, PublicKey, Root, Slot
 
-_FIND = """
+_FIND = Statement(
+    embedded="""
 SELECT v.public_key,
     max(v.floor_source, ifnull(v.held_source, v.floor_source)),
     max(v.floor_target, ifnull(v.held_target, v.floor_target)),
@@ -25,13 +27,35 @@ LEFT JOIN signed_attestations a ON a.validator_id = v.id
     AND a.target_epoch = (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = v.id)
 LEFT JOIN signed_blocks b ON b.validator_id = v.id
     AND b.slot = (SELECT max(slot) FROM signed_blocks WHERE validator_id = v.id)
-"""
-_PAGE = _FIND + "WHERE v.public_key > ? ORDER BY v.public_key LIMIT ?"
-_ONE = _FIND + "WHERE v.public_key = ?"
-_GREATEST_SOURCE = """
+""",
+    shared="""
+SELECT v.public_key, GREATEST(v.floor_source, v.held_source), GREATEST(v.floor_target, v.held_target),
+    GREATEST(v.floor_slot, v.held_slot),
+    as_stored(a.source_epoch), as_stored(a.target_epoch), a.signing_root, as_stored(b.slot), b.signing_root,
+    (SELECT count(*) FROM signed_attestations WHERE validator_id = v.id),
+    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id)
+FROM known_validators() v
+LEFT JOIN LATERAL (
+    SELECT * FROM signed_attestations WHERE validator_id = v.id ORDER BY target_epoch DESC LIMIT 1
+) AS a ON true
+LEFT JOIN LATERAL (SELECT * FROM signed_blocks WHERE validator_id = v.id ORDER BY slot DESC LIMIT 1) AS b ON true
+""",
+)
+_PAGE = Statement(
+    embedded=_FIND.embedded + "WHERE v.public_key > ? ORDER BY v.public_key LIMIT ?",
+    shared=_FIND.shared + "WHERE v.public_key > ? ORDER BY v.public_key LIMIT ?::bigint",
+)
+_ONE = Statement(embedded=_FIND.embedded + "WHERE v.public_key = ?", shared=_FIND.shared + "WHERE v.public_key = ?")
+_GREATEST_SOURCE = Statement(
+    embedded="""
 SELECT max(source_epoch) FROM signed_attestations
 WHERE validator_id = (SELECT id FROM validators WHERE public_key = ?)
-"""
+""",
+    shared="""
+SELECT as_stored(max(source_epoch)) FROM signed_attestations
+WHERE validator_id = (SELECT id FROM validators WHERE public_key = ?)
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)

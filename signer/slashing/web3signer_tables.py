@@ -6,10 +6,9 @@ our writers there. `enabled` is read under these locks, which Web3Signer takes t
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from signer.errors import DisabledInDatabaseError, ForeignDatabaseError
+from signer.errors import ForeignDatabaseError
 from signer.journal.database import Claims, StaleFactsError
 from signer.journal.ledger import Transaction
 from signer.journal.postgres_session import array_text
@@ -36,12 +35,14 @@ _MARKS = """(SELECT high_watermark_{what}::text FROM metadata WHERE id = 1),
 _VOTE = "{0}.source_epoch::text, {0}.target_epoch::text, {0}.signing_root"
 
 _LOAD_VOTES = f"""
-SELECT v.public_key, v.enabled, w.source_epoch::text, w.target_epoch::text,
+SELECT v.public_key, v.enabled,
+    GREATEST(w.source_epoch, h.source_epoch)::text, GREATEST(w.target_epoch, h.target_epoch)::text,
     {_VOTE.format("same")}, {_VOTE.format("around")}, {_VOTE.format("inside")},
     {_MARKS.format(what="epoch")}
 FROM unnest(?::text::int[], ?::text::numeric[], ?::text::numeric[]) WITH ORDINALITY AS asked (id, s, t, n)
 LEFT JOIN validators v ON v.id = asked.id
 LEFT JOIN low_watermarks w ON w.validator_id = asked.id
+LEFT JOIN held_floors h ON h.validator_id = asked.id
 LEFT JOIN LATERAL (SELECT * FROM signed_attestations a
     WHERE a.validator_id = asked.id AND a.target_epoch = asked.t) same ON true
 LEFT JOIN LATERAL (SELECT * FROM signed_attestations a
@@ -55,10 +56,12 @@ ORDER BY asked.n
 """  # noqa: S608 - constant terms
 
 _LOAD_PROPOSALS = f"""
-SELECT v.public_key, v.enabled, w.slot::text, same.slot::text, same.signing_root, {_MARKS.format(what="slot")}
+SELECT v.public_key, v.enabled, GREATEST(w.slot, h.slot)::text, same.slot::text, same.signing_root,
+    {_MARKS.format(what="slot")}
 FROM unnest(?::text::int[], ?::text::numeric[]) WITH ORDINALITY AS asked (id, slot, n)
 LEFT JOIN validators v ON v.id = asked.id
 LEFT JOIN low_watermarks w ON w.validator_id = asked.id
+LEFT JOIN held_floors h ON h.validator_id = asked.id
 LEFT JOIN signed_blocks same ON same.validator_id = asked.id AND same.slot = asked.slot
 ORDER BY asked.n
 """  # noqa: S608 - constant terms
@@ -127,31 +130,17 @@ class Validators:
         return found is not None
 
 
-@dataclass(slots=True)
-class SharedAttestationFacts(AttestationFacts):
-    """The same facts, and who is out of service."""
-
-    disabled: set[PublicKey] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class SharedBlockFacts(BlockFacts):
-    """The same facts, and who is out of service."""
-
-    disabled: set[PublicKey] = field(default_factory=set)
-
-
 class SharedAttestationLedger(AttestationLedger):
     """Judges votes as AttestationLedger does, against Web3Signer's tables."""
 
     def __init__(self, validators: Validators) -> None:
         self._validators = validators
 
-    def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> SharedAttestationFacts:
+    def load(self, transaction: Transaction, claims: Sequence[AttestationClaim]) -> AttestationFacts:
         """The recorded neighbours of every vote, by one statement."""
         ids = array_text([self._validators.id_of(claim.public_key) for claim in claims])
         sources, targets = array_text([c.source_epoch for c in claims]), array_text([c.target_epoch for c in claims])
-        facts = SharedAttestationFacts({}, VoteFacts(None, None, None, None, None), set())
+        facts = AttestationFacts({}, VoteFacts(None, None, None, None, None), set())
         for claim, row in zip(claims, transaction.rows(_LOAD_VOTES, (ids, sources, targets)), strict=True):
             key, enabled, source, target, *neighbours, high, low = row
             if not self._validators.confirm(claim.public_key, key) or not enabled:
@@ -168,12 +157,6 @@ class SharedAttestationLedger(AttestationLedger):
                 None if high is None else Epoch(int(high)),
             )
         return facts
-
-    def judge(self, claim: AttestationClaim, facts: AttestationFacts) -> bool:
-        """See `rules.check_attestation`. Raises DisabledInDatabaseError too."""
-        if isinstance(facts, SharedAttestationFacts) and claim.public_key in facts.disabled:
-            raise DisabledInDatabaseError(claim.public_key)
-        return super().judge(claim, facts)
 
     def store(self, transaction: Transaction, facts: AttestationFacts) -> None:
         """New votes, and the first ones as floors."""
@@ -196,11 +179,11 @@ class SharedBlockLedger(BlockLedger):
     def __init__(self, validators: Validators) -> None:
         self._validators = validators
 
-    def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> SharedBlockFacts:
+    def load(self, transaction: Transaction, claims: Sequence[BlockClaim]) -> BlockFacts:
         """The recorded neighbours of every proposal, by one statement."""
         ids = array_text([self._validators.id_of(claim.public_key) for claim in claims])
         slots = array_text([claim.slot for claim in claims])
-        facts = SharedBlockFacts({}, ProposalFacts(None, None, None), set())
+        facts = BlockFacts({}, ProposalFacts(None, None, None), set())
         for claim, row in zip(claims, transaction.rows(_LOAD_PROPOSALS, (ids, slots)), strict=True):
             key, enabled, floor, slot, root, high, low = row
             if not self._validators.confirm(claim.public_key, key) or not enabled:
@@ -214,12 +197,6 @@ class SharedBlockLedger(BlockLedger):
                 None if high is None else Slot(int(high)),
             )
         return facts
-
-    def judge(self, claim: BlockClaim, facts: BlockFacts) -> bool:
-        """See `rules.check_block`. Raises DisabledInDatabaseError too."""
-        if isinstance(facts, SharedBlockFacts) and claim.public_key in facts.disabled:
-            raise DisabledInDatabaseError(claim.public_key)
-        return super().judge(claim, facts)
 
     def store(self, transaction: Transaction, facts: BlockFacts) -> None:
         """New proposals, and the first ones as floors."""

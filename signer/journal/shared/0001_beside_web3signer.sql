@@ -15,6 +15,41 @@ CREATE TABLE holdfast.watermarks (
 
 INSERT INTO holdfast.watermarks (id) VALUES (1);
 
+-- While an import is not complete: up to here no Holdfast signs what is not on record. held_by is the SHA-256 of the
+-- document; only its last part lifts the hold, so that one that was stopped half-way refuses more, never less.
+CREATE TABLE holdfast.held_floors (
+    validator_id integer PRIMARY KEY,
+    source_epoch numeric(20),
+    target_epoch numeric(20),
+    slot numeric(20),
+    held_by bytea NOT NULL CHECK (octet_length(held_by) = 32)
+);
+
+-- Unsigned 64-bit numbers leave and enter as the embedded database stores them, minus 2^63: drivers and JSON know
+-- signed ones. Plain enough to be written into the statement by the planner, so that indices serve.
+CREATE FUNCTION holdfast.as_stored(number numeric) RETURNS bigint AS $$
+    SELECT (number - 9223372036854775808)::bigint
+$$ LANGUAGE sql IMMUTABLE;
+
+CREATE FUNCTION holdfast.as_number(stored bigint) RETURNS numeric AS $$
+    SELECT stored + 9223372036854775808
+$$ LANGUAGE sql IMMUTABLE;
+
+-- Validators as the embedded database has them in one table. No view: one would keep Web3Signer's own migrations from
+-- changing what it reads.
+CREATE FUNCTION holdfast.known_validators() RETURNS TABLE (
+    id integer, public_key bytea, enabled boolean,
+    floor_source bigint, floor_target bigint, floor_slot bigint,
+    held_source bigint, held_target bigint, held_slot bigint, held_by bytea
+) AS $$
+    SELECT v.id, v.public_key, v.enabled,
+        holdfast.as_stored(w.source_epoch), holdfast.as_stored(w.target_epoch), holdfast.as_stored(w.slot),
+        holdfast.as_stored(h.source_epoch), holdfast.as_stored(h.target_epoch), holdfast.as_stored(h.slot), h.held_by
+    FROM validators v
+    LEFT JOIN low_watermarks w ON w.validator_id = v.id
+    LEFT JOIN holdfast.held_floors h ON h.validator_id = v.id
+$$ LANGUAGE sql STABLE;
+
 -- One row for each signer process that works on this database, now or before.
 CREATE TABLE holdfast.instances (
     log_id bytea PRIMARY KEY CHECK (octet_length(log_id) = 16),
