@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from signer.app.core import log_death, logs_of, open_core, operations_over
-from signer.app.keeping import places_of
+from signer.app.keeping import places_of, shared_places_of
 from signer.app.service import Service
 from signer.app.serving_worker import Worker
 from signer.auth.principal import OPERATOR
@@ -21,7 +21,8 @@ from signer.config.sections import Config
 from signer.events import Events
 from signer.interpreter import tune_interpreter
 from signer.operations.mainstay import RecordOperations
-from signer.operations.restore import Moment, RestorePlan, accept_restore, plan_restore
+from signer.operations.restore import Floor, Moment, RestorePlan, accept_restore, plan_restore
+from signer.operations.shared_restore import Acceptance, accept_shared_restore, plan_shared_restore
 from signer.relay import birth
 
 _log = logging.getLogger("holdfast")
@@ -69,11 +70,18 @@ class App:
         """See `Host.plan_restore`."""
         check_clock(config)  # the floors are computed from it
         moment = Moment(read_network(config.network), SystemClock().now(), config.clock.far_future_epochs)
+        if config.journal.url.is_shared:
+            return plan_shared_restore(shared_places_of(config), moment, anyway=anyway)
         return plan_restore(places_of(config), moment, anyway=anyway)
 
     def accept_restore(self, config: Config, plan: RestorePlan) -> None:
         """See `Host.accept_restore`."""
-        accept_restore(places_of(config), plan, now_ms=int(SystemClock().now() * 1000), principal=OPERATOR.name)
+        now_ms = int(SystemClock().now() * 1000)
+        if config.journal.url.is_shared:
+            floor = Floor(plan.floor_epoch, plan.floor_slot)
+            acceptance = Acceptance(floor, now_ms, plan.reach_epochs, OPERATOR.name)
+            return accept_shared_restore(shared_places_of(config), acceptance)
+        return accept_restore(places_of(config), plan, now_ms=now_ms, principal=OPERATOR.name)
 
 
 def _run(service: Coroutine[Any, Any, int]) -> int:

@@ -143,6 +143,23 @@ def set_up(session: Session, *, may_create: bool) -> SharedPlace:
     return place
 
 
+def find_place(session: Session) -> SharedPlace | None:
+    """Our tables where they are; None where there are none yet. Changes nothing.
+
+    Raises:
+        ForeignDatabaseError: another version of Web3Signer's schema, or only some of its tables.
+    """
+    ((ours, theirs),) = session.rows(
+        "SELECT to_regnamespace('holdfast') IS NOT NULL, to_regclass('database_version') IS NOT NULL",
+        seconds=SETUP_SECONDS,
+    )
+    schema = _web3signer_schema(session, may_create=False) if ours or theirs else ""
+    if not ours:
+        return None
+    ((database_id,),) = session.rows("SELECT database_id FROM holdfast.identity", seconds=SETUP_SECONDS)
+    return SharedPlace(bytes(database_id), schema)
+
+
 def _web3signer_schema(session: Session, *, may_create: bool) -> str:
     ((schema,),) = session.rows(
         "SELECT relnamespace::regnamespace::text FROM (SELECT to_regclass('database_version') AS found) AS t"

@@ -9,6 +9,7 @@ being slashed.
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import apsw
 
@@ -33,6 +34,9 @@ from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
 
 _COUNT = "SELECT count(*) FROM validators"
+
+ASKED_FOR = "nothing seems lost; the floors are raised because you ask for it (--anyway)"
+"""Why, where nothing else says so."""
 
 CLOCK_TOLERANCE_MS = 1000
 """How far behind the newest signature the clock may be: two clocks of one machine differ by less."""
@@ -100,9 +104,9 @@ def plan_restore(places: Places, moment: Moment, *, anyway: bool = False) -> Res
     """
     lock = DirectoryLock(places.data_directory)
     try:
-        anchor, damage = _read_anchor(places)
+        anchor, damage = read_anchor(places.head_file)
         loss = _find_loss(places, anchor, damage, anyway=anyway)
-        return None if loss is None else _plan(loss, anchor, moment)
+        return None if loss is None else plan_for(loss, anchor, moment)
     finally:
         lock.close()
 
@@ -115,7 +119,7 @@ def accept_restore(places: Places, plan: RestorePlan, *, now_ms: int, principal:
     """
     lock = DirectoryLock(places.data_directory)
     try:
-        anchor, damage = _read_anchor(places)
+        anchor, damage = read_anchor(places.head_file)
         found = _find_loss(places, anchor, damage, anyway=True)
         if found is None or found.entries != plan.database_entries:
             raise StartupError(
@@ -133,7 +137,7 @@ def accept_restore(places: Places, plan: RestorePlan, *, now_ms: int, principal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loss:
+class Loss:
     """What is wrong between database and head file."""
 
     reason: str
@@ -144,24 +148,24 @@ class _Loss:
     """When the newest entry on record was written."""
 
 
-def _read_anchor(places: Places) -> tuple[Head | None, str | None]:
+def read_anchor(head_file: Path) -> tuple[Head | None, str | None]:
     """The head file's newest record, and what is wrong with the file."""
     try:
-        return read_head(places.head_file), None
+        return read_head(head_file), None
     except CorruptDatabaseError as error:
         return None, error.sentence
 
 
-def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anyway: bool) -> _Loss | None:
-    asked_for = "nothing seems lost; the floors are raised because you ask for it (--anyway)"
+def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anyway: bool) -> Loss | None:
+    asked_for = ASKED_FOR
     if not places.database.exists():
         refuse_leftovers(places)
         try:
             check_missing_database(anchor, database=places.database)
         except RolledBackError as error:
-            return _Loss(error.sentence, 0, None if anchor is None else anchor.size, 0, 0)
+            return Loss(error.sentence, 0, None if anchor is None else anchor.size, 0, 0)
         reason = damage or (f"there is no database; {asked_for}" if anyway else None)
-        return None if reason is None else _Loss(reason, 0, None, 0, 0)
+        return None if reason is None else Loss(reason, 0, None, 0, 0)
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
@@ -176,12 +180,17 @@ def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anywa
         if reason is None:
             return None
         ((validators,),) = database.rows(_COUNT)
-        return _Loss(reason, head.size, lost, validators, newest_entry_ms(database))
+        return Loss(reason, head.size, lost, validators, newest_entry_ms(database))
     finally:
         database.close()
 
 
-def _plan(loss: _Loss, anchor: Head | None, moment: Moment) -> RestorePlan:
+def plan_for(loss: Loss, anchor: Head | None, moment: Moment) -> RestorePlan:
+    """The floors that make good for a loss.
+
+    Raises:
+        StartupError: the clock is behind what was signed here, or nobody knows when the network began.
+    """
     newest_ms = max(loss.newest_ms, 0 if anchor is None else anchor.time_ms)
     if moment.now * 1000 + CLOCK_TOLERANCE_MS < newest_ms:
         raise StartupError(

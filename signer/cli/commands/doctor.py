@@ -12,6 +12,7 @@ from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
 from signer.clock.sources import parse_clock_source
 from signer.config.fault import Fault
+from signer.config.journal_url import journal_address
 from signer.config.key_sources import key_locations
 from signer.config.production import find_faults, find_warnings
 from signer.config.sections import Config
@@ -34,7 +35,9 @@ from signer.operations.examine.machine import (
     examine_port,
 )
 from signer.operations.examine.record import examine_record
+from signer.operations.examine.shared_record import examine_shared_record
 from signer.operations.record import Places
+from signer.operations.shared_record import NOT_CONNECTED, SharedPlaces
 
 Examination = Callable[[], Iterable[Finding]]
 
@@ -85,11 +88,13 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
     else:
         found.append(lambda: [_missing_directory(config)])
     found.append(lambda: [examine_head_directory(config.storage.head_file, data_directory=directory)])
+    if config.journal.url.is_shared:
+        found.append(lambda: _shared_database(config, running=server is not None))
     if server is not None:
         found.append(lambda: _of_the_server(server))
     else:
         found += [
-            lambda: [_database(config)],
+            lambda: [] if config.journal.url.is_shared else [_database(config)],
             lambda: [examine_master_key(config.storage.master_key.key_file, config.storage.master_key.password_file)],
             lambda: [
                 examine_key_files(
@@ -150,6 +155,17 @@ def _database(config: Config) -> Finding:
         )
 
 
+def _shared_database(config: Config, *, running: bool) -> Iterator[Finding]:
+    journal, storage = config.journal, config.storage
+    try:
+        address = journal_address(journal.url, journal.password_file)
+    except ConfigError as error:
+        yield fault("database", error.sentence, remedy=error.remedy)
+        return
+    places = SharedPlaces(address, storage.data_directory, storage.head_file)
+    yield from examine_shared_record(places, shown=str(journal.url), may_begin=config.may_begin_record, running=running)
+
+
 def _of_the_server(server: RemoteService) -> Iterator[Finding]:
     try:
         status = server.status()
@@ -166,6 +182,11 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
     journal = _flat(status.get("journal"))
     if journal.get("state") == "stopped":
         yield Finding("database", Grade.FAULT, "its writer has stopped: nothing is signed", "see the log", journal)
+    elif journal.get("state") == NOT_CONNECTED:
+        sentence = "the running server has no connection to its database: nothing is signed until it has one again"
+        yield Finding("journal", Grade.FAULT, sentence, "start PostgreSQL; the signer needs no restart", journal)
+    elif "instance" in journal:
+        yield Finding("journal", Grade.OK, "the running server takes commands", figures=journal)
     else:
         yield Finding("database", Grade.OK, "the running server holds it", figures=journal)
     keys = _flat(status.get("keys"))
