@@ -18,13 +18,15 @@ import msgspec
 
 from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError
 from signer.journal.ledger import Row, Transaction
+from signer.journal.statement import Statement
 from signer.keys.tags import Tag
 from signer.units import Epoch, PublicKey
 
 EVERY_KEY = PublicKey(b"")
 """In the place of a public key: all keys, those that are loaded later too."""
 
-_READ = """
+_READ = Statement(
+    embedded="""
 SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms, waits_until)) FROM (
     SELECT public_key, frozen_ms, disabled_ms, deleted_ms,
         CASE WHEN quarantine_until > -9223372036854775807 - 1 AND NOT EXISTS (
@@ -32,7 +34,20 @@ SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, dele
         ) THEN quarantine_until END AS waits_until
     FROM key_states k
 ) WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
-"""
+""",
+    shared="""
+SELECT coalesce(json_agg(json_build_array(
+    encode(public_key, 'hex'), frozen_ms, disabled_ms, deleted_ms, waits_until
+))::text, '[]') FROM (
+    SELECT public_key, frozen_ms, disabled_ms, deleted_ms,
+        CASE WHEN quarantine_until > -9223372036854775808 AND NOT EXISTS (
+            SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
+            WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
+        ) THEN quarantine_until END AS waits_until
+    FROM holdfast.key_states k
+) AS s WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
+""",
+)
 # In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
 _READ_TAGGED = "SELECT t.public_key, f.tag, f.frozen_ms FROM frozen_tags f JOIN key_tags t ON t.tag = f.tag"
 _MARK = {
