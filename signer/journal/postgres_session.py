@@ -75,11 +75,14 @@ class Session:
                 f"PostgreSQL does not let us in: {error}",
                 remedy="correct user, password and database in journal.url, and pg_hba.conf on the server",
             ) from None
-        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+            # The second: of several hosts none is what `target_session_attrs` asks for, while a replica takes over.
             raise LostConnectionError(_reason(error)) from None
         except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError):
             raise StartupError(
-                "journal.url cannot be used to connect", remedy="write it as postgresql://user@host:5432/database"
+                "journal.url cannot be used to connect",
+                remedy="write it as postgresql://user@host:5432/database; with sslmode=verify-full or verify-ca the"
+                " file in sslrootcert must be there (without it, ~/.postgresql/root.crt)",
             ) from None
 
     async def _connect(self, seconds: float) -> asyncpg.Connection:
