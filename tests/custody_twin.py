@@ -5,10 +5,11 @@ from pathlib import Path
 
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
-from signer.errors import ReceiptError, SignerError
+from signer.errors import MalformedRequestError, ReceiptError, SignerError
 from signer.operations.migrate import Arrival, Departure
 from signer.operations.orders import Carried
 from signer.operations.quarantine import Wait
+from signer.operations.undo_migration import TakenBack
 from signer.units import Epoch, PublicKey
 
 SIGNED_BY = "0x" + "5a" * 32
@@ -22,6 +23,7 @@ class CustodyTwin:
         self.waiting = list(waiting)
         self.left: list[tuple[PublicKey, ...] | None] = []
         self.came: list[tuple[bytes, bytes, str | None]] = []
+        self.taken_back: list[tuple[bytes, str]] = []
         self.error: SignerError | None = None
 
     @property
@@ -30,6 +32,10 @@ class CustodyTwin:
 
     @property
     def migration(self) -> "CustodyTwin":
+        return self
+
+    @property
+    def undo(self) -> "CustodyTwin":
         return self
 
     async def waits(self, caller: Caller) -> tuple[Wait, ...]:
@@ -57,6 +63,16 @@ class CustodyTwin:
             raise ReceiptError("this is no migration receipt")
         self.came.append((text, document.read_bytes(), signed_by))
         return Arrival((PublicKey(b"\x01" * 48),), SIGNED_BY, "00112233")
+
+    async def take_back(self, text: bytes, caller: Caller, *, reason: str, nothing_else_signs: bool) -> TakenBack:
+        check_authorized(caller.principal, Action.KEYS_MIGRATE)
+        self._fail()
+        if not nothing_else_signs or not reason:
+            raise MalformedRequestError("no word, or no reason")
+        if text == b"nonsense":
+            raise ReceiptError("this is no migration receipt")
+        self.taken_back.append((text, reason))
+        return TakenBack((PublicKey(b"\x01" * 48),), "00112233", Epoch(300_004))
 
     def _fail(self) -> None:
         if self.error is not None:

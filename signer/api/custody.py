@@ -1,15 +1,15 @@
 """Keys in quarantine, and keys that move, for `holdfast keys` and `holdfast migrate`: admin routes, as `api/admin.py`.
 
-    POST /admin/keys/release     {"keys": ["0x...", ...]}; 200 {"keys": [{"public_key": "0x...", "message": "",
-                                 "status": "released" | "not_in_quarantine"}]}                        (keys:release)
-    POST /admin/migration/out    {"keys": ["0x...", ...]}, or {"keys": ["all"]} for all that are loaded; 200
-                                 application/octet-stream: the receipt on one line, then the EIP-3076 document, streamed
-                                                                                                      (keys:migrate)
-    POST /admin/migration/in     ?signed_by=0x... optional; the body is what `out` answered, of at most
-                                 `ApiSettings.import_limit_bytes`; 200 {"keys": ["0x..."], "signed_by": "0x...",
-                                 "receipt": "..."}                                                    (keys:migrate)
-
-Keys move through the main process alone: a worker answers 500 on the last two, and the admin socket serves them.
+POST /admin/keys/release     {"keys": ["0x...", ...]}; 200 {"keys": [{"public_key": "0x...", "message": "",
+"status": "released" | "not_in_quarantine"}]}                        (keys:release)
+POST /admin/migration/out    {"keys": ["0x...", ...]}, or {"keys": ["all"]} for all that are loaded; 200
+application/octet-stream: the receipt on one line, then the EIP-3076 document, streamed
+(keys:migrate)
+POST /admin/migration/in     ?signed_by=0x... optional; the body is what `out` answered, of at most
+`ApiSettings.import_limit_bytes`; 200 {"keys": ["0x..."], "signed_by": "0x...",
+"receipt": "..."}                                                    (keys:migrate)
+POST /admin/migration/undo   ?reason=TEXT&nothing_else_signs=true; the body is a receipt that was written here; 200
+{"keys": ["0x..."], "receipt": "...", "floor_epoch": "..." | null}   (keys:migrate)
 """
 
 import asyncio
@@ -82,6 +82,26 @@ async def post_in(exchange: Exchange) -> Answer:
     return json_answer(200, msgspec.json.encode(members))
 
 
+async def post_undo(exchange: Exchange) -> Answer:
+    """Take the keys of a receipt back."""
+    receipt = b""
+    async for piece in exchange.stream_body(min(MAX_RECEIPT_BYTES, exchange.settings.import_limit_bytes)):
+        receipt += piece
+    query = exchange.request.query
+    back = await exchange.services.custody.undo.take_back(
+        receipt.strip(),
+        exchange.caller,
+        reason=query.get("reason", ""),
+        nothing_else_signs=query.get("nothing_else_signs") == "true",
+    )
+    members = {
+        "keys": ["0x" + key.hex() for key in back.keys],
+        "receipt": back.receipt,
+        "floor_epoch": None if back.floor_epoch is None else str(back.floor_epoch),
+    }
+    return json_answer(200, msgspec.json.encode(members))
+
+
 async def _receive(exchange: Exchange, upload: IO[bytes]) -> bytes:
     """The receipt; the history goes into the private file. Raises BodyTooLargeError, MalformedRequestError."""
     receipt, whole = b"", False
@@ -108,4 +128,5 @@ ROUTES = [
     Route("POST", "/admin/keys/release", post_release, Access.NAMED),
     Route("POST", "/admin/migration/out", post_out, Access.NAMED),
     Route("POST", "/admin/migration/in", post_in, Access.NAMED),
+    Route("POST", "/admin/migration/undo", post_undo, Access.NAMED),
 ]

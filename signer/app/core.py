@@ -30,6 +30,7 @@ from signer.operations.keep_record import LocalRecordOrders
 from signer.operations.kept_record import KeptRecord, RecordView
 from signer.operations.mainstay import Mainstay, RecordOperations
 from signer.operations.manage_keys import LocalLoads
+from signer.operations.move_keys import KeyMoving
 from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.telling import TombstoneWatch
@@ -107,7 +108,14 @@ def open_core(
             clock=clock,
             refuse_public_test_keys=config.refuse_public_test_keys,
         )
-        orders = LocalOrders(changes=record.writer, reading=reading, clock=clock, events=events, holding=holding)
+        orders = LocalOrders(
+            changes=record.writer,
+            reading=reading,
+            clock=clock,
+            events=events,
+            holding=holding,
+            moving=KeyMoving(changes=record.writer, horizon=horizon, loaded=lambda: ring.public_keys),
+        )
         mainstay = Mainstay(
             record.writer,
             LocalLoads(reloader),
@@ -116,7 +124,6 @@ def open_core(
             record.state,
             record.healthy,
             orders,
-            changes=record.writer,
         )
         try:
             yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders)
@@ -137,6 +144,7 @@ def operations_over(
         archive_directory=config.audit.archive_directory,
         key_directory=config.keys.config_directory,
         horizon=horizon_of(config, network, clock),
+        new_keys_wait=config.keys.quarantine_epochs > 0,
     )
 
 

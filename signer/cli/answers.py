@@ -117,3 +117,13 @@ class MigratedIn:
     keys: list[str]
     signed_by: str
     receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationUndone:
+    """Keys that were taken back, as the admin route tells it."""
+
+    keys: list[str]
+    receipt: str
+    floor_epoch: str | None
+    """No vote with a source below it, or a target at or below it, is signed; None: they sign at once."""

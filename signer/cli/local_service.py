@@ -16,6 +16,7 @@ from signer.cli.answers import (
     MarksMoved,
     MigratedIn,
     MigratedOut,
+    MigrationUndone,
     OrderedKey,
     RowsPruned,
     VerifiedAudit,
@@ -101,6 +102,13 @@ class LocalService:
         arrived = migration.arrive(parcel.receipt_text(), parcel.history, CALLER, signed_by=signed_by)
         done = self._runner.run(arrived)
         return MigratedIn(["0x" + key.hex() for key in done.keys], done.signed_by, done.receipt)
+
+    def migrate_undo(self, parcel: Parcel, *, reason: str) -> MigrationUndone:
+        """See `Service.migrate_undo`."""
+        undo = self._operations.custody.undo
+        done = self._runner.run(undo.take_back(parcel.receipt_text(), CALLER, reason=reason, nothing_else_signs=True))
+        floor = None if done.floor_epoch is None else str(done.floor_epoch)
+        return MigrationUndone(["0x" + key.hex() for key in done.keys], done.receipt, floor)
 
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""

@@ -27,6 +27,10 @@ class Parcel:
         """The receipt. Raises UnreadableFileError."""
         return read_regular(self.receipt, limit_bytes=MAX_RECEIPT_BYTES).strip()
 
+    def retire(self) -> Path:
+        """Put the receipt where `migrate in` does not look; under which name it is then. Raises OSError."""
+        return self.receipt.rename(self.receipt.with_name("receipt-undone.json"))
+
     def as_one(self) -> IO[bytes]:
         """Receipt and history as a server takes them: one line, and what follows. The caller closes it."""
         body = TemporaryFile()  # noqa: SIM115 - the caller closes it

@@ -16,6 +16,7 @@ from signer.cli.answers import (
     MarksMoved,
     MigratedIn,
     MigratedOut,
+    MigrationUndone,
     OrderedKey,
     RowsPruned,
     VerifiedAudit,
@@ -119,6 +120,12 @@ class RemoteService:
         query = "?" + urlencode({"signed_by": signed_by}) if signed_by else ""
         with parcel.as_one() as body:
             return self._read(self._connection.post("/admin/migration/in" + query, body), MigratedIn)
+
+    def migrate_undo(self, parcel: Parcel, *, reason: str) -> MigrationUndone:
+        """See `Service.migrate_undo`."""
+        query = urlencode({"reason": reason, "nothing_else_signs": "true"})
+        answer = self._connection.post(f"/admin/migration/undo?{query}", parcel.receipt_text())
+        return self._read(answer, MigrationUndone)
 
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""

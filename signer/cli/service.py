@@ -12,6 +12,7 @@ from signer.cli.answers import (
     MarksMoved,
     MigratedIn,
     MigratedOut,
+    MigrationUndone,
     OrderedKey,
     RowsPruned,
     VerifiedAudit,
@@ -66,6 +67,10 @@ class Service(Protocol):
 
     def migrate_in(self, parcel: Parcel, *, signed_by: str | None) -> MigratedIn:
         """Take over the keys of a receipt."""
+        ...
+
+    def migrate_undo(self, parcel: Parcel, *, reason: str) -> MigrationUndone:
+        """Take the keys of a receipt back, on the word that nothing else signs with them."""
         ...
 
     def frozen(self) -> FrozenKeys:

@@ -12,6 +12,8 @@ from signer.keys.quarantine import release_key
 from signer.operations.changes import Changes
 from signer.operations.freeze_keys import read_states
 from signer.operations.hold_keys import KeyHolding
+from signer.operations.move_keys import KeyMoving
+from signer.operations.move_orders import ArriveKeys, LeaveKeys, TakeBackKeys
 from signer.operations.orders import (
     AllowKeys,
     Carried,
@@ -30,10 +32,18 @@ class LocalOrders:
     """Orders, by the writer of this process. One instance for its life, on its event loop."""
 
     def __init__(
-        self, *, changes: Changes, reading: Reading, clock: Clock, events: Events, holding: KeyHolding
+        self,
+        *,
+        changes: Changes,
+        reading: Reading,
+        clock: Clock,
+        events: Events,
+        holding: KeyHolding,
+        moving: KeyMoving,
     ) -> None:
         self._changes = changes
         self._holding = holding
+        self._moving = moving
         self._reading = reading
         self._clock = clock
         self._events = events
@@ -49,6 +59,8 @@ class LocalOrders:
                 await self.tell_frozen()
             case ReleaseKeys():
                 done = tuple([await self._release(key, caller) for key in order.keys])
+            case LeaveKeys() | ArriveKeys() | TakeBackKeys():
+                done = await self._moving.carry_out(order, caller)
             case DeleteKeys():
                 done = await self._holding.delete(order.keys, caller)
             case AllowKeys():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from signer.operations.migrate import Migration
 from signer.operations.quarantine import Quarantine
+from signer.operations.undo_migration import MigrationUndo
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,4 @@ class Custody:
 
     quarantine: Quarantine
     migration: Migration
+    undo: MigrationUndo

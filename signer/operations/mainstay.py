@@ -17,10 +17,11 @@ from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.migrate import Migration
 from signer.operations.orders import Orders
-from signer.operations.protect import Changes, Imports, Protection
+from signer.operations.protect import Imports, Protection
 from signer.operations.quarantine import Quarantine
 from signer.operations.read_audit import AuditReading
 from signer.operations.record_orders import RecordOrders
+from signer.operations.undo_migration import MigrationUndo
 from signer.operations.verify_audit import AuditVerification
 
 
@@ -42,9 +43,6 @@ class Mainstay:
 
     orders: Orders
     """Where an operator's orders about keys are carried out."""
-
-    changes: Changes | None = None
-    """The writer, for what is done in the process that keeps the record alone; None in a worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class RecordOperations:
         archive_directory: Path,
         key_directory: Path,
         horizon: Horizon,
+        new_keys_wait: bool,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
@@ -81,21 +80,22 @@ class RecordOperations:
             Explaining(read=view.reading, horizon=horizon),
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, reading=view.reading),
-            _custody(mainstay, ring, view, horizon),
+            _custody(mainstay, ring, view, horizon, raises_floors=new_keys_wait),
             KeyManager(orders=mainstay.orders, ring=ring, reading=view.reading, config_directory=key_directory),
         )
 
 
-def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horizon) -> Custody:
+def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horizon, *, raises_floors: bool) -> Custody:
     reading = view.reading
     return Custody(
         Quarantine(orders=mainstay.orders, reading=reading, horizon=horizon),
         Migration(
-            changes=mainstay.changes,
+            orders=mainstay.orders,
             imports=mainstay.imports,
             reading=reading,
             horizon=horizon,
             loaded=lambda: ring.public_keys,
             data_directory=view.data_directory,
         ),
+        MigrationUndo(orders=mainstay.orders, reading=reading, horizon=horizon, raises_floors=raises_floors),
     )

@@ -1,8 +1,8 @@
 """Keys leave for another signer, or come from one: never both at once.
 
-Out: one commit disables the keys on every instance of this record, with its audit entry; from there on their history
-stands still, so what is exported afterwards is all there will ever be. A crash between the two costs a repetition: the
-same order again gives the same history under a receipt of the same numbers.
+Out: one commit (`move_keys.py`) disables the keys on every instance of this record, with its audit entry; from there on
+their history stands still, so what is exported afterwards is all there will ever be. A crash between the two costs a
+repetition: the same order again gives the same history under a receipt of the same numbers.
 
 In: receipt and history are compared with each other and with what is known here before anything changes. The history is
 merged, and one commit lets the keys sign. A crash between the two leaves more history than before, and keys that do not
@@ -17,27 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from interchange import Fault, InterchangeError, Metadata, ValidatorHistory, parse, serialise
-from signer.audit.entry import Kind
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.crypto.ed25519 import PRIVATE_KEY_BYTES
 from signer.crypto.secret import Secret
 from signer.durable import read_private, stream_durably
-from signer.errors import (
-    KeyDeletedError,
-    KeyStateError,
-    ReceiptError,
-    ReceiptUsedError,
-    SignerError,
-    UnknownKeyError,
-    WrongNetworkError,
-)
+from signer.errors import ReceiptError, SignerError, UnknownKeyError, WrongNetworkError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.data_key import create_key_file
-from signer.keys.ledger import read_key_states
-from signer.keys.moves import Moves, move_in, move_out, read_moves
 from signer.operations.horizon import Horizon
+from signer.operations.kept_record import read_database_id
 from signer.operations.migration_receipt import (
     Claims,
     MovedKey,
@@ -47,9 +37,10 @@ from signer.operations.migration_receipt import (
     sign_receipt,
     signer_of,
 )
-from signer.operations.protect import Changes, Imports
-from signer.operations.quarantine import waits_on_record
-from signer.operations.story import NoteStory
+from signer.operations.move_keys import check_is_new
+from signer.operations.move_orders import ArriveKeys, LeaveKeys, Move
+from signer.operations.orders import Orders
+from signer.operations.protect import Imports
 from signer.slashing.exchange import Wanted, export_history
 from signer.slashing.network import recorded_network
 from signer.slashing.status import find_key_record, greatest_source
@@ -59,7 +50,6 @@ KEY_FILE = "migration.key"
 """In the data directory: the Ed25519 key that signs receipts, 32 random bytes, made when it is first needed."""
 
 _PIECE_BYTES = 1 << 20
-_DATABASE_ID = "SELECT database_id FROM identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +72,20 @@ class Arrival:
 
 
 class Migration:
-    """One instance for the life of the process that keeps the record; elsewhere it refuses."""
+    """One instance for the life of the process."""
 
     def __init__(
         self,
         *,
-        changes: Changes | None,
+        orders: Orders,
         imports: Imports,
         reading: Reading,
         horizon: Horizon,
         loaded: Callable[[], Sequence[PublicKey]],
         data_directory: Path,
     ) -> None:
-        """`changes` is None in a worker; `loaded` gives the public keys that serve."""
-        self._changes = changes
+        """`loaded` gives the public keys that serve."""
+        self._orders = orders
         self._imports = imports
         self._reading = reading
         self._horizon = horizon
@@ -110,7 +100,6 @@ class Migration:
             JournalDownError, OutcomeUnknownError. OSError: `into` cannot be written; asking again is safe.
         """
         check_authorized(caller.principal, Action.KEYS_MIGRATE)
-        changes = self._here()
         wanted = tuple(dict.fromkeys(self._loaded() if keys is None else keys))
         for key in wanted:
             if not may_see(caller.principal, key):
@@ -119,12 +108,8 @@ class Migration:
             raise UnknownKeyError("no key is loaded")
         private_key = await asyncio.to_thread(self._private_key)
 
-        def change(transaction: Transaction) -> Mapping[PublicKey, int]:
-            self._check_may_leave(transaction, wanted)
-            return move_out(transaction, wanted, now_ms=self._horizon.now_ms)
-
-        # Crash before this commit: nothing has changed. After it: the keys sign nowhere, and the order is repeated.
-        numbers = await changes.perform(change, lambda done: self._story(Kind.KEYS_MIGRATED_OUT, caller, tuple(done)))
+        left = await self._orders.carry_out(LeaveKeys(wanted), caller)
+        numbers = {one.public_key: int(one.message) for one in left}
         return await asyncio.to_thread(self._export, numbers, private_key, into)
 
     async def arrive(self, text: bytes, document: Path, caller: Caller, *, signed_by: str | None = None) -> Arrival:
@@ -141,7 +126,6 @@ class Migration:
             WrongNetworkError; KeyDeletedError; what an import raises. Nothing was changed.
         """
         check_authorized(caller.principal, Action.KEYS_MIGRATE)
-        changes = self._here()
         receipt = read_receipt(text)
         if signed_by is not None and signed_by.lower() != receipt.claims.signed_by:
             raise ReceiptError(f"the receipt was signed by {receipt.claims.signed_by}, and not by {signed_by}")
@@ -151,42 +135,8 @@ class Migration:
         await asyncio.to_thread(self._check_arrival, receipt, document)
         await self._imports.merge(document, caller)
 
-        def change(transaction: Transaction) -> tuple[PublicKey, ...]:
-            _check_is_new(transaction, receipt)
-            numbers = {one.key: one.moves for one in receipt.claims.keys}
-            move_in(transaction, numbers)
-            return tuple(numbers)
-
-        # Crash before this commit: the history is here, and the receipt unused. After it: the keys sign.
-        keys = await changes.perform(
-            change, lambda done: self._story(Kind.KEYS_MIGRATED_IN, caller, done, receipt_id(text))
-        )
-        return Arrival(keys, receipt.claims.signed_by, receipt_id(text))
-
-    def _here(self) -> Changes:
-        if self._changes is None:
-            raise SignerError("keys move through the admin socket, or where the data directory is")
-        return self._changes
-
-    def _story(self, kind: Kind, caller: Caller, keys: Sequence[PublicKey], receipt: str = "") -> NoteStory:
-        note = f"keys={len(keys)}" + (f" receipt={receipt}" if receipt else "")
-        note += " " + " ".join("0x" + key.hex() for key in keys)
-        only = keys[0] if len(keys) == 1 else b""
-        return NoteStory(kind, self._horizon.now_ms, note, caller.principal.name, caller.request_id, only)
-
-    def _check_may_leave(self, transaction: Transaction, keys: Sequence[PublicKey]) -> None:
-        loaded, states = frozenset(self._loaded()), read_key_states(transaction)
-        waiting = {one.public_key for one in waits_on_record(transaction, self._horizon)}
-        for key in keys:
-            state, shown = states.get(key), "0x" + key.hex()
-            if key not in loaded and state is None and find_key_record(transaction, key) is None:
-                raise UnknownKeyError(shown)
-            if state is not None and state.deleted_ms is not None:
-                raise KeyDeletedError(shown, since_ms=state.deleted_ms)
-            if key in waiting:
-                raise KeyStateError(
-                    f"{shown} is in quarantine: this signer cannot vouch for it yet; wait, or release it first"
-                )
+        await self._orders.carry_out(ArriveKeys(moves_of(receipt), receipt_id(text)), caller)
+        return Arrival(tuple(one.key for one in receipt.claims.keys), receipt.claims.signed_by, receipt_id(text))
 
     def _private_key(self) -> Secret:
         file = self._data_directory / KEY_FILE
@@ -203,10 +153,9 @@ class Migration:
             stream_durably(
                 into, _seen(serialise(Metadata(root), _histories(moment, numbers)), digest.update), private=True
             )
-            ((database_id,),) = moment.rows(_DATABASE_ID)
             claims = Claims(
                 genesis_validators_root="0x" + root.hex(),
-                database_id=bytes(database_id).hex(),
+                database_id=read_database_id(moment).hex(),
                 epoch=self._horizon.epoch,
                 time=datetime.fromtimestamp(self._horizon.now_ms / 1000, UTC).isoformat(timespec="seconds"),
                 interchange_sha256=digest.hexdigest(),
@@ -221,7 +170,7 @@ class Migration:
             recorded = recorded_network(moment)
             if recorded is not None and recorded != claims.root:
                 raise WrongNetworkError(requested=claims.root, pinned=recorded)
-            _check_is_new(moment, receipt)
+            check_is_new(moment, moves_of(receipt))
         digest = hashlib.sha256()
         try:
             reach = _reach(parse(_pieces(document, digest.update)), claims)
@@ -233,16 +182,9 @@ class Migration:
             raise ReceiptError("the receipt and the history beside it are about different keys")
 
 
-def _check_is_new(transaction: Transaction, receipt: Receipt) -> None:
-    """Raises ReceiptUsedError, KeyDeletedError."""
-    keys = {one.key: one for one in receipt.claims.keys}
-    known, states = read_moves(transaction, keys), read_key_states(transaction)
-    for key, one in keys.items():
-        moves, state = known.get(key, Moves()), states.get(key)
-        if state is not None and state.deleted_ms is not None:
-            raise KeyDeletedError(one.public_key, since_ms=state.deleted_ms)
-        if one.moves <= moves.count:
-            raise ReceiptUsedError(one.public_key, moves=one.moves, known=moves.count)
+def moves_of(receipt: Receipt) -> tuple[Move, ...]:
+    """The keys of a receipt, and which move of each it was."""
+    return tuple(Move(one.key, one.moves) for one in receipt.claims.keys)
 
 
 def _histories(moment: Transaction, numbers: Mapping[PublicKey, int]) -> Iterator[ValidatorHistory]:

@@ -1,7 +1,8 @@
 """What an operator orders of keys: carried out by the process that keeps the record, wherever it was asked.
 
 An order is checked (who may, which keys) where it arrives; the worker processes pass it on as it is. Each key is dealt
-with in a commit of its own, together with its audit entry, and has an answer of its own.
+with in a commit of its own, together with its audit entry, and has an answer of its own; keys that move
+(`move_orders.py`) are dealt with together.
 """
 
 from typing import Annotated, Protocol
@@ -10,6 +11,7 @@ from msgspec import Meta, Struct
 
 from signer.auth.principal import Caller
 from signer.crypto.secret import STARS
+from signer.operations.move_orders import MoveOrder
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
 AnyKey = Annotated[PublicKey, Meta(max_length=PUBLIC_KEY_BYTES)]
@@ -64,7 +66,7 @@ class ImportKeystores(Struct, frozen=True, array_like=True, forbid_unknown_field
         return f"ImportKeystores({len(self.keystores)} keystores, {STARS})"
 
 
-Order = FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores
+Order = MoveOrder | FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores
 
 
 class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -86,6 +88,7 @@ class Orders(Protocol):
 
         Raises:
             NotReadyError: the first load has not ended, so nobody knows which keys there are.
+            SignerError: what an order of keys that move says of itself; nothing was changed.
             JournalDownError, OutcomeUnknownError: of the keys after the first failure nothing is known.
         """
         ...

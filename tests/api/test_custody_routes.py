@@ -54,3 +54,14 @@ async def test_a_fault_is_a_problem_with_its_code(world: World) -> None:
         down = await client.ask("POST", "/admin/migration/out", body=b'{"keys": ["all"]}')
     assert (bad.status, json.loads(bad.body)["code"]) == (400, "BAD_RECEIPT")
     assert (down.status, json.loads(down.body)["code"]) == (500, "JOURNAL_DOWN")
+
+
+async def test_an_undo_takes_the_receipt_and_the_operators_words(world: World) -> None:
+    receipt = b'{"format":"a receipt"}'
+    async with connected(world) as client:
+        path = "/admin/migration/undo?reason=it%20never%20started"
+        unsure = await client.ask("POST", path, body=receipt)
+        answer = await client.ask("POST", path + "&nothing_else_signs=true", body=receipt + b"\n")
+    assert unsure.status == 400
+    assert json.loads(answer.body) == {"keys": ["0x" + "01" * 48], "receipt": "00112233", "floor_epoch": "300004"}
+    assert world.custody.taken_back == [(receipt, "it never started")]

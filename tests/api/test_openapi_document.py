@@ -57,7 +57,10 @@ BODIES = {
     "/eth/v1/remotekeys": json.dumps({"remote_keys": [{}], "pubkeys": [KEY.hex()]}).encode(),
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
-QUERIES = {"/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1"}
+QUERIES = {
+    "/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1",
+    "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
+}
 SMALL = ApiSettings(
     extension_enabled=True,
     admin_over_network=True,

@@ -12,12 +12,16 @@ from operations.keeping_twin import horizon
 from operations.record_twin import CALLER, House
 
 from signer.errors import RefusalError
+from signer.events import Events
 from signer.journal.command import Command
 from signer.journal.reader import read_sqlite
 from signer.keys.ledger import KeyUseClaim
+from signer.operations.carry_out import LocalOrders
 from signer.operations.importing import WriterImports
 from signer.operations.migrate import Arrival, Departure, Migration
+from signer.operations.move_keys import KeyMoving
 from signer.operations.record import Record
+from signer.operations.undo_migration import MigrationUndo, TakenBack
 from signer.units import Epoch, PublicKey
 
 LOADED = tuple(public_key(number) for number in (1, 2, 3))
@@ -30,6 +34,7 @@ class Place:
     house: House
     record: Record
     migration: Migration
+    undo: MigrationUndo
 
     @property
     def parcel(self) -> Path:
@@ -41,6 +46,9 @@ class Place:
 
     def arrive(self, receipt: bytes, history: Path, **options: str) -> Arrival:
         return asyncio.run(self.migration.arrive(receipt, history, CALLER, **options))
+
+    def take_back(self, receipt: bytes, *, reason: str = "it never started", sure: bool = True) -> TakenBack:
+        return asyncio.run(self.undo.take_back(receipt, CALLER, reason=reason, nothing_else_signs=sure))
 
     def votes(self, number: int, source: int, target: int, *, mark: int = 1) -> str:
         """`signed`, or the code of the refusal."""
@@ -57,7 +65,7 @@ class Place:
 
 
 @contextmanager
-def opened(directory: Path, **settings: object) -> Iterator[Place]:
+def opened(directory: Path, *, new_keys_wait: bool = True, **settings: object) -> Iterator[Place]:
     """The signer of this directory."""
     directory.mkdir(exist_ok=True)
     house = House(directory)
@@ -70,15 +78,25 @@ def opened(directory: Path, **settings: object) -> Iterator[Place]:
             reading=reading,
             data_directory=house.data,
         )
-        migration = Migration(
+        moving = KeyMoving(changes=record.writer, horizon=horizon(house), loaded=lambda: LOADED)
+        orders = LocalOrders(
             changes=record.writer,
+            reading=reading,
+            clock=house.clock,
+            events=Events(),
+            holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+            moving=moving,
+        )
+        migration = Migration(
+            orders=orders,
             imports=imports,
             reading=reading,
             horizon=horizon(house),
             loaded=lambda: LOADED,
             data_directory=house.data,
         )
-        yield Place(house, record, migration)
+        undo = MigrationUndo(orders=orders, reading=reading, horizon=horizon(house), raises_floors=new_keys_wait)
+        yield Place(house, record, migration, undo)
 
 
 @contextmanager

@@ -51,6 +51,7 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
             clock=house.clock,
             events=events,
             holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+            moving=None,  # type: ignore[arg-type]  # or moves them
         )
         yield Post(house, KeyFreezing(orders=orders, reading=house.places.view.reading), published)
 

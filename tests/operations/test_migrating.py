@@ -18,6 +18,7 @@ from signer.errors import (
     ForbiddenError,
     KeyDeletedError,
     KeyStateError,
+    MalformedRequestError,
     ReceiptError,
     ReceiptUsedError,
     SignerError,
@@ -272,3 +273,105 @@ def test_a_key_file_that_others_can_read_signs_no_receipt(signers: tuple[Place, 
     with pytest.raises(SignerError, match="mode 0644"):
         here.leave(ONE)
     assert here.votes(1, 5, 6) == "signed"
+
+
+# --- undoing -----------------------------------------------------------------------------------------
+
+
+def first_target_signed(place: Place, *, after: int) -> int:
+    """The least target that is signed with a source right before it."""
+    return next(target for target in range(after, after + 20) if place.votes(1, target - 1, target, mark=7) == "signed")
+
+
+def test_a_move_that_was_never_used_is_undone_above_all_that_another_signer_can_have_signed(tmp_path: Path) -> None:
+    with opened(tmp_path / "a") as here:
+        now = horizon(here.house).epoch or 0
+        assert here.votes(1, now - 2, now - 1) == "signed"
+        back = here.take_back(here.leave(ONE).receipt)
+        assert (back.keys, back.floor_epoch) == ((ONE,), now + 1)
+        assert here.votes(1, now - 1, now) == "BELOW_FLOOR", "a signer with the receipt can have signed it"
+        assert first_target_signed(here, after=now) == now + 2
+        [entry] = [entry for entry in entries(here.house) if entry.kind is Kind.KEYS_TAKEN_BACK]
+        assert (entry.principal, entry.public_key) == ("operator", ONE)
+        assert "reason='it never started'" in entry.note
+        assert back.receipt in entry.note
+
+
+def test_where_new_keys_do_not_wait_what_comes_back_does_not_either(tmp_path: Path) -> None:
+    with opened(tmp_path / "a", new_keys_wait=False) as here:
+        assert here.votes(1, 4, 9) == "signed"
+        assert here.take_back(here.leave(ONE).receipt).floor_epoch is None
+        assert here.votes(1, 4, 9, mark=2) == "DOUBLE_VOTE"
+        assert here.votes(1, 9, 10) == "signed"
+
+
+def test_the_next_move_has_a_number_of_its_own_and_overtakes_the_undone_receipt(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    undone, old_history = here.leave(ONE).receipt, here.parcel.read_bytes()
+    here.take_back(undone)
+    again = here.leave(ONE).receipt
+    assert [one.moves for one in read_receipt(again).claims.keys] == [2]
+    there.arrive(again, here.parcel)
+    here.parcel.write_bytes(old_history)
+    with pytest.raises(ReceiptUsedError):
+        there.arrive(undone, here.parcel)
+
+
+@pytest.mark.parametrize(
+    "words", [{"sure": False}, {"reason": ""}, {"reason": " "}, {"reason": "a\nb"}, {"reason": "x" * 201}]
+)
+def test_without_the_operators_word_and_reason_nothing_is_undone(
+    signers: tuple[Place, Place], words: dict[str, Any]
+) -> None:
+    here, _ = signers
+    receipt = here.leave(ONE).receipt
+    with pytest.raises(MalformedRequestError):
+        here.take_back(receipt, **words)
+    assert here.votes(1, 5, 6) == "KEY_DISABLED"
+
+
+def test_a_receipt_is_undone_once_and_only_while_its_keys_are_away(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    first = here.leave(ONE).receipt
+    here.take_back(first)
+    with pytest.raises(ReceiptError, match="not away"):
+        here.take_back(first)
+    second = here.leave(ONE, OTHER).receipt
+    with pytest.raises(ReceiptError, match="later receipt"):
+        here.take_back(first)
+    there.arrive(second, here.parcel)
+    back = there.leave(ONE).receipt
+    here.arrive(back, there.parcel)
+    with pytest.raises(ReceiptError, match=r"later receipt|not away"):
+        here.take_back(second)
+    assert here.votes(2, 5, 6) == "KEY_DISABLED", "all or nothing"
+
+
+def test_the_receipt_of_another_record_is_not_undone_here(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    receipt = here.leave(ONE).receipt
+    with pytest.raises(ReceiptError, match="another signer"):
+        there.take_back(receipt)
+    with pytest.raises(ReceiptError, match="signature"):
+        here.take_back(changed(lambda one: one["keys"][0].update(moves=7))(receipt))
+
+
+def test_a_key_that_was_deleted_meanwhile_does_not_come_back_by_an_undo(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    receipt = here.leave(ONE, OTHER).receipt
+    bury(here)
+    with pytest.raises(KeyDeletedError):
+        here.take_back(receipt)
+    assert here.votes(2, 5, 6) == "KEY_DISABLED"
+
+
+def test_who_may_not_move_keys_undoes_no_move(signers: tuple[Place, Place]) -> None:
+    here, _ = signers
+    receipt = here.leave(ONE).receipt
+    for principal, fault in (
+        (Principal("somebody", actions=frozenset({Action.KEYS_RELEASE})), ForbiddenError),
+        (Principal("mover", actions=frozenset({Action.KEYS_MIGRATE}), keys=frozenset({OTHER})), UnknownKeyError),
+    ):
+        with pytest.raises(fault):
+            asyncio.run(here.undo.take_back(receipt, Caller(principal), reason="x", nothing_else_signs=True))
+    assert here.votes(1, 5, 6) == "KEY_DISABLED"

@@ -88,6 +88,7 @@ def quarantine(house: House, record: Record) -> Quarantine:
         clock=house.clock,
         events=Events(),
         holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+        moving=None,  # type: ignore[arg-type]  # or moves them
     )
     return Quarantine(orders=orders, reading=partial(read_sqlite, database), horizon=horizon(house))
 

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Move validators to another signer, and from one.", no_args_is_help=True)
     group.command("out")(out)
     group.command("in")(in_)
+    group.command("undo")(undo)
     app.add_typer(group, name="migrate")
 
 
@@ -75,6 +76,49 @@ def in_(
     session.output.document(asdict(arrival))
     session.output.table(("signs here", ""), [(key, "") for key in arrival.keys])
     session.output.line(f"{len(arrival.keys)} keys taken over; the receipt {arrival.receipt} is of {arrival.signed_by}")
+
+
+def undo(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="What `holdfast migrate out` wrote here.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the audit log.")],
+    nothing_else_signs: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-else-signs",
+            help="Your word that no other signer has begun with these keys, or ever will by this receipt.",
+        ),
+    ] = False,
+) -> None:
+    """Take keys back that have left, where the new signer never began: they sign here again.
+
+    Nobody here can know whether the receipt was used, so it is your word that counts: look at the new signer first
+    (`holdfast keys list`), and at the chain. If the keys did sign there, have that signer give them back instead
+    (`holdfast migrate out` there, `holdfast migrate in` here). Where new keys wait in quarantine, these sign nothing up
+    to the furthest epoch that the other signer can have signed by now. Destroy every copy of the receipt.
+
+    For example:
+
+    - `holdfast migrate undo parcel --reason "the new machine never started" --nothing-else-signs`
+    """
+    session = session_of(context)
+    if not nothing_else_signs:
+        raise UsageFault(
+            "a move is undone only on your word that nothing else signs with these keys",
+            remedy="look at the new signer and at the chain; then add --nothing-else-signs",
+        )
+    parcel = find_parcel(directory)
+    with session.service() as service, session.output.progress("taking back"):
+        undone = service.migrate_undo(parcel, reason=reason)
+    kept = parcel.retire()
+    session.output.document({**asdict(undone), "receipt_file": str(kept)})
+    session.output.table(("signs here again", ""), [(key, "") for key in undone.keys])
+    if undone.floor_epoch is not None:
+        session.output.line(
+            f"No vote is signed up to epoch {undone.floor_epoch}: the other signer may have got so far."
+        )
+    session.output.notice(f"The receipt is {kept} now. Destroy every other copy of it: it could be used elsewhere")
 
 
 def _wanted(keys: list[str] | None, *, everything: bool) -> list[str]:
