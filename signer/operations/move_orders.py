@@ -20,7 +20,7 @@ class Move(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     number: Annotated[int, Meta(ge=1)]
 
 
-class LeaveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=30):
+class LeaveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=40):
     """Sign nothing more with these keys. Answers `left`, and as message the number of each key's move.
 
     Raises UnknownKeyError: neither loaded nor on record; KeyStateError: deleted, or in quarantine.
@@ -29,7 +29,7 @@ class LeaveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     keys: tuple[_Key, ...]
 
 
-class ArriveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=31):
+class ArriveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=41):
     """Let the keys of a receipt sign here. Answers `arrived`. Raises ReceiptUsedError, KeyDeletedError."""
 
     moves: tuple[Move, ...]
@@ -37,7 +37,7 @@ class ArriveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     """How the audit log names it."""
 
 
-class TakeBackKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=32):
+class TakeBackKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=42):
     """Undo a move out. Answers `back`. Raises ReceiptError: a key did not leave with it, or has come back since."""
 
     moves: tuple[Move, ...]
