@@ -10,9 +10,10 @@ from collections.abc import Iterator
 class CuttingProxy:
     """Forwards one port to another. Owned by a test; `close` it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, listener: socket.socket | None = None) -> None:
+        """To `port` on loopback, from `listener`, which may be in another network."""
         self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.delay_seconds = 0.0
         """Added to each piece in each direction."""
