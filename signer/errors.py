@@ -9,9 +9,12 @@
     |  |- ReceiptError            a migration receipt that cannot be taken
     |  |  '- ReceiptUsedError     or not once more
     |  |- BodyTooLargeError
+    |  |- ValidatorIndexNeededError, NetworkUnknownError   what an exit lacks
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
     |- ForbiddenError              somebody we know asks for what they may not do
+    |  '- WrongTokenError          a proof was shown, and nobody has it
+    |- NothingSetError             a value that is neither set for a key nor by default
     |- UnknownKeyError             no such key, or none this caller may see
     |- RefusalError                the duty is understood and will not be signed
     |  |- SlashingError            EIP-3076: one class per condition, holding both votes
@@ -19,6 +22,8 @@
     |  |- FarFutureError           further ahead of the clock than the guard allows
     |  |- KeyStateError            the key is frozen, disabled, deleted or in quarantine: one class each
     |  '- PolicyRefusalError
+    |     |- IrreversibleDutyError    not granted
+    |     '- OtherFeeRecipientError, OtherGasLimitError   not those that are set for the key
     |- BusyError                   one at a time, and one is running
     |- NotReadyError               the first load of keys has not ended
     |- UnavailableError            we do not know, so we do not sign
@@ -159,6 +164,32 @@ class BadWatermarkError(RequestError):
     code = "BAD_WATERMARK"
 
 
+class ValidatorIndexNeededError(RequestError):
+    """An exit without its validator's index: a signer has no chain to look it up in."""
+
+    code = "VALIDATOR_INDEX_NEEDED"
+
+    def __init__(self, identifier: str) -> None:
+        remedy = (
+            "add validator_index to the query; a beacon node tells it under"
+            f" /eth/v1/beacon/states/head/validators/{identifier}"
+        )
+        super().__init__(
+            f"a signer follows no chain and cannot know this validator's index; {remedy}",
+            evidence={"identifier": identifier, "remedy": remedy},
+        )
+
+
+class NetworkUnknownError(RequestError):
+    """Something is to be made for a chain, and which one it is has never been said."""
+
+    code = "NETWORK_UNKNOWN"
+
+    def __init__(self, sentence: str = "it is not known yet for which chain this signer signs") -> None:
+        remedy = "set network.genesis_validators_root"
+        super().__init__(f"{sentence}; {remedy}", evidence={"remedy": remedy})
+
+
 # --- who asks, and may they ------------------------------------------------------------------
 
 
@@ -172,6 +203,24 @@ class ForbiddenError(SignerError):
     """Somebody we know asks for what they may not do."""
 
     code = "FORBIDDEN"
+
+
+class WrongTokenError(ForbiddenError):
+    """The key manager API was shown a proof that nobody has here; its specification tells that from showing none."""
+
+    code = "WRONG_TOKEN"
+
+
+class NothingSetError(SignerError):
+    """A value is asked for that is set neither for this key nor by default."""
+
+    code = "NOTHING_SET"
+
+    def __init__(self, identifier: str, *, field: str, setting: str) -> None:
+        super().__init__(
+            f"no {field} is set for this key, nor a default ({setting}): none is refused",
+            evidence={"identifier": identifier, "field": field, "setting": setting},
+        )
 
 
 class UnknownKeyError(SignerError):

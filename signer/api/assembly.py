@@ -11,6 +11,7 @@ from dataclasses import replace
 from signer.api import (
     admin,
     admin_export,
+    admin_preferences,
     admin_slashing,
     batch,
     custody,
@@ -20,7 +21,9 @@ from signer.api import (
     key_manager,
     metrics,
     openapi,
+    preferences,
     reload,
+    voluntary_exit,
     web3signer,
 )
 from signer.api.server import ApiServer
@@ -40,8 +43,19 @@ PUBLIC_ROUTES = [
 ]
 """What every listener but that of the metrics has."""
 
-ADMIN_ROUTES = [*admin.ROUTES, *admin_export.ROUTES, *admin_slashing.ROUTES, *freezing.ROUTES, *custody.ROUTES]
+ADMIN_ROUTES = [
+    *admin.ROUTES,
+    *admin_export.ROUTES,
+    *admin_slashing.ROUTES,
+    *freezing.ROUTES,
+    *custody.ROUTES,
+    *admin_preferences.ROUTES,
+]
 """What `holdfast` (the command) asks."""
+
+
+KEY_MANAGER_ROUTES = [*key_manager.ROUTES, *preferences.ROUTES, *voluntary_exit.ROUTES]
+"""The Ethereum key manager API."""
 
 
 def build_api(
@@ -57,7 +71,7 @@ def build_api(
     if manager is None:
         return ApiServer(routes, identify=authenticator.authenticate, services=services, settings=settings)
     return ApiServer(
-        routes + key_manager.ROUTES,
+        routes + KEY_MANAGER_ROUTES,
         identify=authenticator.authenticate,
         identify_manager=manager.authenticate,
         services=services,
@@ -71,7 +85,7 @@ def build_admin(services: Services, *, settings: ApiSettings, owners: frozenset[
     `owners` are the users who may connect; by default our own and root.
     """
     routes = PUBLIC_ROUTES + (web3signer.EXTENSION_ROUTES if settings.extension_enabled else [])
-    routes = routes + ADMIN_ROUTES + (key_manager.ROUTES if settings.key_manager else [])
+    routes = routes + ADMIN_ROUTES + (KEY_MANAGER_ROUTES if settings.key_manager else [])
     local = replace(settings, allowed_hosts=frozenset({ANY_HOST}), cors_origins=())
     admitted = owners if owners is not None else frozenset({os.geteuid(), 0})
     return ApiServer(routes, identify=_operator, services=services, settings=local, owners=admitted)

@@ -19,6 +19,7 @@ from signer.errors import (
     BusyError,
     Evidence,
     ForbiddenError,
+    NothingSetError,
     NotReadyError,
     PolicyRefusalError,
     RefusalError,
@@ -36,6 +37,7 @@ _STATUS: Mapping[type[SignerError], int] = {
     AuthenticationError: 401,
     ForbiddenError: 403,
     UnknownKeyError: 404,
+    NothingSetError: 404,
     RefusalError: 412,
     PolicyRefusalError: 412,  # or 403: a setting
     BusyError: 409,

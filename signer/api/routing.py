@@ -32,7 +32,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method on one path. `path` may end in a parameter, `/{...}`, which takes one segment."""
+    """One method on one path. `path` may hold one parameter, `{...}`: its last segment, or the one before the last."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What was found for a path: its routes by method, and the last segment if that is a parameter."""
+    """What was found for a path: its routes by method, and the segment that is a parameter."""
 
     routes: Mapping[str, Route]
     tail: str
@@ -55,10 +55,12 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, dict[str, Route]] = {}
-        self._prefixes: dict[str, dict[str, Route]] = {}
+        self._around: dict[tuple[str, str], dict[str, Route]] = {}
+        """By what stands before the parameter and behind it."""
         for route in routes:
-            prefix, brace, _ = route.path.partition("{")
-            methods = (self._prefixes if brace else self._exact).setdefault(prefix, {})
+            before, brace, rest = route.path.partition("{")
+            after = rest.partition("}")[2]
+            methods = self._around.setdefault((before, after), {}) if brace else self._exact.setdefault(before, {})
             methods[route.method] = route
             if route.method == "GET":
                 methods["HEAD"] = route
@@ -75,9 +77,13 @@ class RouteTable:
         if routes is not None:
             return Match(routes, "")
         stem, slash, tail = path.rpartition("/")
-        routes = self._prefixes.get(stem + slash)
+        routes = self._around.get((stem + slash, ""))
         if routes is not None and tail:
             return Match(routes, tail)
+        before, middle_slash, segment = stem.rpartition("/")
+        routes = self._around.get((before + middle_slash, slash + tail))
+        if routes is not None and segment:
+            return Match(routes, segment)
         return None
 
 

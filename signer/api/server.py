@@ -25,7 +25,7 @@ from signer.api.settings import ApiSettings
 from signer.api.tls_door import TlsDoor
 from signer.auth.credentials import PeerCertificate
 from signer.auth.principal import ANONYMOUS, Caller, Principal
-from signer.errors import AuthenticationError, NotReadyError, SignerError, UnavailableError
+from signer.errors import AuthenticationError, NotReadyError, SignerError, UnavailableError, WrongTokenError
 from signer.events import RequestAccessed, RequestAnswered, RequestCrashed
 
 Identify = Callable[[str | None, PeerCertificate | None, Callable[[], bool]], Awaitable[Principal]]
@@ -185,12 +185,27 @@ class ApiServer(web.Server):
         exchange.tail = found.tail
         if route.access is not Access.OPEN:
             authorization = request.headers.get("Authorization")
-            identify = self._identify_manager if route.access is Access.MANAGER else self._identify
-            principal = await identify(authorization, connection.certificate, connection.is_open)
+            if route.access is Access.MANAGER:
+                principal = await self._find_manager(authorization, connection)
+            else:
+                principal = await self._identify(authorization, connection.certificate, connection.is_open)
             if route.access is Access.NAMED and principal is ANONYMOUS:
                 raise AuthenticationError("this route is for principals with a name")
             exchange.caller = Caller(principal, connection.address, exchange.request_id)
         return await route.handler(exchange)
+
+    async def _find_manager(self, authorization: str | None, connection: Connection) -> Principal:
+        """Who asks for a route of the key manager.
+
+        Raises:
+            AuthenticationError: nothing was shown. WrongTokenError: what was shown is nobody's.
+        """
+        try:
+            return await self._identify_manager(authorization, connection.certificate, connection.is_open)
+        except AuthenticationError as error:
+            if authorization is None:
+                raise
+            raise WrongTokenError(error.sentence) from error
 
     def _extra(self, error: SignerError) -> bytes:
         """The header lines that go with an error."""

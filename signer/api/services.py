@@ -14,12 +14,14 @@ from signer.operations.custody import Custody
 from signer.operations.dry_run import DryRun
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.keep_preferences import PreferenceKeeping
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.sign import Signing
+from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.verify_audit import AuditReport
 from signer.units import PublicKey
 
@@ -66,6 +68,8 @@ class Services:
     freezing: KeyFreezing
     custody: Custody
     key_manager: KeyManager
+    preferences: PreferenceKeeping
+    exits: VoluntaryExits
     protection: Protection
     wire: Wire
     clock: Clock

@@ -1,14 +1,27 @@
-"""Readers of block proposals: headers as they are, full phase0 and altair blocks reduced to their headers."""
+"""Readers of block proposals: headers as they are, full phase0 and altair blocks reduced to their headers.
 
-from signer.api.wire_fields import duty_object, fork, object_in, root_in, uint64_in, unreadable
+A header may come with proofs of what is in its body (Nimbus, for keys of the kind `verifying-web3signer`): those of the
+fee recipient are kept, as `eth2/block_proofs.py` has them; others are not looked at.
+"""
+
+from msgspec.structs import replace
+
+from signer.api.wire_fields import duty_object, fixed_bytes, fork, list_in, object_in, root_in, uint64_in, unreadable
 from signer.api.wire_json import JsonObject
 from signer.api.wire_ssz import read_root
 from signer.errors import MalformedRequestError
+from signer.eth2.block_proofs import FEE_RECIPIENT_INDICES, FeeRecipientProof
 from signer.eth2.containers import block_body_type
 from signer.eth2.duties import BlockDuty
 from signer.eth2.forks import Fork
 from signer.eth2.networks import Preset
-from signer.units import Root, Slot
+from signer.units import ROOT_BYTES, Root, Slot
+
+MAX_PROOFS = 64
+"""Proofs that a header may come with: a body has fewer members worth one."""
+
+MAX_PROOF_NODES = 64
+"""Nodes of a branch: the bits of an index that fits 64."""
 
 
 def read_block(request: JsonObject, preset: Preset) -> BlockDuty:
@@ -29,6 +42,11 @@ def read_block_v2(request: JsonObject, preset: Preset) -> BlockDuty:
         if wrapper.get("block_header") is not None and _read_header(wrapper, name) != full:
             raise _disagreement(name)
         return full
+    header = _read_later_block(wrapper, name, version)
+    return replace(header, fee_recipient_proof=_read_proof(request, version, header.body_root))
+
+
+def _read_later_block(wrapper: JsonObject, name: str, version: Fork) -> BlockDuty:
     if wrapper.get("block_header") is None:
         wanted = "block_header" if version > Fork.ALTAIR else "block"
         raise unreadable(None, f"{name}.{wanted}", f"the {wanted} of a {version.name} block, an object {{...}}")
@@ -40,6 +58,21 @@ def read_block_v2(request: JsonObject, preset: Preset) -> BlockDuty:
         if _header(block, at, body_root=body_root) != header:
             raise _disagreement(name)
     return header
+
+
+def _read_proof(request: JsonObject, version: Fork, body_root: Root) -> FeeRecipientProof | None:
+    index = FEE_RECIPIENT_INDICES.get(version)
+    if request.get("proofs") is None or index is None:
+        return None
+    for number, proof in enumerate(list_in(request, "proofs", "", limit=MAX_PROOFS)):
+        at = f"proofs[{number}]"
+        if type(proof) is not dict:
+            raise unreadable(proof, at, "an object {...}")
+        if uint64_in(proof, "index", at) == index:
+            nodes = list_in(proof, "proof", at, limit=MAX_PROOF_NODES)
+            branch = tuple(fixed_bytes(node, at, f"proof[{n}]", length=ROOT_BYTES) for n, node in enumerate(nodes))
+            return FeeRecipientProof(index, branch, body_root)
+    return None
 
 
 def _read_header(wrapper: JsonObject, name: str) -> BlockDuty:

@@ -9,7 +9,7 @@ from functools import partial
 from signer.app.keeping import open_kept_record
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
-from signer.config.key_sources import key_locations, master_key
+from signer.config.key_sources import default_preferences, key_locations, master_key
 from signer.config.sections import Config
 from signer.config.state import JournalSettings
 from signer.crypto import bls
@@ -145,6 +145,7 @@ def operations_over(
         key_directory=config.keys.config_directory,
         horizon=horizon_of(config, network, clock),
         new_keys_wait=config.keys.quarantine_epochs > 0,
+        defaults=default_preferences(config.keys),
     )
 
 

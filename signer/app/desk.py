@@ -16,6 +16,7 @@ from signer.clock.sources import parse_clock_source
 from signer.clock.state import ClockSource
 from signer.config.chain import ClockSettings
 from signer.config.credentials import irreversible_rule
+from signer.config.key_sources import default_preferences
 from signer.config.sections import Config
 from signer.crypto import bls
 from signer.errors import SignerError
@@ -29,6 +30,7 @@ from signer.operations.kept_record import RecordView
 from signer.operations.mainstay import Mainstay
 from signer.operations.second_client import SecondClientWatch
 from signer.operations.sign import Signing
+from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.upkeep import Summaries
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.watch import Watch
@@ -70,6 +72,7 @@ class Desk:
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
             irreversible=irreversible_rule(config.policy),
+            defaults=default_preferences(config.keys),
         )
         self._second_clients = SecondClientWatch(
             read=view.reading,
@@ -92,20 +95,23 @@ class Desk:
         record = operations_over(
             self._config, self._network, ring=self._ring, mainstay=mainstay, clock=self._clock, view=self._view
         )
+        signing = Signing(
+            gate=self.gate,
+            journal=mainstay.journal,
+            backend=self._backend,
+            clock=self._clock,
+            events=watch.events,
+            deadline_seconds=self._config.server.request_deadline_seconds,
+        )
         return Services(
-            signing=Signing(
-                gate=self.gate,
-                journal=mainstay.journal,
-                backend=self._backend,
-                clock=self._clock,
-                events=watch.events,
-                deadline_seconds=self._config.server.request_deadline_seconds,
-            ),
+            signing=signing,
+            exits=VoluntaryExits(signing=signing, gate=self.gate, network=self._network, clock=self._clock),
             dry_run=DryRun(gate=self.gate, read=self._view.reading, network=self._network),
             keys=record.keys,
             freezing=record.freezing,
             custody=record.custody,
             key_manager=record.key_manager,
+            preferences=record.preferences,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

@@ -46,9 +46,12 @@ OPERATOR = Principal("operator")
 
 KEY_MANAGER = Principal(
     "key-manager",
-    actions=frozenset({Action.KEYS_LIST, Action.KEYS_WRITE, Action.SLASHING_READ, Action.SLASHING_WRITE}),
+    actions=frozenset(
+        {Action.KEYS_LIST, Action.KEYS_WRITE, Action.SIGN_DUTY, Action.SLASHING_READ, Action.SLASHING_WRITE}
+    ),
+    duties=frozenset({"VOLUNTARY_EXIT"}),
 )
-"""Whoever shows the key manager's token: for the key manager API alone."""
+"""Whoever shows the key manager's token: for the key manager API alone, where exits are all that is signed."""
 
 
 class Caller(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """What a signer tells commands, as its admin routes tell it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -16,6 +17,15 @@ class ListedKey:
 
     quarantined_until: str | None = None
     """When that epoch begins, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPreferences:
+    """Fee recipient, gas limit and graffiti of one key, by these names; None where nothing is set."""
+
+    public_key: str
+    own: Mapping[str, str | None]
+    defaults: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from signer.config.sections import Config
 from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.keep_preferences import PreferenceKeeping
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
@@ -70,6 +71,11 @@ class Operations(Protocol):
     @property
     def key_manager(self) -> KeyManager:
         """Bringing keys in and deleting them."""
+        ...
+
+    @property
+    def preferences(self) -> PreferenceKeeping:
+        """Fee recipient, gas limit and graffiti of keys."""
         ...
 
     async def verify_audit(self, caller: Caller) -> AuditReport:

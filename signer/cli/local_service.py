@@ -12,6 +12,7 @@ from signer.cli.answers import (
     FrozenKey,
     FrozenKeys,
     ImportedHistory,
+    KeyPreferences,
     ListedKey,
     MarksMoved,
     MigratedIn,
@@ -25,8 +26,8 @@ from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
-from signer.operations.freeze_keys import parse_keys, parse_public_keys, shown
-from signer.operations.orders import Carried
+from signer.operations.freeze_keys import parse_keys, parse_public_key, parse_public_keys, shown
+from signer.operations.orders import Carried, SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
@@ -123,6 +124,16 @@ class LocalService:
     def allow_keys(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.allow_keys`."""
         return _ordered(self._runner.run(self._operations.key_manager.allow_keys(parse_public_keys(keys), CALLER)))
+
+    def preferences(self, public_key: str) -> KeyPreferences:
+        """See `Service.preferences`."""
+        keeping = self._operations.preferences
+        own = self._runner.run(keeping.own(parse_public_key(public_key), CALLER))
+        return KeyPreferences(public_key, own.told(), keeping.defaults.told())
+
+    def set_preferences(self, order: SetPreferences) -> list[OrderedKey]:
+        """See `Service.set_preferences`."""
+        return _ordered(self._runner.run(self._operations.preferences.set(order, CALLER)))
 
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""

@@ -12,6 +12,7 @@ from signer.cli.answers import (
     DeletedKeys,
     FrozenKeys,
     ImportedHistory,
+    KeyPreferences,
     ListedKey,
     MarksMoved,
     MigratedIn,
@@ -27,6 +28,7 @@ from signer.durable import stream_durably
 from signer.errors import UnreachableError
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
+from signer.operations.orders import SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
@@ -142,6 +144,22 @@ class RemoteService:
 
     def _order(self, path: str, keys: Sequence[str]) -> list[OrderedKey]:
         return self._read(self._connection.post(path, msgspec.json.encode({"keys": list(keys)})), _OrderAnswer).keys
+
+    def preferences(self, public_key: str) -> KeyPreferences:
+        """See `Service.preferences`."""
+        return self._read(self._connection.get(f"/admin/keys/preferences/{public_key}"), KeyPreferences)
+
+    def set_preferences(self, order: SetPreferences) -> list[OrderedKey]:
+        """See `Service.set_preferences`."""
+        body = {
+            "keys": ["0x" + key.hex() for key in order.keys],
+            "fee_recipient": None if order.fee_recipient is None else "0x" + order.fee_recipient.hex(),
+            "gas_limit": None if order.gas_limit is None else str(order.gas_limit),
+            "graffiti": order.graffiti,
+            "cleared": order.cleared,
+        }
+        answer = self._connection.post("/admin/keys/preferences", msgspec.json.encode(body))
+        return self._read(answer, _OrderAnswer).keys
 
     def verify_audit(self) -> VerifiedAudit:
         """See `Service.verify_audit`."""

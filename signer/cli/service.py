@@ -8,6 +8,7 @@ from signer.cli.answers import (
     DeletedKeys,
     FrozenKeys,
     ImportedHistory,
+    KeyPreferences,
     ListedKey,
     MarksMoved,
     MigratedIn,
@@ -20,6 +21,7 @@ from signer.cli.answers import (
 from signer.cli.parcel import Parcel
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
+from signer.operations.orders import SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
@@ -83,6 +85,14 @@ class Service(Protocol):
 
     def allow_keys(self, keys: Sequence[str]) -> list[OrderedKey]:
         """Let deleted keys be brought in again; what became of each."""
+        ...
+
+    def preferences(self, public_key: str) -> KeyPreferences:
+        """What is set for a key, and the defaults."""
+        ...
+
+    def set_preferences(self, order: SetPreferences) -> list[OrderedKey]:
+        """Set fee recipient, gas limit or graffiti, or clear them; what became of each key."""
         ...
 
     def verify_audit(self) -> VerifiedAudit:

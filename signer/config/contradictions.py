@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import get_args
 
 from signer.auth.credentials import parse_password_hash
-from signer.auth.principal import ANONYMOUS, OPERATOR
+from signer.auth.principal import ANONYMOUS, KEY_MANAGER, OPERATOR
 from signer.clock.sources import SPELLINGS, parse_clock_source
 from signer.config.access import PrincipalSettings
 from signer.config.sections import Config, Preset
 from signer.errors import ConfigError
 from signer.eth2.builtin_networks import find_network
 from signer.eth2.duties import Duty
+from signer.keys.preferences import ADDRESS_BYTES
 
 MAX_SOCKET_PATH_BYTES = 107
 """unix(7): sun_path holds 108 bytes and ends in a zero."""
@@ -207,6 +208,13 @@ def _check_keys(config: Config) -> None:
     _not_without(config, bulk, *files)
     for each in files:
         _not_without(config, each, bulk)
+    if config.keys.fee_recipient == bytes(ADDRESS_BYTES):
+        raise _fault(
+            config,
+            "keys.fee_recipient",
+            "keys.fee_recipient is the zero address: fees sent there are lost",
+            remedy="write an address of your own, or leave the key out",
+        )
 
 
 def _check_logging(config: Config) -> None:
@@ -298,7 +306,11 @@ def _check_duties(config: Config, principal: PrincipalSettings, key: str) -> Non
 
 
 def _check_grants(config: Config) -> None:
-    known = {principal.name for principal in config.security.principals} | {ANONYMOUS.name, OPERATOR.name}
+    known = {principal.name for principal in config.security.principals} | {
+        ANONYMOUS.name,
+        KEY_MANAGER.name,
+        OPERATOR.name,
+    }
     for index, grant in enumerate(config.policy.irreversible_grants):
         key = f"policy.irreversible_grants[{index}].principal"
         if grant.principal not in known:

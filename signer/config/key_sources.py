@@ -1,7 +1,8 @@
-"""From the sections `keys` and `storage` to what loads keys: where they are, and what opens the sealed ones."""
+"""From the sections `keys` and `storage`: where keys are, what opens the sealed ones, what holds for all of them."""
 
 from signer.config.state import KeysSettings, StorageSettings
 from signer.keys.data_key import KeyFileUnlock, PasswordUnlock, Unlock
+from signer.keys.preferences import Preferences
 from signer.keys.sources import BulkDirectory, KeyLocations
 from signer.secret_sources.file import first_line, whole_file
 
@@ -12,6 +13,11 @@ def key_locations(keys: KeysSettings) -> KeyLocations:
     if keys.keystores_directory is None or passwords is None:
         return KeyLocations(keys.config_directory, ())
     return KeyLocations(keys.config_directory, (BulkDirectory(keys.keystores_directory, passwords),))
+
+
+def default_preferences(keys: KeysSettings) -> Preferences:
+    """What holds for keys for which an operator has set nothing."""
+    return Preferences(keys.fee_recipient, keys.gas_limit, keys.graffiti)
 
 
 def master_key(storage: StorageSettings) -> Unlock:

@@ -16,8 +16,9 @@ class KeyManagerSettings:
     enabled: bool = field(
         default=False,
         metadata=about(
-            "Serves `/eth/v1/keystores` and `/eth/v1/remotekeys`: listing, importing and deleting keys. Off, as in "
-            "Web3Signer: whoever has the token can take keys away."
+            "Serves `/eth/v1/keystores`, `/eth/v1/remotekeys` and, for single keys, `feerecipient`, `gas_limit`, "
+            "`graffiti` and `voluntary_exit` below `/eth/v1/validator/`. Off, as in Web3Signer: whoever has the token "
+            "can take keys away."
         ),
     )
     token_file: Path | None = field(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from signer.config.journal_url import SQLITE, JournalUrl
 from signer.config.setting import about
+from signer.keys.preferences import ADDRESS_BYTES
 from signer.operations.record_orders import LEAST_KEPT_EPOCHS
 from signer.units import UINT64_MAX
 
@@ -127,6 +128,33 @@ class KeysSettings:
             default_text="`2`; `0` in the presets `development` and `test`",
             minimum=0,
             maximum=225,
+        ),
+    )
+    fee_recipient: bytes | None = field(
+        default=None,
+        metadata=about(
+            "The fee recipient of every key for which none is set (`holdfast keys set`, or the key manager API). A "
+            "registration that names another one is refused, and a block that proves another one. Not set: none is.",
+            byte_count=ADDRESS_BYTES,
+        ),
+    )
+    gas_limit: int | None = field(
+        default=None,
+        metadata=about(
+            "The gas limit of every key for which none is set. A registration that asks for another one is refused. "
+            "Not set: none is, and clients follow their own default.",
+            unit="gas",
+            minimum=1,
+            maximum=UINT64_MAX,
+        ),
+    )
+    graffiti: str | None = field(
+        default=None,
+        metadata=about(
+            "What the key manager API tells as the graffiti of keys for which none is set. A signer puts none into "
+            "blocks.",
+            pattern=r"[ -~]{1,32}",
+            pattern_text="a text of at most 32 printable ASCII characters",
         ),
     )
 

@@ -9,8 +9,12 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from signer.eth2.block_proofs import FeeRecipientProof
 from signer.eth2.forks import Fork
-from signer.units import Epoch, PublicKey, Root, Signature, Slot, Version
+from signer.units import UINT64_MAX, Epoch, PublicKey, Root, Signature, Slot, Version
+
+BUILDER_INDEX_SELF_BUILD = UINT64_MAX
+"""Stands for the builder of a payload that the proposer has built itself (gloas)."""
 
 
 class AttestationDuty(Struct, frozen=True):
@@ -37,6 +41,8 @@ class BlockDuty(Struct, frozen=True):
     parent_root: Root
     state_root: Root
     body_root: Root
+    fee_recipient_proof: FeeRecipientProof | None = None
+    """Not signed: shows what `body_root` holds, where the client sends it."""
 
 
 class AggregationSlotDuty(Struct, frozen=True):

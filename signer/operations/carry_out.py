@@ -12,6 +12,7 @@ from signer.keys.quarantine import release_key
 from signer.operations.changes import Changes
 from signer.operations.freeze_keys import read_states
 from signer.operations.hold_keys import KeyHolding
+from signer.operations.keep_preferences import carry_out_preferences
 from signer.operations.move_keys import KeyMoving
 from signer.operations.move_orders import ArriveKeys, LeaveKeys, TakeBackKeys
 from signer.operations.orders import (
@@ -22,6 +23,7 @@ from signer.operations.orders import (
     ImportKeystores,
     Order,
     ReleaseKeys,
+    SetPreferences,
     ThawKeys,
 )
 from signer.operations.story import NoteStory
@@ -67,6 +69,8 @@ class LocalOrders:
                 done = await self._holding.allow(order.keys, caller)
             case ImportKeystores():
                 done = await self._holding.bring_in(order.keystores, order.passwords, caller)
+            case SetPreferences():
+                done = await carry_out_preferences(self._changes, order, caller, now_ms=self._now_ms())
         return done
 
     async def tell_frozen(self) -> None:

@@ -13,6 +13,7 @@ from signer.eth2.networks import Network
 from signer.intent import SignDuty
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger
+from signer.keys.preference_ledger import PreferenceLedger
 from signer.operations.gate import Gate
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger
@@ -39,7 +40,8 @@ class DryRun:
         self._read = read
         # Those of the record (`operations/record.py`); none remembers anything between two questions.
         keys = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
-        ledgers: tuple[Any, ...] = (keys, AttestationLedger(), BlockLedger(), NetworkLedger())
+        preferences = PreferenceLedger(alone=False)
+        ledgers: tuple[Any, ...] = (keys, preferences, AttestationLedger(), BlockLedger(), NetworkLedger())
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
 
     async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:

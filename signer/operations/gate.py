@@ -7,6 +7,7 @@
     for good?         exits, credential changes and deposits: granted to this principal for this key (412)
     which chain       genesis_validators_root is the pinned one (412)
     when              not further ahead of the clock than the guard allows (412)
+    as set            fee recipient and gas limit are those set for the key; judged inside the commit alone (412)
     in service        the key's state: not frozen, disabled, deleted or waiting; judged inside the commit alone (412)
     on record         the slashing ledger, inside the commit (412)
 
@@ -28,13 +29,24 @@ from signer.errors import (
     UnknownKeyError,
     WrongNetworkError,
 )
-from signer.eth2.duties import AttestationDuty, BlockDuty, Duty
+from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.duties import (
+    BUILDER_INDEX_SELF_BUILD,
+    AttestationDuty,
+    BlockDuty,
+    Duty,
+    ExecutionPayloadEnvelopeDuty,
+    ProposerPreferencesDuty,
+    ValidatorRegistrationDuty,
+)
 from signer.eth2.networks import Network
 from signer.eth2.signing_root import signing_root
 from signer.eth2.timing import AtEpoch, moments
 from signer.intent import SignDuty, SignExtension
 from signer.keys.key import Key
 from signer.keys.ledger import KeyUseClaim
+from signer.keys.preference_ledger import PreferenceClaim
+from signer.keys.preferences import NOTHING_SET, Preferences
 from signer.keys.ring import KeyRing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
@@ -61,13 +73,16 @@ class Gate:
         clock: Clock,
         far_future_epochs: int | None,
         irreversible: IrreversibleRule,
+        defaults: Preferences = NOTHING_SET,
     ) -> None:
+        """`defaults`: fee recipient and gas limit of keys for which none are set."""
         self._ring = ring
         self._network = network
         self._pinned = pinned
         self._clock = clock
         self._far_future_epochs = far_future_epochs
         self._irreversible = irreversible
+        self._defaults = defaults
 
     @property
     def pinned(self) -> Root | None:
@@ -112,7 +127,9 @@ class Gate:
         self._check_time(intent.duty)
         # First: a key that is out of service is told before anything else.
         use = KeyUseClaim(intent.public_key, self._slashable_epoch(intent.duty))
-        return Passed(key, root, (use, *network_claims, *_slashing_claims(intent.public_key, intent.duty, root)))
+        named = _preference_claims(intent.public_key, intent.duty, self._defaults)
+        slashing = _slashing_claims(intent.public_key, intent.duty, root)
+        return Passed(key, root, (use, *named, *network_claims, *slashing))
 
     def decide_extension(self, intent: SignExtension, caller: Caller) -> None:
         """May they have raw bytes signed.
@@ -165,6 +182,27 @@ def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any
             return (BlockClaim(public_key, duty.slot, root),)
         case _:
             return ()
+
+
+def _preference_claims(public_key: PublicKey, duty: Duty, defaults: Preferences) -> tuple[PreferenceClaim, ...]:
+    """What the duty says of fee recipient and gas limit, provably. A header alone says nothing."""
+    proof: FeeRecipientProof | None = None
+    fee_recipient: bytes | None = None
+    gas_limit: int | None = None
+    match duty:
+        case AttestationDuty():
+            return ()
+        case BlockDuty() if duty.fee_recipient_proof is not None:
+            proof = duty.fee_recipient_proof
+        case ValidatorRegistrationDuty():
+            fee_recipient, gas_limit = duty.fee_recipient, duty.gas_limit
+        case ProposerPreferencesDuty():
+            fee_recipient, gas_limit = duty.fee_recipient, duty.target_gas_limit
+        case ExecutionPayloadEnvelopeDuty() if duty.builder_index == BUILDER_INDEX_SELF_BUILD:
+            fee_recipient = duty.fee_recipient
+        case _:
+            return ()
+    return (PreferenceClaim(public_key, fee_recipient, gas_limit, proof, defaults.fee_recipient, defaults.gas_limit),)
 
 
 def span(duty: Duty) -> tuple[int, int]:

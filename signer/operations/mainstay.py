@@ -11,6 +11,7 @@ from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.horizon import Horizon
+from signer.operations.keep_preferences import PreferenceKeeping, Preferences
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.kept_record import RecordView
 from signer.operations.key_manager import KeyManager
@@ -58,6 +59,7 @@ class RecordOperations:
     freezing: KeyFreezing
     custody: Custody
     key_manager: KeyManager
+    preferences: PreferenceKeeping
 
     @classmethod
     def over(
@@ -70,6 +72,7 @@ class RecordOperations:
         key_directory: Path,
         horizon: Horizon,
         new_keys_wait: bool,
+        defaults: Preferences,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
@@ -82,6 +85,7 @@ class RecordOperations:
             KeyFreezing(orders=mainstay.orders, reading=view.reading),
             _custody(mainstay, ring, view, horizon, raises_floors=new_keys_wait),
             KeyManager(orders=mainstay.orders, ring=ring, reading=view.reading, config_directory=key_directory),
+            PreferenceKeeping(orders=mainstay.orders, reading=view.reading, ring=ring, defaults=defaults),
         )
 
 

@@ -5,7 +5,7 @@ with in a commit of its own, together with its audit entry, and has an answer of
 (`move_orders.py`) are dealt with together.
 """
 
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, get_args
 
 from msgspec import Meta, Struct
 
@@ -66,7 +66,25 @@ class ImportKeystores(Struct, frozen=True, array_like=True, forbid_unknown_field
         return f"ImportKeystores({len(self.keystores)} keystores, {STARS})"
 
 
-Order = MoveOrder | FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores
+PreferenceName = Literal["fee_recipient", "gas_limit", "graffiti"]
+
+PREFERENCE_NAMES: tuple[PreferenceName, ...] = get_args(PreferenceName)
+
+
+class SetPreferences(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
+    """Set what is given for these keys, and clear what is named. Answers `set` or `unchanged`."""
+
+    keys: tuple[Key48, ...]
+    fee_recipient: Annotated[bytes, Meta(min_length=20, max_length=20)] | None = None
+    gas_limit: Annotated[int, Meta(ge=0)] | None = None
+    graffiti: str | None = None
+    """At most 32 bytes in UTF-8."""
+
+    cleared: tuple[PreferenceName, ...] = ()
+    """The default holds for these again, whatever else is given."""
+
+
+Order = MoveOrder | FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores | SetPreferences
 
 
 class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,17 +6,22 @@ from typing import Any
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
+from signer.eth2.block_proofs import FeeRecipientProof
 from signer.journal.command import Chronicle, Command
 from signer.keys.ledger import KeyUseClaim
+from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.relay.frames import (
     ChainRow,
+    ClaimRow,
     CommandRow,
     DutyRow,
     ExtensionRow,
     KeyUseRow,
     NoteRow,
+    PreferenceRow,
     ProblemRow,
+    ProofRow,
     ProposalRow,
     VoteRow,
 )
@@ -39,7 +44,7 @@ def command_of(row: CommandRow) -> Command:
     return Command(tuple([_claim_of(claim) for claim in row.claims]), _story_of(row.story))
 
 
-def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow | KeyUseRow:
+def _claim_row(claim: Any) -> ClaimRow:
     match claim:
         case KeyUseClaim():
             return KeyUseRow(claim.public_key, claim.epoch)
@@ -49,11 +54,13 @@ def _claim_row(claim: Any) -> VoteRow | ProposalRow | ChainRow | KeyUseRow:
             return ProposalRow(claim.public_key, claim.slot, claim.signing_root)
         case NetworkClaim():
             return ChainRow(claim.genesis_validators_root)
+        case PreferenceClaim():
+            return _preference_row(claim)
         case _:
             raise TypeError(f"a {type(claim).__name__} cannot be sent to the main process")
 
 
-def _claim_of(row: VoteRow | ProposalRow | ChainRow | KeyUseRow) -> Any:
+def _claim_of(row: ClaimRow) -> Any:
     match row:
         case KeyUseRow():
             return KeyUseClaim(row.public_key, None if row.epoch is None else Epoch(row.epoch))
@@ -63,6 +70,32 @@ def _claim_of(row: VoteRow | ProposalRow | ChainRow | KeyUseRow) -> Any:
             return BlockClaim(row.public_key, Slot(row.slot), row.signing_root)
         case ChainRow():
             return NetworkClaim(row.genesis_validators_root)
+        case PreferenceRow():
+            return _preference_claim(row)
+
+
+def _preference_row(claim: PreferenceClaim) -> PreferenceRow:
+    proof = claim.proof
+    return PreferenceRow(
+        claim.public_key,
+        claim.fee_recipient,
+        claim.gas_limit,
+        None if proof is None else ProofRow(proof.index, proof.branch, proof.body_root),
+        claim.default_fee_recipient,
+        claim.default_gas_limit,
+    )
+
+
+def _preference_claim(row: PreferenceRow) -> PreferenceClaim:
+    proof = row.proof
+    return PreferenceClaim(
+        row.public_key,
+        row.fee_recipient,
+        row.gas_limit,
+        None if proof is None else FeeRecipientProof(proof.index, proof.branch, proof.body_root),
+        row.default_fee_recipient,
+        row.default_gas_limit,
+    )
 
 
 def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:

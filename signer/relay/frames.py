@@ -18,6 +18,7 @@ VERSION = 2
 """Of this file; the worker refuses a welcome of another one."""
 
 _Bytes48 = Annotated[bytes, Meta(min_length=48, max_length=48)]
+_Bytes20 = Annotated[bytes, Meta(min_length=20, max_length=20)]
 _Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 _PublicKey = Annotated[PublicKey, Meta(min_length=48, max_length=48)]
 _Root = Annotated[Root, Meta(min_length=32, max_length=32)]
@@ -67,6 +68,28 @@ class KeyUseRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     epoch: _Uint64 | None
 
 
+class ProofRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A FeeRecipientProof."""
+
+    index: _Uint64
+    branch: tuple[_Bytes32, ...]
+    body_root: _Root
+
+
+class PreferenceRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=5):
+    """A PreferenceClaim."""
+
+    public_key: _PublicKey
+    fee_recipient: _Bytes20 | None
+    gas_limit: _Uint64 | None
+    proof: ProofRow | None
+    default_fee_recipient: _Bytes20 | None
+    default_gas_limit: _Uint64 | None
+
+
+ClaimRow = VoteRow | ProposalRow | ChainRow | KeyUseRow | PreferenceRow
+
+
 class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=1):
     """A DutyStory."""
 
@@ -111,7 +134,7 @@ class CommandRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """A Command under the number that its verdict will carry."""
 
     number: _Uint64
-    claims: tuple[VoteRow | ProposalRow | ChainRow | KeyUseRow, ...]
+    claims: tuple[ClaimRow, ...]
     story: DutyRow | ExtensionRow | NoteRow
 
 

@@ -27,11 +27,13 @@ from signer.intent import SignDuty, SignExtension
 from signer.operations.dry_run import DryVerdict
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import Frozen, FrozenKey
+from signer.operations.keep_preferences import Preferences
 from signer.operations.key_manager import Deletion, ManagedKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
-from signer.operations.orders import Carried
+from signer.operations.orders import Carried, SetPreferences
 from signer.operations.protect import WHOLE, HighWatermark, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
+from signer.operations.sign_exit import VoluntaryExits
 from signer.units import PublicKey, Root, Signature
 
 KEY = PublicKey(
@@ -245,6 +247,51 @@ class KeyManagerTwin:
             raise self.error
 
 
+class PreferencesTwin:
+    """What is set for each of the two keys; a default for the fee recipient alone."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.error: SignerError | None = None
+        self.kept: dict[PublicKey, SetPreferences] = {}
+
+    defaults = Preferences(fee_recipient=b"\xdd" * 20)
+
+    async def own(self, public_key: PublicKey, caller: Caller) -> Preferences:
+        return await self.effective(public_key, caller)
+
+    async def effective(self, public_key: PublicKey, caller: Caller) -> Preferences:
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        self._check(public_key)
+        kept = self.kept.get(public_key, SetPreferences((public_key,), fee_recipient=b"\x11" * 20, gas_limit=30))
+        return Preferences(kept.fee_recipient, kept.gas_limit, kept.graffiti)
+
+    def check_may_set(self, keys: Sequence[PublicKey], caller: Caller) -> None:
+        check_authorized(caller.principal, Action.KEYS_WRITE)
+        for key in keys:
+            self._check(key)
+
+    async def set(self, order: SetPreferences, caller: Caller) -> tuple[Carried, ...]:
+        self.check_may_set(order.keys, caller)
+        for key in order.keys:
+            self.kept[key] = order
+        return tuple(Carried(key, "set") for key in order.keys)
+
+    def _check(self, public_key: PublicKey) -> None:
+        if not self.ready:
+            raise NotReadyError("the first load of keys has not ended")
+        if public_key not in (KEY, OTHER_KEY):
+            raise UnknownKeyError("0x" + public_key.hex())
+        if self.error is not None:
+            raise self.error
+
+
+class Pinned:
+    """Knows its chain."""
+
+    pinned = Root(bytes.fromhex(ROOT[2:]))
+
+
 class ProtectionTwin:
     """A record that is two texts."""
 
@@ -299,6 +346,7 @@ class World:
     freezing: FreezingTwin = field(default_factory=FreezingTwin)
     custody: CustodyTwin = field(default_factory=lambda: CustodyTwin([KEY]))
     key_manager: KeyManagerTwin = field(default_factory=KeyManagerTwin)
+    preferences: PreferencesTwin = field(default_factory=PreferencesTwin)
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
@@ -315,6 +363,13 @@ class World:
             freezing=self.freezing,
             custody=self.custody,
             key_manager=self.key_manager,
+            preferences=self.preferences,
+            exits=VoluntaryExits(
+                signing=self.signing,
+                gate=Pinned(),
+                network=find_network("mainnet"),
+                clock=FixedClock(1_700_000_000),
+            ),
             protection=self.protection,
             wire=wire_of(find_network("mainnet")),
             clock=FixedClock(1_700_000_000),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from http_twins import KEY, Listener, Received, World, attestation, listening
 
-from signer.api import key_manager, metrics, web3signer
-from signer.api.assembly import ADMIN_ROUTES, PUBLIC_ROUTES, build_admin, build_api, build_metrics
+from signer.api import metrics, web3signer
+from signer.api.assembly import ADMIN_ROUTES, KEY_MANAGER_ROUTES, PUBLIC_ROUTES, build_admin, build_api, build_metrics
 from signer.api.openapi import DOCUMENT
 from signer.api.settings import ApiSettings
 from signer.api.wire_eth2 import _ALL_READERS
@@ -28,7 +28,7 @@ from signer.errors import (
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 
 SPECIFICATION = json.loads(DOCUMENT)
-ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *ADMIN_ROUTES, *key_manager.ROUTES, *metrics.ROUTES]
+ALL_ROUTES = [*PUBLIC_ROUTES, *web3signer.EXTENSION_ROUTES, *ADMIN_ROUTES, *KEY_MANAGER_ROUTES, *metrics.ROUTES]
 DOCUMENTED = sorted(
     (method, path, status)
     for path, operations in SPECIFICATION["paths"].items()
@@ -55,11 +55,16 @@ BODIES = {
     "/admin/keys/allow": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
     "/eth/v1/keystores": json.dumps({"keystores": ["{}"], "passwords": ["x"], "pubkeys": [KEY.hex()]}).encode(),
     "/eth/v1/remotekeys": json.dumps({"remote_keys": [{}], "pubkeys": [KEY.hex()]}).encode(),
+    "/admin/keys/preferences": json.dumps({"keys": ["0x" + KEY.hex()], "gas_limit": "30000000"}).encode(),
+    "/eth/v1/validator/{pubkey}/feerecipient": json.dumps({"ethaddress": "0x" + "aB" * 20}).encode(),
+    "/eth/v1/validator/{pubkey}/gas_limit": b'{"gas_limit": "30000000"}',
+    "/eth/v1/validator/{pubkey}/graffiti": b'{"graffiti": "plain text value"}',
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {
     "/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1",
     "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
+    "/eth/v1/validator/{pubkey}/voluntary_exit": "?validator_index=1",
 }
 SMALL = ApiSettings(
     extension_enabled=True,
@@ -78,7 +83,7 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
     world.freezing.error = world.key_manager.error = world.custody.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
-    world.keeping.error = JournalDownError("no")
+    world.keeping.error = world.preferences.error = JournalDownError("no")
     world.audit = AuditError("no")
 
 
@@ -86,6 +91,8 @@ def _bad_body(_: World, request: dict[str, Any]) -> None:
     request["body"] = b"nonsense"
     if request["path"].startswith("/admin/audit"):
         request["path"] += "?last=0"
+    if request["path"].startswith(("/eth/v1/validator", "/admin/keys/preferences/")):
+        request["path"] = request["path"].replace(KEY.hex(), "nonsense")
     if request["path"].startswith("/admin/slashing"):
         request["path"] = request["path"].partition("?")[0] + "?limit=0"
 
@@ -100,7 +107,10 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
 
 def _unknown_key(world: World, request: dict[str, Any]) -> None:
     world.custody.error = world.freezing.error = UnknownKeyError("all")
-    request["path"] = request["path"].replace(KEY.hex(), "nonsense")
+    nobody = "ab" * 48 if request["path"].startswith(("/eth/v1/validator", "/admin")) else "nonsense"
+    request["path"] = request["path"].replace(KEY.hex(), nobody)
+    if request["path"].startswith("/admin/keys/preferences"):
+        request["body"] = request["body"].replace(KEY.hex().encode(), nobody.encode())
 
 
 def _refusal(world: World, _: dict[str, Any]) -> None:
@@ -113,7 +123,7 @@ def _running(world: World, _: dict[str, Any]) -> None:
 
 
 def _loading(world: World, _: dict[str, Any]) -> None:
-    world.keys.ready = world.key_manager.ready = False
+    world.keys.ready = world.key_manager.ready = world.preferences.ready = False
     world.keys.sources = (SourceHealth("config-files-loading", 0, 1),)
 
 
@@ -132,6 +142,7 @@ def _nothing(_: World, __: dict[str, Any]) -> None:
 ARRANGEMENTS: dict[str, Arrange] = {
     "200": _nothing,
     "202": _nothing,
+    "204": _nothing,
     "304": _known_tag,
     "400": _bad_body,
     "401": _nothing,
@@ -149,7 +160,7 @@ async def provoke(method: str, path: str, status: str, *headers: str) -> Receive
     """The answer of a route in the situation that has this status."""
     world = World()
     request: dict[str, Any] = {
-        "path": path.replace("{identifier}", "0x" + KEY.hex()) + QUERIES.get(path, ""),
+        "path": re.sub(r"\{\w+\}", "0x" + KEY.hex(), path) + QUERIES.get(path, ""),
         "body": BODIES.get(path, b""),
         "headers": list(headers),
         "host": "localhost",

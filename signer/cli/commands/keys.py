@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signer.cli.commands import key_removal
+from signer.cli.commands import key_preferences, key_removal
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.remote_service import RemoteService
@@ -35,6 +35,8 @@ def register(app: typer.Typer) -> None:
     group.command("rewrap")(rewrap)
     group.command("delete")(key_removal.delete)
     group.command("allow")(key_removal.allow)
+    group.command("set")(key_preferences.set_)
+    group.command("show")(key_preferences.show)
     app.add_typer(group, name="keys")
 
 
