@@ -195,6 +195,7 @@ STEPS = [
     Step("POST", "/admin/keys/release", b'{"keys":["@5"]}', (AS_LIMITED,)),
     Step("POST", "/admin/migration/out", b'{"keys":["@5"]}', (AS_LIMITED,)),
     Step("POST", "/admin/migration/in", b"{}", (AS_LIMITED,)),
+    Step("POST", "/admin/migration/undo?reason=x&nothing_else_signs=true", b"{}", (AS_LIMITED,)),
     Step("GET", "/eth/v1/keystores"),
     Step("GET", "/eth/v1/keystores", headers=(AS_OPERATOR,)),
     Step("GET", "/eth/v1/keystores", headers=(AS_LIMITED,)),
