@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journal.kept_records import DATABASES, KeptRecord, empty_database, open_kept
 from postgres_server import PostgresServer, started_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,3 +39,24 @@ def postgres() -> Iterator[PostgresServer]:
 def database_url(postgres: PostgresServer) -> str:
     """A new, empty database."""
     return postgres.make_database("t" + secrets.token_hex(6))
+
+
+@pytest.fixture(scope="session")
+def reused_url(postgres: PostgresServer) -> str:
+    """A database that many tests use, one after the other: each empties it first."""
+    return postgres.make_database("reused")
+
+
+@pytest.fixture
+def emptied_url(reused_url: str) -> str:
+    """A database without a record. Faster than a new one."""
+    empty_database(reused_url)
+    return reused_url
+
+
+@pytest.fixture(params=DATABASES)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeptRecord]:
+    """An open record, on each database in turn."""
+    record = open_kept(request.param, tmp_path, lambda: request.getfixturevalue("emptied_url"))
+    yield record
+    record.close()

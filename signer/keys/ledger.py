@@ -61,6 +61,32 @@ _CLEAR = {
     mark: f"UPDATE key_states SET {mark} = NULL WHERE public_key = ?1 AND {mark} IS NOT NULL"  # noqa: S608 - as above
     for mark in _MARK
 }
+_DISABLE_ALL = Statement(
+    embedded="""
+INSERT INTO key_states (public_key, disabled_ms) SELECT unhex(value), ?2 FROM json_each(?1) WHERE true
+ON CONFLICT (public_key) DO UPDATE SET disabled_ms = excluded.disabled_ms WHERE key_states.disabled_ms IS NULL
+""",
+    shared="""
+INSERT INTO key_states (public_key, disabled_ms)
+SELECT decode(key, 'hex'), ?2 FROM json_array_elements_text(?1::text::json) AS asked (key)
+ON CONFLICT (public_key) DO UPDATE SET disabled_ms = excluded.disabled_ms WHERE key_states.disabled_ms IS NULL
+""",
+)
+_ENABLE_ALL = Statement(
+    embedded="""
+UPDATE key_states SET disabled_ms = NULL
+WHERE disabled_ms IS NOT NULL AND public_key IN (SELECT unhex(value) FROM json_each(?1))
+""",
+    shared="""
+UPDATE key_states SET disabled_ms = NULL
+WHERE disabled_ms IS NOT NULL
+    AND public_key IN (SELECT decode(key, 'hex') FROM json_array_elements_text(?1::text::json) AS asked (key))
+""",
+)
+_DROP_ALL_EMPTY = """
+DELETE FROM key_states
+WHERE frozen_ms IS NULL AND disabled_ms IS NULL AND deleted_ms IS NULL AND quarantine_until IS NULL
+"""
 _DROP_EMPTY = """
 DELETE FROM key_states WHERE public_key = ?1 AND frozen_ms IS NULL AND disabled_ms IS NULL AND deleted_ms IS NULL
     AND quarantine_until IS NULL
@@ -210,6 +236,17 @@ def enable_key(transaction: Transaction, public_key: PublicKey) -> bool:
     return _clear(transaction, "disabled_ms", public_key)
 
 
+def disable_keys(transaction: Transaction, public_keys: Iterable[PublicKey], *, now_ms: int) -> None:
+    """The same as `disable_key` for many at once."""
+    transaction.run(_DISABLE_ALL, (_texts(public_keys), now_ms))
+
+
+def enable_keys(transaction: Transaction, public_keys: Iterable[PublicKey]) -> None:
+    """The same as `enable_key` for many at once."""
+    transaction.run(_ENABLE_ALL, (_texts(public_keys),))
+    transaction.run(_DROP_ALL_EMPTY)
+
+
 def bury_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:
     """Set a deleted key's tombstone; False where it has one."""
     return _mark(transaction, "deleted_ms", public_key, now_ms)
@@ -218,6 +255,10 @@ def bury_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) ->
 def exhume_key(transaction: Transaction, public_key: PublicKey) -> bool:
     """Take the tombstone away, so that the key may be brought in again; False where it had none."""
     return _clear(transaction, "deleted_ms", public_key)
+
+
+def _texts(public_keys: Iterable[PublicKey]) -> str:
+    return msgspec.json.encode([key.hex() for key in public_keys]).decode()
 
 
 def _mark(transaction: Transaction, mark: str, public_key: PublicKey, now_ms: int) -> bool:

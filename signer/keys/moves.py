@@ -6,17 +6,32 @@ from dataclasses import dataclass
 import msgspec
 
 from signer.journal.ledger import Transaction
-from signer.keys.ledger import disable_key, enable_key, read_key_states
+from signer.journal.statement import Statement
+from signer.keys.ledger import disable_keys, enable_keys, read_key_states
 from signer.keys.quarantine import end_quarantine
 from signer.units import PublicKey
 
-_READ = """
+_READ = Statement(
+    embedded="""
 SELECT hex(public_key), moves, is_here FROM key_moves WHERE public_key IN (SELECT unhex(value) FROM json_each(?1))
-"""
-_WRITE = """
-INSERT INTO key_moves (public_key, moves, is_here) VALUES (?1, ?2, ?3)
+""",
+    shared="""
+SELECT encode(public_key, 'hex'), moves, is_here FROM json_array_elements_text(?1::text::json) AS asked (key)
+JOIN key_moves ON public_key = decode(asked.key, 'hex')
+""",
+)
+_WRITE = Statement(
+    embedded="""
+INSERT INTO key_moves (public_key, moves, is_here)
+SELECT unhex(value ->> 0), value ->> 1, ?2 FROM json_each(?1) WHERE true
 ON CONFLICT (public_key) DO UPDATE SET moves = excluded.moves, is_here = excluded.is_here
-"""
+""",
+    shared="""
+INSERT INTO key_moves (public_key, moves, is_here)
+SELECT decode(one ->> 0, 'hex'), (one ->> 1)::bigint, ?2 FROM json_array_elements(?1::text::json) AS one
+ON CONFLICT (public_key) DO UPDATE SET moves = excluded.moves, is_here = excluded.is_here
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +64,18 @@ def move_out(transaction: Transaction, public_keys: Iterable[PublicKey], *, now_
         state = states.get(key)
         gone = not moves.is_here and state is not None and state.disabled_ms is not None
         numbers[key] = moves.count if gone else moves.count + 1
-        disable_key(transaction, key, now_ms=now_ms)
-        transaction.run(_WRITE, (key, numbers[key], 0))
+    disable_keys(transaction, keys, now_ms=now_ms)
+    _write(transaction, numbers, is_here=0)
     return numbers
 
 
 def move_in(transaction: Transaction, numbers: Mapping[PublicKey, int]) -> None:
     """These keys sign here from this commit on, and do not wait."""
-    for key, number in numbers.items():
-        enable_key(transaction, key)
-        transaction.run(_WRITE, (key, number, 1))
+    enable_keys(transaction, numbers)
+    _write(transaction, numbers, is_here=1)
     end_quarantine(transaction, numbers)
+
+
+def _write(transaction: Transaction, numbers: Mapping[PublicKey, int], *, is_here: int) -> None:
+    rows = [(key.hex(), number) for key, number in numbers.items()]
+    transaction.run(_WRITE, (msgspec.json.encode(rows).decode(), is_here))

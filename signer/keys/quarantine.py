@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import msgspec
 
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 from signer.keys.ledger import read_key_states
 from signer.units import Epoch, PublicKey
 
 _ENDED = -(2**63)
 """Epoch 0, as it is stored."""
 
-_NEW = """
+_NEW = Statement(
+    embedded="""
 SELECT j.value AS key FROM json_each(?1) j
 WHERE NOT EXISTS (
     SELECT 1 FROM validators v WHERE v.public_key = unhex(j.value)
@@ -24,11 +26,28 @@ WHERE NOT EXISTS (
 ) AND NOT EXISTS (
     SELECT 1 FROM key_states k WHERE k.public_key = unhex(j.value) AND k.quarantine_until IS NOT NULL
 )
-"""
-_MARK = """
+""",
+    shared="""
+SELECT asked.key FROM json_array_elements_text(?1::text::json) AS asked (key)
+WHERE NOT EXISTS (
+    SELECT 1 FROM known_validators() v WHERE v.public_key = decode(asked.key, 'hex')
+        AND (v.floor_target IS NOT NULL OR v.floor_slot IS NOT NULL OR v.held_by IS NOT NULL)
+) AND NOT EXISTS (
+    SELECT 1 FROM key_states k WHERE k.public_key = decode(asked.key, 'hex') AND k.quarantine_until IS NOT NULL
+)
+""",
+)
+_MARK = Statement(
+    embedded="""
 INSERT INTO key_states (public_key, quarantine_until) SELECT unhex(value), ?2 FROM json_each(?1) WHERE true
 ON CONFLICT (public_key) DO UPDATE SET quarantine_until = excluded.quarantine_until
-"""
+""",
+    shared="""
+INSERT INTO key_states (public_key, quarantine_until)
+SELECT decode(key, 'hex'), ?2 FROM json_array_elements_text(?1::text::json) AS asked (key)
+ON CONFLICT (public_key) DO UPDATE SET quarantine_until = excluded.quarantine_until
+""",
+)
 _RELEASE = "UPDATE key_states SET quarantine_until = ?2 WHERE public_key = ?1 AND quarantine_until > ?2"
 _SETTLE = "UPDATE key_states SET quarantine_until = ?2 WHERE quarantine_until > ?2 AND quarantine_until <= ?1"
 
