@@ -3,9 +3,11 @@
 import importlib
 import pkgutil
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from signer import api, errors
 from signer.api.problems import Problem
@@ -96,6 +98,53 @@ def test_every_command_that_is_named_exists(page):
         group = getattr(commands[name], "commands", None)
         if group is not None and second:
             assert second in group, f"{name_of(page)} names `holdfast {name} {second}`"
+
+
+STEPS = sorted(page for page in PAGES if page.parent.name == "migrating" or page.name == "backup-and-restore.md")
+"""Pages that are followed line by line, when it matters."""
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """The words behind `holdfast` of each such line in the page's shell blocks and in its code spans with an option."""
+    blocks = "\n".join(block for block in FENCE.findall(page.read_text()) if block.startswith("```sh"))
+    spans = [span for span in re.findall(r"`([^`]+)`", FENCE.sub("", page.read_text())) if " --" in span]
+    lines = [*blocks.replace("\\\n", " ").splitlines(), *(" ".join(span.split()) for span in spans)]
+    split = (shlex.split(line, comments=True) for line in lines if "holdfast " in line)
+    return [words[1:] for words in split if words and words[0] == "holdfast"]
+
+
+@pytest.mark.parametrize("page", STEPS, ids=name_of)
+def test_every_command_line_of_a_checklist_is_one_that_the_program_takes(page: Path) -> None:
+    lines = command_lines(page)
+    assert lines or page.name == "vero.md"
+    for words in lines:
+        parse_line(words)
+
+
+@pytest.mark.parametrize(
+    "line", ["keys impor x", "keys import", "migrate out --all", "migrate undo parcel --why x", "serve --bogus"]
+)
+def test_a_wrong_command_line_would_be_noticed(line: str) -> None:
+    with pytest.raises(typer.TyperException):
+        parse_line(line.split())
+
+
+def parse_line(words: list[str]) -> None:
+    """As the program does, down to the command, and without running it. Raises what it would tell of a wrong line."""
+    from typer.main import get_command
+
+    from signer.cli.global_options import hoist
+    from signer.cli.main import build
+
+    command, rest, parent = get_command(build(lambda: None, environ={})), list(hoist(words)), None
+    while True:
+        context = command.make_context(command.name or "holdfast", rest, parent=parent)
+        if not hasattr(command, "resolve_command"):
+            return
+        rest = [*context._protected_args, *context.args]
+        _, command, rest = command.resolve_command(context, rest)
+        assert command is not None
+        parent = context
 
 
 KINDS_OF_CHANGE = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

@@ -6,16 +6,20 @@ slashing export` and `holdfast migrate out` write would be taken by that client,
 """
 
 import json
+import os
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import run
 
 import client_directories as old
 import pytest
 from client_acceptors import ACCEPTORS, Marks
 from client_directories import Validator, interop_validator
 from duty_requests import MAINNET_ROOT, SLOTS_PER_EPOCH, Line, block_body, line_to, network_of_age, root_of, vote_body
-from running import RunningSigner, interop_secret, running_signer
+from running import HOLDFAST, REPOSITORY, RunningSigner, interop_secret, running_signer, write_configuration
 
 NOW = 100
 """The epoch in which the validators move."""
@@ -213,3 +217,46 @@ def check_vero_is_served(signer: RunningSigner, keys: list[str]) -> None:
     with line_to(signer.port) as line:
         answer = line.ask(head.encode() + body)
     assert (answer.status, answer.body[:2], len(answer.body)) == (200, b"0x", 194)
+
+
+LIGHTHOUSE_PAGE = REPOSITORY / "docs" / "migrating" / "lighthouse.md"
+
+
+def test_the_page_of_lighthouse_works_line_by_line(tmp_path: Path) -> None:
+    """Every line of ours on the page, as it stands there; the other pages have the same ones."""
+    validators = [with_history(90)]
+    key = validators[0].public_key
+    old.lighthouse_keys(tmp_path / "lighthouse", validators)
+    _json(tmp_path / "protection.json", old.complete_export(validators, root=MAINNET_ROOT))
+    config = write_configuration(tmp_path, network_of_age(tmp_path, NOW + 0.25) | {"keys": {"quarantine_epochs": 2}})
+    blocks = re.findall(r"^```sh\n(.*?)^```", LIGHTHOUSE_PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("holdfast ")]
+    told, signer = {}, None
+    try:
+        for line in lines:
+            words = shlex.split(line, comments=True)[1:]
+            if words[0] == "serve":
+                signer = RunningSigner(config)
+                signer.wait_until_ready()
+                check_history_is_heard(signer, key, KNOWN_ROOTS)
+                continue
+            example = {"0x8c1d...": key, "411500": str(SIGNED[-1][0]), "411501": str(SIGNED[-1][1])}
+            done = run(
+                [*HOLDFAST, *[example.get(word, word) for word in words]],
+                check=False, capture_output=True, text=True, cwd=tmp_path, timeout=120,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            )  # fmt: skip
+            told[" ".join(words[:2])] = (done.returncode, done.stdout + done.stderr)
+        assert signer is not None
+        with line_to(signer.port) as line_:
+            assert line_.sign(key, vote_body(NOW, NOW + 1)).verdict == "412 KEY_DISABLED"
+    finally:
+        if signer is not None:
+            signer.stop()
+    codes = {command: code for command, (code, _) in told.items()}
+    assert codes.pop("slashing explain") == 1, "another vote for the same target would not be signed"
+    assert set(codes.values()) == {0}, told
+    assert set(codes) == {
+        "init --config", "doctor --config", "keys import", "slashing import", "keys list", "migrate out"
+    }  # fmt: skip
+    assert ACCEPTORS["lighthouse"]((tmp_path / "parcel" / "history.json").read_bytes(), MAINNET_ROOT)[key].target == NOW
