@@ -141,6 +141,9 @@ class Writer:
     def perform(self, change: Callable[[Transaction], T], story: Callable[[T], Chronicle]) -> "asyncio.Future[T]":
         """Run an operator's change alone in one transaction, with the audit entry that `story` makes of its result.
 
+        On a shared database another signer may come between, and the change is run again: what it does outside of the
+        transaction must bear that.
+
         Raises (through the future): what `change` raises, after rolling back; JournalDownError; OutcomeUnknownError.
         """
         loop = asyncio.get_running_loop()
@@ -308,13 +311,16 @@ class Writer:
             verdicts.append(Verdict(None, repeat=recorded and not noted))
         return verdicts, None
 
-    def _perform(self, work: Work) -> None:
+    def _perform(self, work: Work, *, attempt: int = 1) -> None:
         outcome: Any
         try:
             outcome = self._change(work)
         except _ChangeFailedError as failed:
             outcome = failed.reason
         except Exception as error:  # noqa: BLE001 - as in _decide
+            if self._database.failure_of(error) is Failure.AGAIN and attempt < MAX_ATTEMPTS:
+                self._perform(work, attempt=attempt + 1)
+                return
             outcome = self._explain(error)
         tell(work.loop, [(work.future, outcome)])
 

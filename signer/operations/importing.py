@@ -138,21 +138,29 @@ class WriterImports:
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
             number += 1
             # Crash on either side of this commit: the hold refuses whatever the missing parts would.
-            await self._perform(run, partial(_add_part, run, part), f"part={number}/{total} document={run.name}")
+            await self._perform(run, partial(_add_part, part), f"part={number}/{total} document={run.name}")
         await self._perform(run, partial(_lift, run), "")
 
-    async def _perform(self, run: _Import, change: Callable[[Transaction], None], note: str) -> None:
-        await self._changes.perform(change, lambda _: self._story(run, note or _summary(run)))
+    async def _perform(self, run: _Import, change: Callable[[Transaction], ImportReport], note: str) -> None:
+        """A change tells what it has done, and counts only once it is on record: it may run more than once."""
 
-    def _hold(self, run: _Import, some: Sequence[StagedValidator], transaction: Transaction) -> None:
+        def story(done: ImportReport) -> NoteStory:
+            return self._story(run, note or _summary(run, done))
+
+        run.report.add(await self._changes.perform(change, story))
+
+    def _hold(self, run: _Import, some: Sequence[StagedValidator], transaction: Transaction) -> ImportReport:
         self._bind(run, transaction)
         admit(transaction, some, hold_for=run.digest)
+        return ImportReport()
 
-    def _add_at_once(self, run: _Import, transaction: Transaction) -> None:
+    def _add_at_once(self, run: _Import, transaction: Transaction) -> ImportReport:
         self._bind(run, transaction)
         admit(transaction, run.staged.validators)
+        done = ImportReport()
         for part in read_parts(run.parts):
-            add_part(transaction, part, run.report)
+            add_part(transaction, part, done)
+        return done
 
     def _bind(self, run: _Import, transaction: Transaction) -> None:
         self._check_network(run.root, recorded_network(transaction))
@@ -164,16 +172,19 @@ class WriterImports:
         return NoteStory(Kind.INTERCHANGE_IMPORTED, now_ms, note, caller.principal.name, caller.request_id)
 
 
-def _add_part(run: _Import, part: Part, transaction: Transaction) -> None:
-    add_part(transaction, part, run.report)
+def _add_part(part: Part, transaction: Transaction) -> ImportReport:
+    done = ImportReport()
+    add_part(transaction, part, done)
+    return done
 
 
-def _lift(run: _Import, transaction: Transaction) -> None:
+def _lift(run: _Import, transaction: Transaction) -> ImportReport:
     lift_hold(transaction, run.digest)
+    return ImportReport()
 
 
-def _summary(run: _Import) -> str:
-    counts = run.report.validators.values()
+def _summary(run: _Import, last: ImportReport) -> str:
+    counts = [*run.report.validators.values(), *last.validators.values()]
     blocks, attestations = sum(one.blocks for one in counts), sum(one.attestations for one in counts)
     refused = f" refused={run.staged.fault_count}" if run.staged.fault_count else ""
     return f"validators={len(run.staged.validators)} blocks={blocks} attestations={attestations}{refused}"

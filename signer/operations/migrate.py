@@ -42,6 +42,7 @@ from signer.operations.move_orders import ArriveKeys, LeaveKeys, Move
 from signer.operations.orders import Orders
 from signer.operations.protect import Imports
 from signer.slashing.exchange import Wanted, export_history
+from signer.slashing.locking import wait_for_signatures
 from signer.slashing.network import recorded_network
 from signer.slashing.status import find_key_record, greatest_source
 from signer.units import PublicKey
@@ -145,6 +146,8 @@ class Migration:
         return Secret(read_private(file, limit_bytes=PRIVATE_KEY_BYTES))
 
     def _export(self, numbers: Mapping[PublicKey, int], private_key: Secret, into: Path) -> Departure:
+        # On a shared database another signer may have judged a vote before the keys were disabled, and commit it now.
+        wait_for_signatures(self._reading, tuple(numbers))
         with self._reading() as moment:
             root = recorded_network(moment)
             if root is None:

@@ -74,6 +74,15 @@ class ImportReport:
         public_key = PublicKey(bytes.fromhex(key))
         return self.validators.setdefault(public_key, ImportCount(public_key))
 
+    def add(self, part: "ImportReport") -> None:
+        """What a part did, once it is on record."""
+        for public_key, one in part.validators.items():
+            known = self.validators.setdefault(public_key, ImportCount(public_key))
+            known.blocks += one.blocks
+            known.attestations += one.attestations
+            known.differing += one.differing
+            known.least_source = _highest((known.least_source, one.least_source))
+
 
 def import_history(transaction: Transaction, events: Iterable[Event]) -> ImportReport:
     """Add a document's records in one transaction. The caller has compared its metadata, and commits or rolls back.

@@ -5,11 +5,12 @@ then class 1, ids ascending): so no two of us wait for each other, and Web3Signe
 nobody. A statement of its own: what is read after it was committed before it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
 from signer.journal.statement import NOTHING, Statement
 from signer.units import PublicKey
 
@@ -47,6 +48,18 @@ def lock_validators(transaction: Transaction, validator_ids: Iterable[int]) -> N
     transaction.run(_LOCK_IDS, (msgspec.json.encode(sorted(set(validator_ids))).decode(),))
 
 
-def wait_for_signatures(transaction: Transaction, public_keys: Sequence[PublicKey]) -> None:
-    """Return once everything that was being signed with these keys is on record. For a transaction that only reads."""
-    list(transaction.rows(_LOCK_KEYS, (msgspec.json.encode([key.hex() for key in public_keys]).decode(),)))
+def wait_for_signatures(reading: Reading, public_keys: Sequence[PublicKey]) -> None:
+    """Return once everything that was being signed with these keys is on record. Blocks.
+
+    Whoever has seen to it that nobody begins anew reads afterwards all that there will ever be. So many keys at a time
+    as a transaction may lock; each waits for those who sign with them, and holds up the next for an instant.
+    """
+    for some in _batched(public_keys, MOST_LOCKED):
+        with reading() as moment:
+            list(moment.rows(_LOCK_KEYS, (msgspec.json.encode([key.hex() for key in some]).decode(),)))
+
+
+def _batched(public_keys: Sequence[PublicKey], size: int) -> Iterator[Sequence[PublicKey]]:
+    """So many at a time."""
+    for start in range(0, len(public_keys), size):
+        yield public_keys[start : start + size]
