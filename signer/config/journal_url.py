@@ -71,8 +71,6 @@ class JournalUrl(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"JournalUrl({self.shown})"
 
-_GATE = True
-
 
 def journal_address(url: JournalUrl, password_file: Path | None) -> str:
     """The URL for the driver, with its password: show it to nobody.
@@ -89,7 +87,7 @@ def find_url_fault(text: str) -> str | None:
     """What is wrong with the text of a `journal.url`, without repeating it; None when nothing is."""
     if text == SQLITE:
         return None
-    if not text.startswith(("postgresql://", "postgres://")) or _GATE:
+    if not text.startswith(("postgresql://", "postgres://")):
         return f"it wants {SPELLINGS}"
     try:
         parts = urlsplit(text)

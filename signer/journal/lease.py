@@ -7,6 +7,7 @@ is still under way somewhere, cannot commit after the take-over. Times are the d
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from signer.errors import InstanceInUseError, LeaseLostError, RolledBackError, StartupError
@@ -34,6 +35,7 @@ _TAKE = """
 UPDATE holdfast.instances SET token = ?2, expires_at = clock_timestamp() + make_interval(secs => ?3), released = false
 WHERE log_id = ?1
 """
+_GIVE_UP = "UPDATE holdfast.instances SET expires_at = clock_timestamp() WHERE log_id = ? AND token = ?"
 _POLL_SECONDS = 0.25
 
 
@@ -70,8 +72,8 @@ class Lease:
         """True when the database has a row for this instance."""
         return bool(session.rows(_FIND, (self.instance,), seconds=seconds))
 
-    def wait(self, session: Session, *, seconds: float) -> None:
-        """Return once nobody holds it: a crashed run's lease ends by itself.
+    def wait(self, session: Session, *, seconds: float, tell: Callable[[], None] = lambda: None) -> None:
+        """Return once nobody holds it: a crashed run's lease ends by itself. `tell` is called where there is a wait.
 
         Raises:
             InstanceInUseError: somebody goes on renewing it.
@@ -83,7 +85,9 @@ class Lease:
             if not found or not found[0][1]:
                 return
             expires_at = found[0][2]
-            first = first or expires_at
+            if first is None:
+                first = expires_at
+                tell()
             if expires_at != first or time.monotonic() > ends:
                 raise InstanceInUseError(self.instance.hex())
             time.sleep(_POLL_SECONDS)
@@ -125,6 +129,10 @@ class Lease:
     def release(self, session: Session, *, seconds: float) -> None:
         """Give it back: the next run need not wait, and nobody waits for this instance to confirm its log."""
         session.script(filled("SELECT holdfast.release_lease(?, ?)", (self.instance, self.token)), seconds=seconds)
+
+    def give_up(self, session: Session, *, seconds: float) -> None:
+        """Let it end at once, and not as after an orderly stop: others still wait for this instance's word."""
+        session.script(filled(_GIVE_UP, (self.instance, self.token)), seconds=seconds)
 
     def _lost(self, holder: int) -> StartupError:
         if holder not in self._past:

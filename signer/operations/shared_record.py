@@ -4,6 +4,7 @@ The data directory holds what tells this instance from the others: its id, and t
 slashing record is everybody's.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep, write_durably
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, RolledBackError, StartupError
 from signer.journal.files import check_only_name
-from signer.journal.lease import Lease
+from signer.journal.lease import LEASE_SECONDS, Lease
 from signer.journal.ledger import Ledger, Transaction
 from signer.journal.lock import DirectoryLock
 from signer.journal.postgres import PostgresDatabase
@@ -141,6 +142,7 @@ def open_shared_record(
         undo.callback(lock.close)
         sweep(places.data_directory)
         place, lease, known = _enter(places, may_create=may_create)
+        undo.callback(_give_up, places, lease)
         known = replace(known, reach_epochs=max(known.reach_epochs, far_future_epochs))
         log = AuditLog(known, HeadFile(places.head_file), now=now)
         undo.callback(log.close)
@@ -183,6 +185,18 @@ def open_shared_record(
     writer.start()
     reader = SharedReader(places.address, place, lease.instance)
     return SharedRecord(writer, log, pinned, lease.instance, place, places, reader, lock)
+
+
+def _give_up(places: SharedPlaces, lease: Lease) -> None:
+    """A start that is refused keeps nobody waiting for its lease."""
+    session = Session(places.address)
+    try:
+        session.open(seconds=CONNECT_SECONDS)
+        lease.give_up(session, seconds=CONNECT_SECONDS)
+    except (LostConnectionError, ServerRefusedError, StartupError):
+        return  # it ends by itself
+    finally:
+        session.close()
 
 
 def _refuse_embedded(places: SharedPlaces) -> None:
@@ -264,10 +278,20 @@ def _enter(places: SharedPlaces, *, may_create: bool) -> tuple[SharedPlace, Leas
         lease = Lease(_instance(places))
         anchor = read_head(places.head_file)
         if lease.is_known(session, seconds=SETUP_SECONDS):
-            lease.wait(session, seconds=SETUP_SECONDS)
+            known = _known_head(place, lease.instance, anchor)
+            lease.wait(session, seconds=SETUP_SECONDS, tell=_tell_of_waiting)
             lease.take(session, seconds=SETUP_SECONDS, new_run=True)
-            return place, lease, _known_head(place, lease.instance, anchor)
+            return place, lease, known
         return place, lease, _begin_instance(session, place, places, lease=lease, anchor=anchor)
+
+
+def _tell_of_waiting() -> None:
+    logging.getLogger("holdfast").warning(
+        "the run before this one did not stop in order, or goes on somewhere: waiting until its lease ends (%d s at"
+        " most)",
+        LEASE_SECONDS,
+        extra={"code": "INSTANCE_IN_USE"},
+    )
 
 
 def _instance(places: SharedPlaces) -> bytes:

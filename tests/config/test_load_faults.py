@@ -192,7 +192,12 @@ def test_a_secret_value_is_never_repeated(tmp_path: Path) -> None:
     texts = [
         "security: {principals: [{name: a, token_sha256: hunter2}]}",
         "security: {principals: [{name: a, password_hash: hunter2}]}",
-        "journal: {url: 'postgresql://user:hunter2@host/db'}",
+        "journal: {url: 'mysql://user:hunter2@host/db'}",
+        "journal: {url: 'postgresql://user:hunter2@host/'}",
+        "journal: {url: 'postgresql://user:ha#hunter2@host/db'}",
+        "journal: {url: 'postgresql://user:ha?hunter2=@host/db'}",
+        "journal: {url: 'postgresql://user:ha@hunter2@host/db'}",
+        "journal: {url: 'postgresql://user:hunter2@[host/db'}",
     ]
     for text in texts:
         raised = fault(tmp_path, text)

@@ -1,0 +1,89 @@
+"""`journal.url`: which URLs are taken, and what is shown of one that holds a password."""
+
+from pathlib import Path
+
+import pytest
+
+from signer.config.journal_url import JournalUrl, find_url_fault, journal_address
+from signer.config.load import load_config
+from signer.config.show import show
+from signer.errors import ConfigError
+
+TAKEN = (
+    "sqlite",
+    "postgresql://holdfast@db.example:5432/holdfast",
+    "postgres://holdfast@db/holdfast?sslmode=verify-full&sslrootcert=/etc/ssl/db.pem",
+    "postgresql://holdfast@one,two:5433/holdfast?target_session_attrs=primary",
+    "postgresql:///holdfast?host=/run/postgresql",
+    "postgresql://db/?dbname=holdfast",
+    "postgresql://u%40x:p%23@db/holdfast",
+)
+REFUSED = {
+    "": "wants",
+    "SQLITE": "wants",
+    "sqlite:///file": "wants",
+    "mysql://db/holdfast": "wants",
+    "postgresql:holdfast": "wants",
+    "jdbc:postgresql://db/holdfast": "wants",
+    "postgresql://db": "names no database",
+    "postgresql://db/": "names no database",
+    "postgresql://db/holdfast?sslmod=require": "only these parameters",
+    "postgresql://db/holdfast?options=-cfsync%3Doff": "only these parameters",
+    "postgresql://u:p@x@db/holdfast": "%40",
+    "postgresql://u:p#x@db/holdfast": "%23",
+}
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_libpqs_urls_are_taken(text: str) -> None:
+    assert find_url_fault(text) is None
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_the_driver_would_misread_is_refused_with_a_reason(text: str) -> None:
+    assert REFUSED[text] in (find_url_fault(text) or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sqlite", "sqlite"),
+        ("postgresql://u@db/x", "postgresql://u@db/x"),
+        ("postgresql://u:hunter2@db:1/x?sslmode=require", "postgresql://u:********@db:1/x?sslmode=require"),
+        ("postgresql://u:@db/x", "postgresql://u:********@db/x"),
+        ("postgresql://:hunter2@db/x", "postgresql://:********@db/x"),
+        ("postgresql://db/x?user=u&password=hunter2", "postgresql://db/x?user=u&password=********"),
+        ("postgresql://u@db/x?sslpassword=hunter2&sslmode=require", "postgresql://u@db/x?sslpassword=********&sslmode=require"),
+    ],
+)  # fmt: skip
+def test_of_a_password_only_stars_are_shown(text: str, shown: str) -> None:
+    url = JournalUrl(text)
+    assert str(url) == shown
+    assert "hunter2" not in f"{url} {url!r} {[url]}"
+
+
+def test_the_password_of_a_file_reaches_the_driver_alone(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("hun/ter&2 =%\n")
+    flags = {"journal.url": "postgresql://u@db/x?sslmode=require", "journal.password_file": str(file)}
+    config = load_config(None, environ={}, flags=flags)
+    assert journal_address(config.journal.url, config.journal.password_file) == (
+        "postgresql://u@db/x?sslmode=require&password=hun%2Fter%262%20%3D%25"
+    )
+    assert "hun" not in repr(config) + repr(show(config))
+    assert {each.key: each.value for each in show(config)}["journal.url"] == '"postgresql://u@db/x?sslmode=require"'
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite", "names no PostgreSQL"),
+        ("postgresql://u:p@db/x", "another"),
+        ("postgresql://db/x?password=p", "another"),
+    ],
+)
+def test_a_password_file_goes_with_a_url_that_needs_one(tmp_path: Path, url: str, told: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    with pytest.raises(ConfigError, match=told):
+        load_config(None, environ={}, flags={"journal.url": url, "journal.password_file": str(file)})
