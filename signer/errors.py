@@ -10,6 +10,7 @@
     |  |  '- ReceiptUsedError     or not once more
     |  |- BodyTooLargeError
     |  |- ValidatorIndexNeededError, NetworkUnknownError   what an exit lacks
+    |  |- PolicyModuleError        a policy's WebAssembly module that is not taken: one class per reason
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
     |- ForbiddenError              somebody we know asks for what they may not do
@@ -23,7 +24,8 @@
     |  |- KeyStateError            the key is frozen, disabled, deleted or in quarantine: one class each
     |  '- PolicyRefusalError
     |     |- IrreversibleDutyError    not granted
-    |     '- OtherFeeRecipientError, OtherGasLimitError   not those that are set for the key
+    |     |- OtherFeeRecipientError, OtherGasLimitError   not those that are set for the key
+    |     '- CounterLimitError, CounterChangedError   what a policy's verdict rests on does not hold in the commit
     |- BusyError                   one at a time, and one is running
     |- NotReadyError               the first load of keys has not ended
     |- UnavailableError            we do not know, so we do not sign
@@ -191,6 +193,54 @@ class NetworkUnknownError(RequestError):
 
 
 # --- who asks, and may they ------------------------------------------------------------------
+
+
+class PolicyModuleError(RequestError):
+    """A policy's WebAssembly module that is not taken."""
+
+    code = "POLICY_MODULE_REFUSED"
+
+
+class PolicyModuleTooLargeError(PolicyModuleError):
+    """A module of more bytes, exports, memory or table than any policy may have."""
+
+    code = "POLICY_MODULE_TOO_LARGE"
+
+    def __init__(self, sentence: str, *, is_count: int, limit: int) -> None:
+        super().__init__(sentence, evidence={"is": is_count, "limit": limit})
+
+
+class PolicyModuleInvalidError(PolicyModuleError):
+    """No WebAssembly, or with features that stay off here."""
+
+    code = "POLICY_MODULE_INVALID"
+
+
+class PolicyImportError(PolicyModuleError):
+    """The module asks for something that no policy is given."""
+
+    code = "POLICY_UNKNOWN_IMPORT"
+
+    def __init__(self, sentence: str, *, imported: str) -> None:
+        super().__init__(sentence, evidence={"import": imported})
+
+
+class PolicyImportNotGrantedError(PolicyImportError):
+    """The module asks for something that its manifest does not grant."""
+
+    code = "POLICY_IMPORT_NOT_GRANTED"
+
+
+class PolicyExportError(PolicyModuleError):
+    """The module does not offer what a policy must, or not in that shape."""
+
+    code = "POLICY_MISSING_EXPORT"
+
+    def __init__(self, sentence: str, *, export: str) -> None:
+        super().__init__(sentence, evidence={"export": export})
+
+
+# --- nobody we know ------------------------------------------------------------------------
 
 
 class AuthenticationError(SignerError):
@@ -532,6 +582,53 @@ class OtherGasLimitError(_OtherPreferenceError):
 
     def __init__(self, identifier: str, *, requested: int, wanted: int, by_default: bool) -> None:
         super().__init__(identifier, requested=str(requested), wanted=str(wanted), by_default=by_default)
+
+
+class CounterLimitError(PolicyRefusalError):
+    """A policy allows this as long as no more than so much is spent, and more would be."""
+
+    code = "COUNTER_LIMIT"
+
+    def __init__(
+        self,
+        policy: str,
+        *,
+        counter: str,
+        window_seconds: int,
+        spent: int,
+        amount: int,
+        limit: int,
+        frees_at_seconds: int | None,
+    ) -> None:
+        """`window_seconds` 0: for good. `frees_at_seconds`: when it would pass if nobody spends meanwhile."""
+        window = f"{window_seconds} s" if window_seconds else "its whole life"
+        free = None if frees_at_seconds is None else datetime.fromtimestamp(frees_at_seconds, UTC).isoformat()
+        when = f"; there is room for it from {free} on" if free else "; waiting does not help"
+        super().__init__(
+            f"policy {policy} lets {limit} be spent of {counter} in {window}: {spent} are, and this asks for"
+            f" {amount}{when}",
+            evidence={
+                "policy": policy,
+                "counter": counter,
+                "window_seconds": window_seconds,
+                "spent": str(spent),
+                "amount": str(amount),
+                "limit": str(limit),
+                "frees_at": free,
+            },
+        )
+
+
+class CounterChangedError(PolicyRefusalError):
+    """A policy has read a counter, and by the commit it said something else: the policy is asked again."""
+
+    code = "COUNTER_CONTENDED"
+
+    def __init__(self, policy: str, *, counter: str) -> None:
+        super().__init__(
+            f"policy {policy} judged by the counter {counter}, which other requests have changed meanwhile; ask again",
+            evidence={"policy": policy, "counter": counter},
+        )
 
 
 # --- states of the service ----------------------------------------------------------------------
