@@ -173,6 +173,9 @@ class KeysFrozen:
     everything: bool
     """True while nothing at all is signed."""
 
+    tags: int = 0
+    """Tags that are frozen, whether any key bears them or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyOpened:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from freezing_twin import TaggingTwin
+
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, ReceiptError, SignerError
@@ -25,6 +27,7 @@ class CustodyTwin:
         self.came: list[tuple[bytes, bytes, str | None]] = []
         self.taken_back: list[tuple[bytes, str]] = []
         self.error: SignerError | None = None
+        self.tagging = TaggingTwin()
 
     @property
     def quarantine(self) -> "CustodyTwin":

@@ -12,12 +12,13 @@ whatever its address. Every operation checks its own action, named below. Errors
                                                             "keys_loaded": 4, "error_count": 0}]},
                                       "reload": {the JSON of GET /reload},
                                       "journal": {what the journal tells of itself: texts and numbers},
-                                      "frozen": {"all": false, "keys": 0},
+                                      "frozen": {"all": false, "keys": 0, "tags": 0},
                                       "quarantine": {"keys": 0, "until_epoch": null, "until": null}}
                                                                                                (keys:list)
     GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
                                                 "origin": "file-keystore",
                                                 "derivation_path": "m/12381/3600/0/0/0" | null,
+                                                "tags": ["lido"],
                                                 "quarantined_until_epoch": 300003 | null,
                                                 "quarantined_until": "2026-01-02T03:04:05+00:00" | null}]},
                                  sorted by public key; 503 NOT_READY until the first load is complete
@@ -88,7 +89,11 @@ async def get_status(exchange: Exchange) -> Answer:
         },
         "reload": reload_members(reload_status),
         "journal": dict(await services.journal_state()),
-        "frozen": {"all": frozen.all_since_ms is not None, "keys": len(frozen.keys)},
+        "frozen": {
+            "all": frozen.all_since_ms is not None,
+            "keys": len(frozen.keys),
+            "tags": len(frozen.tags),
+        },
         "quarantine": {
             "keys": len(waits),
             "until_epoch": None if last is None else last.until_epoch,
@@ -102,12 +107,14 @@ async def get_keys(exchange: Exchange) -> Answer:
     """The keys, with where they come from."""
     described = exchange.services.keys.describe_keys(exchange.caller)
     waits = {one.public_key: one for one in await exchange.services.custody.quarantine.waits(exchange.caller)}
+    tags = await exchange.services.custody.tagging.tags(exchange.caller)
     entries = [
         {
             "public_key": "0x" + key.public_key.hex(),
             "namespace": key.namespace,
             "origin": key.origin,
             "derivation_path": key.derivation_path,
+            "tags": list(tags.get(key.public_key, ())),
             "quarantined_until_epoch": None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
             "quarantined_until": None if wait is None else wait.until,
         }

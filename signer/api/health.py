@@ -74,7 +74,11 @@ async def _frozen_check(exchange: Exchange) -> dict[str, Any]:
         frozen = await exchange.services.freezing.summary()
     except SignerError:
         return {"id": "holdfast-frozen-keys", "status": "DOWN"}
-    data = {"frozen-keys": len(frozen.keys), "all-frozen": frozen.all_since_ms is not None}
+    data = {
+        "frozen-keys": len(frozen.keys),
+        "all-frozen": frozen.all_since_ms is not None,
+        "frozen-tags": len(frozen.tags),
+    }
     return {"id": "holdfast-frozen-keys", "status": "UP", "data": data}
 
 

@@ -33,6 +33,7 @@ from signer.operations.manage_keys import LocalLoads
 from signer.operations.move_keys import KeyMoving
 from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
+from signer.operations.tag_keys import TaggingLoader
 from signer.operations.telling import TombstoneWatch
 from signer.telemetry.logs import Logs, open_outputs
 
@@ -72,6 +73,8 @@ def open_core(
         ring, after_load = KeyRing(), list[Listener]()
         vault = open_vault(config.storage.vault_directory, master_key(config.storage))
         loader = loader_of(config, vault)
+        if admits_keys:
+            loader = TaggingLoader(loader, changes=record.writer, reading=record.view.reading, clock=clock)
         if admits_keys and config.keys.quarantine_epochs:
             loader = QuarantiningLoader(
                 loader,

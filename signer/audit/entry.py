@@ -56,6 +56,7 @@ class Kind(IntEnum):
     KEY_DELETED = 22
     KEY_ALLOWED = 23
     KEY_IMPORTED = 24
+    KEY_TAGGED = 25
     KEY_PREFERENCES = 30
 
 

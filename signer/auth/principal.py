@@ -14,6 +14,7 @@ class Action(StrEnum):
     KEYS_MIGRATE = "keys:migrate"
     KEYS_RELEASE = "keys:release"
     KEYS_RELOAD = "keys:reload"
+    KEYS_TAG = "keys:tag"
     KEYS_THAW = "keys:thaw"
     KEYS_WRITE = "keys:write"
     SIGN_DUTY = "sign:duty"

@@ -18,6 +18,8 @@ class ListedKey:
     quarantined_until: str | None = None
     """When that epoch begins, UTC."""
 
+    tags: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPreferences:
@@ -81,7 +83,7 @@ class OrderedKey:
     """What became of one key of an order, as the admin routes tell it."""
 
     public_key: str
-    """`all` where the order was for every key."""
+    """`all` where the order was for every key, `tag:NAME` where it was for a tag."""
 
     status: str
     message: str
@@ -105,11 +107,22 @@ class FrozenKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenGroup:
+    """The keys that bear one frozen tag, as the admin route tells them."""
+
+    tag: str
+    since_ms: int
+    keys: int
+    """How many they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrozenKeys:
     """What is frozen, as the admin route tells it."""
 
     all_since_ms: int | None
     keys: list[FrozenKey]
+    tags: tuple[FrozenGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

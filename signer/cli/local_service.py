@@ -9,6 +9,7 @@ import msgspec
 from signer.auth.principal import OPERATOR, Caller
 from signer.cli.answers import (
     DeletedKeys,
+    FrozenGroup,
     FrozenKey,
     FrozenKeys,
     ImportedHistory,
@@ -26,11 +27,19 @@ from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
-from signer.operations.freeze_keys import parse_keys, parse_public_key, parse_public_keys, shown
+from signer.operations.freeze_keys import (
+    parse_keys,
+    parse_public_key,
+    parse_public_keys,
+    parse_targets,
+    shown,
+    target_of,
+)
 from signer.operations.orders import Carried, SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.operations.tag_keys import tag_order
 from signer.units import PublicKey
 
 CALLER = Caller(OPERATOR, address="command line")
@@ -53,6 +62,7 @@ class LocalService:
 
     def keys(self) -> list[ListedKey]:
         """See `Service.keys`."""
+        tags = self._runner.run(self._operations.custody.tagging.tags(CALLER))
         waits = {one.public_key: one for one in self._runner.run(self._operations.custody.quarantine.waits(CALLER))}
         return [
             ListedKey(
@@ -62,6 +72,7 @@ class LocalService:
                 key.derivation_path,
                 None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
                 None if wait is None else wait.until,
+                tags.get(key.public_key, ()),
             )
             for key in self._operations.keys.describe_keys(CALLER)
         ]
@@ -81,11 +92,16 @@ class LocalService:
 
     def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.freeze`."""
-        return _ordered(self._runner.run(self._operations.freezing.freeze(parse_keys(keys), CALLER)))
+        return _ordered(self._runner.run(self._operations.freezing.freeze(parse_targets(keys), CALLER)))
 
     def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.thaw`."""
-        return _ordered(self._runner.run(self._operations.freezing.thaw(parse_keys(keys), CALLER)))
+        return _ordered(self._runner.run(self._operations.freezing.thaw(parse_targets(keys), CALLER)))
+
+    def tag(self, keys: Sequence[str], *, add: Sequence[str], remove: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.tag`."""
+        order = tag_order(parse_public_keys(keys), add=add, remove=remove)
+        return _ordered(self._runner.run(self._operations.custody.tagging.tag(order, CALLER)))
 
     def release(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.release`."""
@@ -114,7 +130,11 @@ class LocalService:
     def frozen(self) -> FrozenKeys:
         """See `Service.frozen`."""
         frozen = self._runner.run(self._operations.freezing.frozen(CALLER))
-        return FrozenKeys(frozen.all_since_ms, [FrozenKey(shown(key.public_key), key.since_ms) for key in frozen.keys])
+        return FrozenKeys(
+            frozen.all_since_ms,
+            [FrozenKey(shown(key.public_key), key.since_ms) for key in frozen.keys],
+            tuple(FrozenGroup(one.tag, one.since_ms, one.keys) for one in frozen.tags),
+        )
 
     def delete_keys(self, keys: Sequence[str]) -> DeletedKeys:
         """See `Service.delete_keys`."""
@@ -165,4 +185,4 @@ class LocalService:
 
 
 def _ordered(carried: Sequence[Carried]) -> list[OrderedKey]:
-    return [OrderedKey(shown(each.public_key), each.status, each.message) for each in carried]
+    return [OrderedKey(target_of(each), each.status, each.message) for each in carried]

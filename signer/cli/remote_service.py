@@ -106,6 +106,11 @@ class RemoteService:
         """See `Service.thaw`."""
         return self._order("/admin/keys/thaw", keys)
 
+    def tag(self, keys: Sequence[str], *, add: Sequence[str], remove: Sequence[str]) -> list[OrderedKey]:
+        """See `Service.tag`."""
+        body = {"keys": list(keys), "add": list(add), "remove": list(remove)}
+        return self._read(self._connection.post("/admin/keys/tag", msgspec.json.encode(body)), _OrderAnswer).keys
+
     def release(self, keys: Sequence[str]) -> list[OrderedKey]:
         """See `Service.release`."""
         return self._order("/admin/keys/release", keys)

@@ -52,11 +52,15 @@ class Service(Protocol):
         ...
 
     def freeze(self, keys: Sequence[str]) -> list[OrderedKey]:
-        """Sign nothing with these keys any more; what became of each."""
+        """Sign nothing with these keys and tags any more; what became of each."""
         ...
 
     def thaw(self, keys: Sequence[str]) -> list[OrderedKey]:
-        """Let these keys sign again; what became of each."""
+        """Let these keys and tags sign again; what became of each."""
+        ...
+
+    def tag(self, keys: Sequence[str], *, add: Sequence[str], remove: Sequence[str]) -> list[OrderedKey]:
+        """Give tags to these keys, and take tags from them; what became of each key."""
         ...
 
     def release(self, keys: Sequence[str]) -> list[OrderedKey]:

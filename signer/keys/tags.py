@@ -25,6 +25,7 @@ _TAG = re.compile(r"(?![0-9a-f]{64}\Z)[a-z0-9_.:-]{1,64}")
 _ADD = "INSERT INTO key_tags (public_key, tag) VALUES (?1, ?2) ON CONFLICT (public_key, tag) DO NOTHING"
 _REMOVE = "DELETE FROM key_tags WHERE public_key = ?1 AND tag = ?2"
 _READ = "SELECT public_key, tag FROM key_tags"
+_READ_ONE = "SELECT tag FROM key_tags WHERE public_key = ?1"
 _FREEZE = "INSERT INTO frozen_tags (tag, frozen_ms) VALUES (?1, ?2) ON CONFLICT (tag) DO NOTHING"
 _THAW = "DELETE FROM frozen_tags WHERE tag = ?1"
 _READ_FROZEN = "SELECT tag, frozen_ms FROM frozen_tags"
@@ -53,6 +54,11 @@ def read_tags(transaction: Transaction) -> Mapping[PublicKey, frozenset[Tag]]:
     for key, tag in transaction.rows(_READ):
         borne.setdefault(PublicKey(bytes(key)), set()).add(Tag(tag))
     return {key: frozenset(tags) for key, tags in borne.items()}
+
+
+def tags_of(transaction: Transaction, public_key: PublicKey) -> frozenset[Tag]:
+    """The tags of one key."""
+    return frozenset(Tag(tag) for (tag,) in transaction.rows(_READ_ONE, (public_key,)))
 
 
 def missing_tags(

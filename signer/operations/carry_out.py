@@ -7,11 +7,12 @@ from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.events import Events, KeysFrozen
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, KeyStates, freeze_key, thaw_key
+from signer.keys.ledger import EVERY_KEY, freeze_key, thaw_key
 from signer.keys.quarantine import release_key
+from signer.keys.tags import Tag, freeze_tag, thaw_tag
 from signer.operations.changes import Changes
-from signer.operations.freeze_keys import read_states
-from signer.operations.hold_keys import KeyHolding
+from signer.operations.freeze_keys import read_frozen
+from signer.operations.hold_keys import NO_KEY, KeyHolding
 from signer.operations.keep_preferences import carry_out_preferences
 from signer.operations.move_keys import KeyMoving
 from signer.operations.move_orders import ArriveKeys, LeaveKeys, TakeBackKeys
@@ -24,9 +25,11 @@ from signer.operations.orders import (
     Order,
     ReleaseKeys,
     SetPreferences,
+    TagKeys,
     ThawKeys,
 )
 from signer.operations.story import NoteStory
+from signer.operations.tag_keys import carry_out_tags
 from signer.units import PublicKey
 
 
@@ -54,13 +57,18 @@ class LocalOrders:
         """See Orders."""
         match order:
             case FreezeKeys():
-                done = tuple([await self._freeze(key, caller) for key in order.keys])
+                keys = [await self._freeze(key, caller) for key in order.keys]
+                done = (*keys, *[await self._freeze_tag(tag, caller) for tag in order.tags])
                 await self.tell_frozen()
             case ThawKeys():
-                done = tuple([await self._thaw(key, caller) for key in order.keys])
+                keys = [await self._thaw(key, caller) for key in order.keys]
+                done = (*keys, *[await self._thaw_tag(tag, caller) for tag in order.tags])
                 await self.tell_frozen()
             case ReleaseKeys():
                 done = tuple([await self._release(key, caller) for key in order.keys])
+            case TagKeys():
+                now_ms, documented = self._now_ms(), self._holding.documented_tags
+                done = await carry_out_tags(self._changes, order, caller, now_ms=now_ms, documented=documented)
             case LeaveKeys() | ArriveKeys() | TakeBackKeys():
                 done = await self._moving.carry_out(order, caller)
             case DeleteKeys():
@@ -75,7 +83,8 @@ class LocalOrders:
 
     async def tell_frozen(self) -> None:
         """Publish what is frozen now; at start too."""
-        self._events.publish(_frozen_event(await asyncio.to_thread(read_states, self._reading)))
+        frozen = await asyncio.to_thread(read_frozen, self._reading)
+        self._events.publish(KeysFrozen(len(frozen.keys), frozen.all_since_ms is not None, len(frozen.tags)))
 
     async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
         now_ms = self._now_ms()
@@ -92,6 +101,21 @@ class LocalOrders:
         )
         return Carried(key, "thawed" if changed else "not_frozen")
 
+    async def _freeze_tag(self, tag: Tag, caller: Caller) -> Carried:
+        now_ms = self._now_ms()
+        changed = await self._changes.perform(
+            lambda transaction: freeze_tag(transaction, tag, now_ms=now_ms),
+            lambda done: self._story(Kind.KEY_FROZEN, caller, NO_KEY, "" if done else "was frozen before", tag=tag),
+        )
+        return Carried(NO_KEY, "frozen" if changed else "already_frozen", tag=tag)
+
+    async def _thaw_tag(self, tag: Tag, caller: Caller) -> Carried:
+        changed = await self._changes.perform(
+            lambda transaction: thaw_tag(transaction, tag),
+            lambda done: self._story(Kind.KEY_THAWED, caller, NO_KEY, "" if done else "was not frozen", tag=tag),
+        )
+        return Carried(NO_KEY, "thawed" if changed else "not_frozen", tag=tag)
+
     async def _release(self, key: PublicKey, caller: Caller) -> Carried:
         changed = await self._changes.perform(
             lambda transaction: release_key(transaction, key),
@@ -99,15 +123,10 @@ class LocalOrders:
         )
         return Carried(key, "released" if changed else "not_in_quarantine")
 
-    def _story(self, kind: Kind, caller: Caller, key: PublicKey, note: str) -> NoteStory:
-        subject = "every key" if key == EVERY_KEY else ""
+    def _story(self, kind: Kind, caller: Caller, key: PublicKey, note: str, *, tag: Tag | None = None) -> NoteStory:
+        subject = f"tag {tag}" if tag is not None else "every key" if key == EVERY_KEY else ""
         words = ": ".join(word for word in (subject, note) if word)
         return NoteStory(kind, self._now_ms(), words, caller.principal.name, caller.request_id, key)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
-
-
-def _frozen_event(states: KeyStates) -> KeysFrozen:
-    frozen = {key for key, state in states.items() if state.frozen_ms is not None}
-    return KeysFrozen(len(frozen - {EVERY_KEY}), EVERY_KEY in frozen)

@@ -1,9 +1,10 @@
-"""Which keys this signer may sign with although it did not always: those that wait, and those that move."""
+"""What is on record about keys besides the marks that stop them: those that wait, those that move, and their tags."""
 
 from dataclasses import dataclass
 
 from signer.operations.migrate import Migration
 from signer.operations.quarantine import Quarantine
+from signer.operations.tag_keys import KeyTagging
 from signer.operations.undo_migration import MigrationUndo
 
 
@@ -14,3 +15,4 @@ class Custody:
     quarantine: Quarantine
     migration: Migration
     undo: MigrationUndo
+    tagging: KeyTagging

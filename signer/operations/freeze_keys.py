@@ -1,14 +1,19 @@
-"""Freeze keys and thaw them: nothing is signed with a frozen key from the commit of the order on, on any instance."""
+"""Freeze keys and thaw them: nothing is signed with a frozen key from the commit of the order on, on any instance.
+
+A key is frozen by its own name, by each frozen tag that it bears, or with all the others; each is thawed by itself.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, UnknownKeyError
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, KeyStates, read_key_states
+from signer.keys.ledger import EVERY_KEY, read_key_states
+from signer.keys.tags import TAG_RULE, Tag, is_tag, read_frozen_tags
 from signer.operations.orders import Carried, FreezeKeys, Orders, ThawKeys
 from signer.operations.reading import read_record
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
@@ -16,8 +21,21 @@ from signer.units import PUBLIC_KEY_BYTES, PublicKey
 ALL = "all"
 """In the place of a public key: every key, those that are loaded later too."""
 
+TAG = "tag:"
+"""What a word for a tag begins with."""
+
 MAX_KEYS = 10_000
 """Keys of one order: each costs a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is to be frozen or thawed."""
+
+    keys: tuple[PublicKey, ...] = ()
+    """EVERY_KEY among them for all."""
+
+    tags: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +48,18 @@ class FrozenKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenGroup:
+    """The keys that bear one frozen tag."""
+
+    tag: Tag
+    since_ms: int
+    """Milliseconds since the Unix epoch."""
+
+    keys: int
+    """How many bear it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """What is frozen."""
 
@@ -39,6 +69,9 @@ class Frozen:
     keys: tuple[FrozenKey, ...]
     """Those that are frozen by their own name, sorted."""
 
+    tags: tuple[FrozenGroup, ...] = ()
+    """Sorted by name."""
+
 
 class KeyFreezing:
     """One instance for the life of the process; reads through connections of its own."""
@@ -47,43 +80,51 @@ class KeyFreezing:
         self._orders = orders
         self._reading = reading
 
-    async def freeze(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+    async def freeze(self, targets: Targets, caller: Caller) -> tuple[Carried, ...]:
         """Sign nothing with these keys any more. Raises ForbiddenError, UnknownKeyError, JournalDownError."""
         check_authorized(caller.principal, Action.KEYS_FREEZE)
-        _check_visible(keys, caller)
-        return await self._orders.carry_out(FreezeKeys(tuple(keys)), caller)
+        _check_visible(targets, caller)
+        return await self._orders.carry_out(FreezeKeys(targets.keys, targets.tags), caller)
 
-    async def thaw(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
+    async def thaw(self, targets: Targets, caller: Caller) -> tuple[Carried, ...]:
         """Let these keys sign again, as far as nothing else stands against it. Raises as `freeze`."""
         check_authorized(caller.principal, Action.KEYS_THAW)
-        _check_visible(keys, caller)
-        return await self._orders.carry_out(ThawKeys(tuple(keys)), caller)
+        _check_visible(targets, caller)
+        return await self._orders.carry_out(ThawKeys(targets.keys, targets.tags), caller)
 
     async def frozen(self, caller: Caller) -> Frozen:
         """What is frozen, as far as this caller may see it. Raises ForbiddenError."""
         check_authorized(caller.principal, Action.KEYS_LIST)
-        everything = await self.summary()
-        return replace(
-            everything, keys=tuple(key for key in everything.keys if may_see(caller.principal, key.public_key))
-        )
+        if caller.principal.keys is None:
+            return await self.summary()
+        return await asyncio.to_thread(read_frozen, self._reading, lambda key: may_see(caller.principal, key))
 
     async def summary(self) -> Frozen:
         """What is frozen, for those who may count it. Asks nobody who they are."""
-        states = await asyncio.to_thread(read_states, self._reading)
-        everybody = states.get(EVERY_KEY)
-        return Frozen(
-            everybody.frozen_ms if everybody is not None else None,
-            tuple(
-                FrozenKey(key, state.frozen_ms)
-                for key, state in sorted(states.items())
-                if key != EVERY_KEY and state.frozen_ms is not None
-            ),
-        )
+        return await asyncio.to_thread(read_frozen, self._reading)
 
 
-def read_states(reading: Reading) -> KeyStates:
-    """The states of the keys on record, through a connection of its own. Blocks."""
-    return read_record(reading, read_key_states)
+def read_frozen(reading: Reading, visible: Callable[[PublicKey], bool] | None = None) -> Frozen:
+    """What is frozen: everything, or the visible keys and the tags that they bear. Blocks."""
+    states, tags = read_record(reading, lambda moment: (read_key_states(moment), read_frozen_tags(moment)))
+    everybody = states.get(EVERY_KEY)
+    seen = {key: states[key] for key in sorted(states) if key != EVERY_KEY and (visible is None or visible(key))}
+    bearers = Counter(one.tag for state in seen.values() for one in state.frozen_tags)
+    return Frozen(
+        everybody.frozen_ms if everybody is not None else None,
+        tuple(FrozenKey(key, state.frozen_ms) for key, state in seen.items() if state.frozen_ms is not None),
+        tuple(FrozenGroup(tag, tags[tag], bearers[tag]) for tag in sorted(tags) if visible is None or bearers[tag]),
+    )
+
+
+def parse_targets(words: Sequence[str]) -> Targets:
+    """Public keys in hexadecimal, ALL, and tags behind TAG, without repetitions. Raises MalformedRequestError."""
+    _check_count(words)
+    tags = [word.removeprefix(TAG) for word in words if word.startswith(TAG)]
+    if not all(map(is_tag, tags)):
+        raise MalformedRequestError(TAG_RULE)
+    keys = [word for word in words if not word.startswith(TAG)]
+    return Targets(parse_keys(keys) if keys else (), tuple(dict.fromkeys(map(Tag, tags))))
 
 
 def parse_keys(words: Sequence[str]) -> tuple[PublicKey, ...]:
@@ -110,6 +151,11 @@ def shown(public_key: PublicKey) -> str:
     return "0x" + public_key.hex() if public_key != EVERY_KEY else ALL
 
 
+def target_of(carried: Carried) -> str:
+    """What an answer tells of, as `parse_targets` reads it."""
+    return TAG + carried.tag if carried.tag else shown(carried.public_key)
+
+
 def parse_public_key(word: str) -> PublicKey:
     """A public key in hexadecimal of any case, with or without 0x. Raises MalformedRequestError."""
     try:
@@ -121,8 +167,10 @@ def parse_public_key(word: str) -> PublicKey:
     return PublicKey(key)
 
 
-def _check_visible(keys: Sequence[PublicKey], caller: Caller) -> None:
-    """Who may see single keys only may not freeze or thaw others, nor all of them."""
-    for key in keys:
+def _check_visible(targets: Targets, caller: Caller) -> None:
+    """Who may see single keys only may not freeze or thaw others, nor all of them, nor a tag that others may bear."""
+    for key in targets.keys:
         if not may_see(caller.principal, key):
             raise UnknownKeyError(shown(key))
+    if targets.tags and caller.principal.keys is not None:
+        raise UnknownKeyError(TAG + targets.tags[0])

@@ -28,6 +28,7 @@ from signer.keys.ledger import bury_key, exhume_key, read_key_states
 from signer.keys.memory_budget import MemoryBudget, spare_memory_budget
 from signer.keys.public_test_keys import publicly_known
 from signer.keys.reload import Reloader
+from signer.keys.tags import Tag
 from signer.keys.unlocking import open_keystore
 from signer.operations.changes import Changes
 from signer.operations.orders import Carried
@@ -66,6 +67,11 @@ class KeyHolding:
         self._opening = asyncio.Semaphore(os.cpu_count() or 1)
         self._loading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def documented_tags(self, key: PublicKey) -> tuple[Tag, ...]:
+        """The tags that a loaded key's document names."""
+        found = self._holdings.ring.find(key)
+        return () if found is None else found.tags
 
     async def delete(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
         """See DeleteKeys. Raises NotReadyError, JournalDownError."""

@@ -22,6 +22,7 @@ from signer.operations.protect import Imports, Protection
 from signer.operations.quarantine import Quarantine
 from signer.operations.read_audit import AuditReading
 from signer.operations.record_orders import RecordOrders
+from signer.operations.tag_keys import KeyTagging
 from signer.operations.undo_migration import MigrationUndo
 from signer.operations.verify_audit import AuditVerification
 
@@ -102,4 +103,5 @@ def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horiz
             data_directory=view.data_directory,
         ),
         MigrationUndo(orders=mainstay.orders, reading=reading, horizon=horizon, raises_floors=raises_floors),
+        tagging=KeyTagging(orders=mainstay.orders, reading=reading),
     )

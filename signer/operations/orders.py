@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from signer.auth.principal import Caller
 from signer.crypto.secret import STARS
+from signer.keys.tags import Tag
 from signer.operations.move_orders import MoveOrder
 from signer.units import PUBLIC_KEY_BYTES, PublicKey
 
@@ -21,16 +22,22 @@ Key48 = Annotated[PublicKey, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC
 """A public key."""
 
 
+AnyTag = Annotated[Tag, Meta(min_length=1, max_length=64)]
+"""A tag."""
+
+
 class FreezeKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
-    """Sign nothing with these keys. Answers `frozen` or `already_frozen`."""
+    """Sign nothing with these keys, nor with those that bear these tags. Answers `frozen` or `already_frozen`."""
 
     keys: tuple[AnyKey, ...]
+    tags: tuple[AnyTag, ...] = ()
 
 
 class ThawKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
     """Take back FreezeKeys. Answers `thawed` or `not_frozen`."""
 
     keys: tuple[AnyKey, ...]
+    tags: tuple[AnyTag, ...] = ()
 
 
 class ReleaseKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=10):
@@ -53,6 +60,18 @@ class AllowKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
     """Take tombstones away, so that deleted keys may be brought in again. Answers `allowed` or `not_deleted`."""
 
     keys: tuple[Key48, ...]
+
+
+class TagKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=30):
+    """Give tags to these keys, and take tags from them.
+
+    Answers `tagged` or `unchanged`; or `error`, with a sentence: nothing was changed, since a tag that is frozen is
+    taken from no key.
+    """
+
+    keys: tuple[Key48, ...]
+    add: tuple[AnyTag, ...] = ()
+    remove: tuple[AnyTag, ...] = ()
 
 
 class ImportKeystores(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
@@ -84,18 +103,31 @@ class SetPreferences(Struct, frozen=True, array_like=True, forbid_unknown_fields
     """The default holds for these again, whatever else is given."""
 
 
-Order = MoveOrder | FreezeKeys | ThawKeys | ReleaseKeys | DeleteKeys | AllowKeys | ImportKeystores | SetPreferences
+Order = (
+    MoveOrder
+    | FreezeKeys
+    | ThawKeys
+    | TagKeys
+    | ReleaseKeys
+    | DeleteKeys
+    | AllowKeys
+    | ImportKeystores
+    | SetPreferences
+)
 
 
 class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What became of one key of an order."""
 
     public_key: AnyKey
-    """Empty too for a keystore that did not open."""
+    """Empty too for a keystore that did not open, and where it is told of a tag."""
 
     status: str
     message: str = ""
     """A sentence, where the status alone does not say it."""
+
+    tag: str = ""
+    """Told of instead of a key."""
 
 
 class Orders(Protocol):

@@ -172,6 +172,7 @@ def _journal(metrics: Metrics) -> Iterator[Metric]:
 def _process(metrics: Metrics) -> Iterator[Metric]:
     yield GaugeMetricFamily("holdfast_key_errors", "Keys that did not load at the last load", value=metrics.key_errors)
     yield GaugeMetricFamily("holdfast_keys_frozen", "Keys frozen by their own name", value=metrics.keys_frozen)
+    yield GaugeMetricFamily("holdfast_tags_frozen", "Tags whose keys sign nothing", value=metrics.tags_frozen)
     yield GaugeMetricFamily("holdfast_all_keys_frozen", "1 while nothing at all is signed", value=metrics.all_frozen)
     yield GaugeMetricFamily("holdfast_key_load_seconds", "Seconds the last load took", value=metrics.load_seconds)
     yield GaugeMetricFamily(

@@ -65,6 +65,7 @@ class Metrics:
         self.load_seconds = 0.0
         self.keys_frozen = 0
         self.all_frozen = False
+        self.tags_frozen = 0
 
         self.stages: dict[tuple[str, str], tuple[Histogram, ...]] = {}
         """By duty type and outcome: one histogram for each of STAGES."""
@@ -96,6 +97,7 @@ class Metrics:
         copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
         copy.clock_alarm = self.clock_alarm
         copy.keys_frozen, copy.all_frozen = self.keys_frozen, self.all_frozen
+        copy.tags_frozen = self.tags_frozen
         copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
         copy.commit_seconds, copy.worker_restarts = self.commit_seconds, self.worker_restarts
         return copy
@@ -171,6 +173,7 @@ class Metrics:
     def _on_frozen(self, event: KeysFrozen) -> None:
         self.keys_frozen = event.keys
         self.all_frozen = event.everything
+        self.tags_frozen = event.tags
 
     def _on_key(self, event: KeyOpened) -> None:
         self.key_retrieval.setdefault(event.source, Summary(self._now)).observe(event.seconds)

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from custody_twin import CustodyTwin
+from freezing_twin import FreezingTwin
 from keeping_twins import ExplainingTwin, KeepingTwin
 
 from signer.api.assembly import build_api
@@ -26,7 +27,6 @@ from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.dry_run import DryVerdict
 from signer.operations.exporting import ALL, Receipt, Selection
-from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.keep_preferences import Preferences
 from signer.operations.key_manager import Deletion, ManagedKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
@@ -178,35 +178,6 @@ class KeyManagementTwin:
         check_authorized(caller.principal, Action.KEYS_LIST)
         if not self.ready:
             raise NotReadyError("the first load of keys has not ended")
-
-
-class FreezingTwin:
-    """Nothing is frozen until somebody orders it; every order is carried out at once."""
-
-    def __init__(self) -> None:
-        self.states: dict[PublicKey, int] = {}
-        self.error: SignerError | None = None
-
-    async def freeze(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
-        check_authorized(caller.principal, Action.KEYS_FREEZE)
-        if self.error is not None:
-            raise self.error
-        self.states |= dict.fromkeys(keys, 1_700_000_000_000)
-        return tuple(Carried(key, "frozen") for key in keys)
-
-    async def thaw(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
-        check_authorized(caller.principal, Action.KEYS_THAW)
-        if self.error is not None:
-            raise self.error
-        return tuple(Carried(key, "thawed" if self.states.pop(key, 0) else "not_frozen") for key in keys)
-
-    async def frozen(self, caller: Caller) -> Frozen:
-        check_authorized(caller.principal, Action.KEYS_LIST)
-        return await self.summary()
-
-    async def summary(self) -> Frozen:
-        keys = tuple(FrozenKey(key, since) for key, since in sorted(self.states.items()) if key)
-        return Frozen(self.states.get(PublicKey(b"")), keys)
 
 
 class KeyManagerTwin:

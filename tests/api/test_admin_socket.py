@@ -75,7 +75,7 @@ async def test_the_status_tells_what_runs_and_how_it_is(world):
         },
         "reload": {"status": "completed", "lastOperationTime": "2023-11-14T22:13:20.000Z"},
         "journal": {"entries": 12, "path": "journal.db"},
-        "frozen": {"all": False, "keys": 0},
+        "frozen": {"all": False, "keys": 0, "tags": 0},
         "quarantine": {"keys": 1, "until_epoch": 300_003, "until": "2026-01-02T03:04:05+00:00"},
     }
 
@@ -91,6 +91,7 @@ async def test_the_keys_are_described_sorted_and_not_before_they_are_loaded(worl
         "namespace": "default",
         "origin": "file-raw",
         "derivation_path": None,
+        "tags": [],
         "quarantined_until_epoch": 300_003,
         "quarantined_until": "2026-01-02T03:04:05+00:00",
     }

@@ -48,6 +48,7 @@ BODIES = {
     "/admin/slashing/watermark": b'{"low_epoch": 100}',
     "/admin/slashing/prune": b"{}",
     "/admin/keys/freeze": b'{"keys":["all"]}',
+    "/admin/keys/tag": json.dumps({"keys": ["0x" + KEY.hex()], "add": ["lido"]}).encode(),
     "/admin/keys/release": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
     "/admin/migration/out": b'{"keys":["all"]}',
     "/admin/migration/in": b'{"format":"a receipt"}\n{}',
@@ -63,8 +64,8 @@ BODIES = {
 }
 QUERIES = {
     "/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1",
-    "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
     "/eth/v1/validator/{pubkey}/voluntary_exit": "?validator_index=1",
+    "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
 }
 SMALL = ApiSettings(
     extension_enabled=True,
@@ -81,6 +82,7 @@ Arrange = Callable[[World, dict[str, Any]], None]
 
 def _break_journal(world: World, _: dict[str, Any]) -> None:
     world.freezing.error = world.key_manager.error = world.custody.error = JournalDownError("no")
+    world.custody.tagging.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
     world.keeping.error = world.preferences.error = JournalDownError("no")
@@ -106,7 +108,7 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
 
 
 def _unknown_key(world: World, request: dict[str, Any]) -> None:
-    world.custody.error = world.freezing.error = UnknownKeyError("all")
+    world.custody.error = world.freezing.error = world.custody.tagging.error = UnknownKeyError("all")
     nobody = "ab" * 48 if request["path"].startswith(("/eth/v1/validator", "/admin")) else "nonsense"
     request["path"] = request["path"].replace(KEY.hex(), nobody)
     if request["path"].startswith("/admin/keys/preferences"):

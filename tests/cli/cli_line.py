@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 from custody_twin import CustodyTwin
+from freezing_twin import FreezingTwin
 
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
-from signer.operations.freeze_keys import Frozen, FrozenKey
 from signer.operations.key_manager import Deletion
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.orders import Carried
@@ -61,23 +61,6 @@ class MemoryProtection:
         return (ImportedValidator(KEY_A, 3, 7, None),)
 
 
-@dataclass
-class MemoryFreezing:
-    """Orders that change nothing but what is frozen here."""
-
-    states: dict[PublicKey, int] = field(default_factory=dict)
-
-    async def freeze(self, keys: Any, _caller: Any) -> tuple[Carried, ...]:
-        self.states |= dict.fromkeys(keys, 1_700_000_000_000)
-        return tuple(Carried(key, "frozen") for key in keys)
-
-    async def thaw(self, keys: Any, _caller: Any) -> tuple[Carried, ...]:
-        return tuple(Carried(key, "thawed" if self.states.pop(key, 0) else "not_frozen") for key in keys)
-
-    async def frozen(self, _caller: Any) -> Frozen:
-        return Frozen(self.states.get(b""), tuple(FrozenKey(key, since) for key, since in self.states.items() if key))
-
-
 class MemoryKeyManager:
     """Deletes what it is told to, and allows it again."""
 
@@ -92,7 +75,7 @@ class MemoryKeyManager:
 class MemoryOperations:
     keys: MemoryKeys
     protection: MemoryProtection
-    freezing: MemoryFreezing
+    freezing: FreezingTwin
     key_manager: MemoryKeyManager
     broken: bool
     custody: CustodyTwin = field(default_factory=CustodyTwin)
@@ -136,7 +119,7 @@ class MemoryHost:
 
     served: list[Config] = field(default_factory=list)
     imported: list[bytes] = field(default_factory=list)
-    freezing: MemoryFreezing = field(default_factory=MemoryFreezing)
+    freezing: FreezingTwin = field(default_factory=FreezingTwin)
     refusal: SignerError | None = None
     audit_broken: bool = False
     plan: RestorePlan | None = None

@@ -11,7 +11,7 @@ from signer.errors import StartupError
 COMMANDS = [
     (), ("serve",), ("init",), ("version",), ("doctor",),
     ("config",), ("config", "show"), ("config", "check"), ("config", "reference"), ("config", "from-web3signer"),
-    ("keys",), ("keys", "list"), ("keys", "import"),
+    ("keys",), ("keys", "list"), ("keys", "import"), ("keys", "tag"),
     ("slashing",), ("slashing", "export"), ("slashing", "import"), ("slashing", "accept-restore"),
     ("audit",), ("audit", "show"), ("audit", "verify"), ("tls",), ("tls", "init"),
 ]  # fmt: skip

@@ -55,7 +55,7 @@ def test_a_frozen_key_signs_nothing_in_any_process_until_it_is_thawed(tmp_path: 
         assert (metric(page, "holdfast_keys_frozen"), metric(page, "holdfast_all_keys_frozen")) == (1, 1)
         status, body = signer.get("/healthcheck")
         [check] = [each for each in json.loads(body)["checks"] if each["id"] == "holdfast-frozen-keys"]
-        assert (status, check["data"]) == (200, {"frozen-keys": 1, "all-frozen": True})
+        assert (status, check["data"]) == (200, {"frozen-keys": 1, "all-frozen": True, "frozen-tags": 0})
 
         signer.stop()
         offline = signer.holdfast("thaw", "all")

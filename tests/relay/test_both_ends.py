@@ -13,8 +13,9 @@ from signer.auth.principal import Caller, Principal
 from signer.crypto.bls import SecretKey
 from signer.errors import BadWatermarkError, BusyError, JournalDownError, MalformedRequestError
 from signer.keys.key import Key, Origin
+from signer.keys.tags import Tag
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
-from signer.operations.orders import AllowKeys, Carried, DeleteKeys, FreezeKeys, ImportKeystores, ThawKeys
+from signer.operations.orders import AllowKeys, Carried, DeleteKeys, FreezeKeys, ImportKeystores, TagKeys, ThawKeys
 from signer.operations.protect import WHOLE, ImportedValidator
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
 from signer.relay import frames
@@ -304,6 +305,8 @@ def test_the_welcome_shows_nothing_of_the_configuration():
 ORDERS = [
     FreezeKeys((public_key(1), public_key(2), PublicKey(b""))),
     ThawKeys((public_key(1),)),
+    ThawKeys((), (Tag("lido"),)),
+    TagKeys((public_key(1),), (Tag("lido"),), (Tag("client:two"), Tag("x"))),
     DeleteKeys((public_key(1),)),
     AllowKeys((public_key(2),)),
     ImportKeystores(("{}", "{}"), ("one", "other")),

@@ -12,11 +12,15 @@ from signer.cli.commands.context import session_of
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
 from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import parse_keys
+from signer.operations.freeze_keys import parse_targets
 
 KeysArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY...|all", help="Public keys, or `all`: every key, those that are loaded later too."),
+    typer.Argument(
+        metavar="KEY|tag:NAME...|all",
+        help="Public keys; tags, for all keys that bear them now or get them later; or `all`: every key, those that are"
+        " loaded later too.",
+    ),
 ]
 
 
@@ -35,6 +39,7 @@ def freeze(context: typer.Context, keys: KeysArgument = None) -> None:
     For example:
 
     - `holdfast freeze all --config holdfast.yaml`
+    - `holdfast freeze tag:lido --config holdfast.yaml`
     - `holdfast freeze 0x93247f22... --endpoint https://signer:9000 --token-file token --ca ca.pem`
     """
     session = session_of(context)
@@ -48,7 +53,8 @@ def freeze(context: typer.Context, keys: KeysArgument = None) -> None:
 def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
     """Let these keys sign again.
 
-    `thaw all` ends `freeze all`; a key that was frozen by its own name stays frozen until it is thawed by its own name.
+    Each freeze is ended by its own name: `thaw all` ends `freeze all`, `thaw tag:NAME` ends `freeze tag:NAME`, and a
+    key that was frozen by its public key stays frozen until it is thawed by it.
 
     For example:
 
@@ -56,7 +62,7 @@ def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
     """
     session = session_of(context)
     if not keys:
-        raise UsageFault("no key is named", remedy="name public keys, or `all`; `holdfast freeze` shows what is frozen")
+        raise UsageFault("no key is named", remedy="name keys, tags, or `all`; `holdfast freeze` shows what is frozen")
     wanted = _wanted(keys)
     with session.service() as service, session.output.progress("thawing"):
         done = service.thaw(wanted)
@@ -67,9 +73,9 @@ def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
 def _wanted(keys: Sequence[str]) -> Sequence[str]:
     """The words, once they are known to be keys: a mistake is told before anybody is asked."""
     try:
-        parse_keys(keys)
+        parse_targets(keys)
     except MalformedRequestError as error:
-        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
+        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys and their tags") from error
     return keys
 
 
@@ -80,7 +86,9 @@ def _show(session: Session, done: Sequence[OrderedKey], frozen: FrozenKeys) -> N
         session.output.line(f"Every key is frozen since {_moment(frozen.all_since_ms)}: nothing is signed.")
     for key in frozen.keys:
         session.output.line(f"{key.public_key} is frozen since {_moment(key.since_ms)}.")
-    if frozen.all_since_ms is None and not frozen.keys:
+    for group in frozen.tags:
+        session.output.line(f"tag:{group.tag} is frozen since {_moment(group.since_ms)}: {group.keys} keys bear it.")
+    if frozen.all_since_ms is None and not frozen.keys and not frozen.tags:
         session.output.line("Nothing is frozen.")
 
 

@@ -1,23 +1,15 @@
 """`holdfast keys delete` and `holdfast keys allow`: take a key away for good, and take that back."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from signer.cli.answers import OrderedKey
 from signer.cli.commands.context import session_of
+from signer.cli.commands.ordered_keys import KeysArgument, check_keys, show_orders
 from signer.cli.problem import EXIT_REFUSED, UsageFault
-from signer.cli.session import Session
 from signer.durable import write_durably
-from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import parse_public_keys
-
-KeysArgument = Annotated[
-    list[str], typer.Argument(metavar="KEY...", help="Public keys, as `holdfast keys list` shows.")
-]
 
 
 def delete(
@@ -39,14 +31,14 @@ def delete(
     - `holdfast keys delete 0x93247f22... --history moved.json --config holdfast.yaml`
     """
     session = session_of(context)
-    _check(keys)
+    check_keys(keys)
     if history.exists():
         raise UsageFault(f"{history} is there already", remedy="name a new file: a history is never overwritten")
     with session.service(load_keys=True) as service, session.output.progress("deleting"):
         done = service.delete_keys(keys)
     write_durably(history.absolute(), done.slashing_protection.encode(), private=True)
     session.output.document({"keys": [asdict(each) for each in done.keys], "history": str(history)})
-    _show(session, done.keys)
+    show_orders(session, done.keys)
     session.output.line(f"{history}: the slashing records of what is gone")
     return EXIT_REFUSED if any(each.status in ("error", "not_found") for each in done.keys) else 0
 
@@ -62,20 +54,9 @@ def allow(context: typer.Context, keys: KeysArgument) -> int:
     - `holdfast keys allow 0x93247f22... --config holdfast.yaml`
     """
     session = session_of(context)
-    _check(keys)
+    check_keys(keys)
     with session.service() as service, session.output.progress("allowing"):
         done = service.allow_keys(keys)
     session.output.document({"keys": [asdict(each) for each in done]})
-    _show(session, done)
+    show_orders(session, done)
     return EXIT_REFUSED if any(each.status == "not_deleted" for each in done) else 0
-
-
-def _check(keys: Sequence[str]) -> None:
-    try:
-        parse_public_keys(keys)
-    except MalformedRequestError as error:
-        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
-
-
-def _show(session: Session, done: Sequence[OrderedKey]) -> None:
-    session.output.table(("status", "public key", ""), [(each.status, each.public_key, each.message) for each in done])

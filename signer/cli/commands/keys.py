@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signer.cli.commands import key_preferences, key_removal
+from signer.cli.commands import key_preferences, key_removal, key_tags
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.remote_service import RemoteService
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The validator keys.", no_args_is_help=True)
     group.command("list")(list_keys)
     group.command("import")(import_)
+    group.command("tag")(key_tags.tag)
     group.command("release")(release)
     group.command("rewrap")(rewrap)
     group.command("delete")(key_removal.delete)
@@ -40,23 +41,32 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="keys")
 
 
-def list_keys(context: typer.Context) -> None:
-    """Every key that is loaded, sorted by public key.
+def list_keys(
+    context: typer.Context,
+    *,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="NAME", help="Only keys that bear this tag; given several times: all of them."),
+    ] = None,
+) -> None:
+    """Every key that is loaded, sorted by public key, with its tags.
 
     Where no server runs, the key files are loaded for this listing.
 
     For example:
 
     - `holdfast keys list --config holdfast.yaml`
+    - `holdfast keys list --tag lido --config holdfast.yaml`
     - `holdfast keys list --endpoint https://signer:9000 --token-file token --ca ca.pem --json`
     """
     session = session_of(context)
     with session.service(load_keys=True) as service, session.output.progress("asking for the keys"):
-        keys = service.keys()
+        listed = service.keys()
+    keys = [key for key in listed if set(tag or ()) <= set(key.tags)]
     session.output.document({"keys": [asdict(key) for key in keys]})
     session.output.table(
-        ("public key", "namespace", "origin", "derivation path"),
-        [(key.public_key, key.namespace, key.origin, key.derivation_path or "") for key in keys],
+        ("public key", "namespace", "origin", "derivation path", "tags"),
+        [(key.public_key, key.namespace, key.origin, key.derivation_path or "", " ".join(key.tags)) for key in keys],
     )
     for key in keys:
         if key.quarantined_until_epoch is not None:
