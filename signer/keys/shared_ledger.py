@@ -19,8 +19,7 @@ SELECT k.public_key, NULL AS tag, k.frozen_ms, k.disabled_ms, k.deleted_ms,
     ) THEN k.quarantine_until END
 FROM holdfast.key_states k WHERE k.public_key = ANY (?1::text::bytea[])
 UNION ALL
-SELECT t.public_key, f.tag, f.frozen_ms, NULL, NULL, NULL
-FROM holdfast.frozen_tags f JOIN holdfast.key_tags t ON t.tag = f.tag WHERE t.public_key = ANY (?1::text::bytea[])
+SELECT bearer, name, since_ms, NULL, NULL, NULL FROM holdfast.frozen_tags_of(?1::text::bytea[])
 """
 # In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
 

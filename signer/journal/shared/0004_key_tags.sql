@@ -14,6 +14,16 @@ CREATE TABLE holdfast.frozen_tags (
     frozen_ms bigint NOT NULL
 );
 
+-- Asked with every batch: while no tag is frozen, which is nearly always, it costs no plan of the join.
+CREATE FUNCTION holdfast.frozen_tags_of(wanted bytea[]) RETURNS TABLE (bearer bytea, name text, since_ms bigint) AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM holdfast.frozen_tags) THEN
+        RETURN QUERY SELECT t.public_key, f.tag, f.frozen_ms
+        FROM holdfast.frozen_tags f JOIN holdfast.key_tags t ON t.tag = f.tag WHERE t.public_key = ANY (wanted);
+    END IF;
+END
+$$ LANGUAGE plpgsql STABLE;
+
 CREATE OR REPLACE FUNCTION holdfast.is_stopped(wanted bytea) RETURNS boolean AS $$
     SELECT EXISTS (
         SELECT 1 FROM holdfast.key_states
