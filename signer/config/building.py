@@ -10,9 +10,9 @@ from signer.config.reading import read_value, wrong_value
 from signer.config.sections import Config
 from signer.config.setting import Member, find_entry_type, is_section, leaves, members
 from signer.config.state import StorageSettings
-from signer.config.tree import Listing, Mapping, Origin, Scalar, Tree, parse_inline
 from signer.config.unknown import unknown_key
 from signer.errors import ConfigError
+from signer.written import Listing, Mapping, Origin, Scalar, Tree, parse_inline
 
 S = TypeVar("S")
 

@@ -12,8 +12,6 @@ from signer.config.reading import plain_type, split_optional
 from signer.config.sections import Config
 from signer.config.setting import leaves
 from signer.config.show import quoted
-from signer.config.tree import Listing, Origin, Scalar, Tree, nested, overlay, parse_yaml
-from signer.config.tree import Mapping as TreeMapping
 from signer.config.web3signer_options import (
     OPTIONS,
     Agree,
@@ -24,6 +22,8 @@ from signer.config.web3signer_options import (
     find_option_of_variable,
 )
 from signer.errors import ConfigError
+from signer.written import Listing, Origin, Scalar, Tree, nested, overlay, parse_yaml
+from signer.written import Mapping as TreeMapping
 
 VARIABLE_PREFIX = "WEB3SIGNER_"
 

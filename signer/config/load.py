@@ -14,9 +14,9 @@ from signer.config.presets import PRESET_VALUES
 from signer.config.reading import read_value
 from signer.config.sections import Config, Preset
 from signer.config.setting import members, values
-from signer.config.tree import Mapping as TreeMapping
-from signer.config.tree import Origin, Scalar, from_value, nested, overlay, parse_yaml
 from signer.errors import ConfigError
+from signer.written import Mapping as TreeMapping
+from signer.written import Origin, Scalar, from_value, nested, overlay, parse_yaml
 
 ENVIRONMENT_PREFIX = "HOLDFAST_"
 

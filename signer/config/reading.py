@@ -10,8 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from signer.config.journal_url import SPELLINGS, JournalUrl, find_url_fault
 from signer.config.setting import Setting
-from signer.config.tree import Listing, Scalar, Tree, parse_inline
 from signer.errors import ConfigError
+from signer.written import Listing, Scalar, Tree, parse_inline
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

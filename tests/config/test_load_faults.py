@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from signer.config.load import load_config
-from signer.config.tree import MAX_DEPTH
 from signer.errors import ConfigError
+from signer.written import MAX_DEPTH
 
 
 def fault(tmp_path: Path, text: str | None = None, **layers: object) -> ConfigError:

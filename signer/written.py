@@ -29,8 +29,8 @@ _KINDS: dict[str, ScalarKind] = {
 }
 
 MAX_DEPTH = 16
-"""Lists and sections inside each other: ours stand 3 deep. The composer recurses once a level, and any library may have
-raised the interpreter's limit (`nesting.py`)."""
+"""Lists and sections inside each other: a configuration's stand 3 deep, a case of a policy's facts 10. The composer
+recurses once a level, and any library may have raised the interpreter's limit (`nesting.py`)."""
 
 _EXPONENT = re.compile(r"[0-9]+[eE][+-]?[0-9]+")
 
@@ -71,8 +71,14 @@ class Mapping:
 Tree = Scalar | Listing | Mapping
 
 
-def parse_yaml(text: str, *, name: str, directory: Path) -> Mapping:
-    """The tree of a YAML document; an empty one is an empty mapping. `name` is what errors call the file.
+def parse_yaml(text: str, *, name: str, directory: Path, begin: str = "server") -> Mapping:
+    """The tree of a YAML document; an empty one is an empty mapping.
+
+    Args:
+        text: the document.
+        name: what errors call the file.
+        directory: where relative paths start from.
+        begin: a name that such a file may begin with, for the error about one that holds no names.
 
     Raises:
         ConfigError: it is not YAML, names a key twice, or is no mapping.
@@ -88,10 +94,10 @@ def parse_yaml(text: str, *, name: str, directory: Path) -> Mapping:
         return Mapping({}, tree.origin)
     if not isinstance(tree, Mapping):
         raise ConfigError(
-            "the configuration is not a mapping of sections",
+            "the file is not a mapping of names to values",
             where=tree.origin.where,
             key="",
-            remedy="begin with a section, such as `server:`",
+            remedy=f"begin with a name and a colon, such as `{begin}:`",
         )
     return tree
 
@@ -158,7 +164,7 @@ def _compose(text: str) -> yaml.Node | None:
             case yaml.AliasEvent():
                 raise _refused(event, "aliases (`*name`) are not read")
             case yaml.CollectionStartEvent() if depth == MAX_DEPTH:
-                raise _refused(event, f"it nests more than {MAX_DEPTH} levels deep; our sections nest 3 deep")
+                raise _refused(event, f"it nests more than {MAX_DEPTH} levels deep")
             case yaml.CollectionStartEvent():
                 depth += 1
             case yaml.CollectionEndEvent():
