@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from pathlib import Path
 
 import pytest
 from journal.record import PlainStory
@@ -30,11 +29,6 @@ class DatedStory(PlainStory):
 
     def entry(self, _verdict: Verdict) -> bytes:
         return encode_entry(Entry(Kind.DUTY, Outcome.ALLOWED, self.time_ms))
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 def archiver(house: House, record: Record) -> AuditArchiver:

@@ -1,7 +1,6 @@
 """`holdfast audit verify` as an operation: beside a writer that works, and against every hand that was at the log."""
 
 import asyncio
-from pathlib import Path
 
 import apsw
 import pytest
@@ -12,11 +11,6 @@ from operations.record_twin import CALLER, House, noted
 from signer.auth.principal import Action, Caller, Principal
 from signer.errors import AuditError, ForbiddenError
 from signer.journal.sqlite import SqliteDatabase
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 async def test_an_empty_log_verifies(house: House) -> None:

@@ -1,7 +1,6 @@
 """Whether a vote or a block would be signed: the verdict that signing gets, with what stands against it; no trace."""
 
 import random
-from pathlib import Path
 
 import pytest
 from journal.record import PlainStory, block, public_key, root, vote
@@ -18,11 +17,6 @@ from signer.operations.record_orders import MoveWatermarks
 from signer.units import Epoch
 
 KEY = public_key(1)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 async def ask(house: House, *, key: int = 1, mark: int | None = 1, **asked: int) -> Explanation:

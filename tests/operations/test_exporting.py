@@ -1,7 +1,6 @@
 """Exports of a part of the record: by key, and what has come since a receipt."""
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,6 @@ from signer.operations.exporting import ALL, Receipt, Selection, export_document
 from signer.operations.record import Record
 from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
-def record(house: House) -> Iterator[Record]:
-    with house.record() as opened:
-        yield opened
 
 
 def reading(house: House):

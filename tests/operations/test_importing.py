@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,17 +65,6 @@ def rows(house: House) -> list[list[tuple[Any, ...]]]:
             list(moment.rows(f"SELECT * FROM {table} ORDER BY 1, 2"))
             for table in ("validators", "signed_attestations", "signed_blocks")
         ]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
-def record(house: House) -> Iterator[Record]:
-    with house.record() as opened:
-        yield opened
 
 
 class CutShortError(Exception):

@@ -1,6 +1,5 @@
 """Watermarks moved by hand: low ones rise and never fall, the high one is set and cleared; all of it is audited."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,6 @@ from signer.operations.keep_record import FURTHEST_LOW_EPOCHS
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord
 
 KEY = public_key(1)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 async def marks(house: House) -> tuple[int | None, ...]:

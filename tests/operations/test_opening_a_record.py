@@ -21,11 +21,6 @@ from signer.units import Root
 OTHER_CHAIN = Root(b"\x99" * 32)
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
 async def test_a_record_remembers_across_starts(house: House) -> None:
     with house.record() as record:
         assert await verdict(record, 1, 2) == "new"

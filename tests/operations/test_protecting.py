@@ -1,7 +1,6 @@
 """The slashing record as an operator sees it: watermarks, and EIP-3076 documents in and out, all or nothing."""
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,6 @@ from signer.operations.record import Record
 KEY = "0x" + "00" * 47 + "01"
 OTHER = "0x" + "99" * 32
 NOBODY = Caller(Principal("nobody", actions=frozenset({Action.SIGN_DUTY})))
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
-def record(house: House) -> Iterator[Record]:
-    with house.record() as opened:
-        yield opened
 
 
 def protection(house: House, record: Record) -> Protection:

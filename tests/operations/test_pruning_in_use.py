@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,11 +19,6 @@ from signer.operations.record_orders import PruneRecord
 from signer.slashing.status import find_key_record
 
 VOTES = 1000
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 async def fill(record: Record, *, votes: int = VOTES, key: int = 1) -> None:

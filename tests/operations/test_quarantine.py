@@ -35,11 +35,6 @@ EPOCH_SECONDS = 12 * 32
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
 def network(house: House) -> Network:
     return horizon(house).network
 

@@ -26,11 +26,6 @@ NETWORK = replace(find_network("mainnet"), genesis_time=int(NOW) - 1000 * 32 * 1
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
 async def older(house: House) -> Path:
     """A record with one vote, a backup of it, and two votes after the backup."""
     with house.record() as record:

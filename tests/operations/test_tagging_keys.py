@@ -1,6 +1,6 @@
 """Tags by an order and by documents: durable, audited, and never a way to thaw a key without a word."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,17 +150,6 @@ def test_an_order_that_says_nothing_or_contradicts_itself_is_none(add: list[str]
 
 
 # --- the documents of key files --------------------------------------------------------------------
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
-
-
-@pytest.fixture
-def record(house: House) -> Iterator[Record]:
-    with house.record() as opened:
-        yield opened
 
 
 def load(house: House, record: Record, named: dict[PublicKey, tuple[Tag, ...]]) -> LoadReport:

@@ -1,7 +1,5 @@
 """The clock's alarm: raised and ended once each, on record, and believed again only when somebody vouches for it."""
 
-from pathlib import Path
-
 import pytest
 from operations.record_twin import House
 
@@ -50,11 +48,6 @@ class Scene:
         self.wall += seconds + jump
         await self.watch.look()
         return self.watch.alarm
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
 
 
 def notes(house: House) -> list[str]:
