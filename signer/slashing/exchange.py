@@ -42,8 +42,10 @@ SELECT max(source_epoch), max(target_epoch) FROM signed_attestations
 WHERE validator_id = ?1 AND (source_epoch < ?2 OR target_epoch < ?3)
 """,
     shared="""
-SELECT as_stored(max(source_epoch)), as_stored(max(target_epoch)) FROM signed_attestations
-WHERE validator_id = ?1::int AND (source_epoch < as_number(?2::bigint) OR target_epoch < as_number(?3::bigint))
+SELECT (max(source_epoch) - 9223372036854775808)::bigint, (max(target_epoch) - 9223372036854775808)::bigint
+FROM signed_attestations
+WHERE validator_id = ?1::int
+    AND (source_epoch < ?2::bigint + 9223372036854775808 OR target_epoch < ?3::bigint + 9223372036854775808)
 """,
 )
 _VOTES = Statement(
@@ -52,18 +54,22 @@ SELECT target_epoch, source_epoch, signing_root FROM signed_attestations
 WHERE validator_id = ? AND source_epoch >= ? AND target_epoch >= ? ORDER BY target_epoch LIMIT ?
 """,
     shared="""
-SELECT as_stored(target_epoch), as_stored(source_epoch), signing_root FROM signed_attestations a
-WHERE validator_id = ?::int AND source_epoch >= as_number(?::bigint) AND target_epoch >= as_number(?::bigint)
-ORDER BY a.target_epoch LIMIT ?::bigint
+SELECT (target_epoch - 9223372036854775808)::bigint, (source_epoch - 9223372036854775808)::bigint, signing_root
+FROM signed_attestations
+WHERE validator_id = ?::int AND source_epoch >= ?::bigint + 9223372036854775808
+    AND target_epoch >= ?::bigint + 9223372036854775808
+ORDER BY signed_attestations.target_epoch LIMIT ?::bigint
 """,
 )
 _BLOCKS = Statement(
     embedded="SELECT slot, signing_root FROM signed_blocks WHERE validator_id = ? AND slot >= ? ORDER BY slot LIMIT ?",
     shared="""
-SELECT as_stored(slot), signing_root FROM signed_blocks b
-WHERE validator_id = ?::int AND slot >= as_number(?::bigint) ORDER BY b.slot LIMIT ?::bigint
+SELECT (slot - 9223372036854775808)::bigint, signing_root FROM signed_blocks
+WHERE validator_id = ?::int AND slot >= ?::bigint + 9223372036854775808
+ORDER BY signed_blocks.slot LIMIT ?::bigint
 """,
 )
+# What reads one validator's records needs nothing of ours in a shared database: a Web3Signer's own is read so too.
 _HIGHEST = ordered(UINT64_MAX)
 
 
@@ -99,7 +105,7 @@ def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Ite
                 continue
             own, lowest = (floor_slot, floor_source, floor_target), (low_slot, low_epoch, low_epoch)
             floors = tuple(map(_greatest, own, lowest))
-            yield from _export_validator(transaction, (validator_id, public_key), floors, wanted)
+            yield from export_validator(transaction, (validator_id, public_key), floors, wanted)
         after = bytes(page[-1][1])
 
 
@@ -107,9 +113,13 @@ def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Ite
 # are compared as they are stored, which keeps their order.
 
 
-def _export_validator(
-    transaction: Transaction, validator: tuple[int, bytes], floors: tuple[int | None, ...], wanted: Wanted
+def export_validator(
+    transaction: Transaction,
+    validator: tuple[int, bytes],
+    floors: tuple[int | None, ...],
+    wanted: Wanted = EVERYTHING,
 ) -> Iterator[ValidatorHistory]:
+    """One validator's records, by its number and key. `floors`: slot, source and target, as stored; None for none."""
     validator_id, public_key = validator
     slot, source, target = floors
     known = wanted.since.get(PublicKey(public_key))

@@ -44,7 +44,7 @@ def open_kept(database: str, directory: Path, url: Callable[[], str], **settings
     if database == "embedded":
         record = open_record(directory, **settings)
         return KeptRecord(record.writer, lambda: read_sqlite(record.database.path), record)
-    shared = open_shared(url(), directory, **{"genesis_validators_root": None, **settings})
+    shared = open_shared(url(), directory, **{"genesis_validators_root": None, "deadline_seconds": 60.0, **settings})
     return KeptRecord(shared.writer, shared.view.reading, shared)
 
 

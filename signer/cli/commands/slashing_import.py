@@ -29,7 +29,12 @@ _COLUMNS = ("public key", "blocks added", "attestations added", "differing", "fl
 def import_(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="An EIP-3076 document, or Lighthouse's or Nimbus' SQLite file, of a stopped program.")
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="An EIP-3076 document; Lighthouse's or Nimbus' SQLite file; or postgresql://USER@HOST/DATABASE,"
+            " Web3Signer's. Of a stopped program.",
+        ),
     ],
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
@@ -62,6 +67,7 @@ def import_(
 
     - `holdfast slashing import protection.json --dry-run --config holdfast.yaml`
     - `holdfast slashing import /var/lib/lighthouse/validators/slashing_protection.sqlite --config holdfast.yaml`
+    - `PGPASSFILE=/root/.pgpass holdfast slashing import postgresql://web3signer@db/web3signer --config holdfast.yaml`
     """
     from signer.operations.other_stores.document import as_document  # another SQLite: not in a server's process
 

@@ -1,35 +1,37 @@
 """A store as an EIP-3076 document in a private file, for as long as it is needed.
 
-A store that is no file (Web3Signer's PostgreSQL database) comes in here: it becomes a document as the others do.
+Another program's store becomes a document, a file or (Web3Signer's) a PostgreSQL database as it may be.
 """
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from interchange import serialise
+from interchange import Metadata, ValidatorHistory, serialise
 from signer.errors import UnreadableFileError
 from signer.operations.other_stores.sqlite_store import SqliteStore, is_sqlite
+from signer.operations.other_stores.web3signer_store import Web3SignerStore, is_address
 from signer.units import Root
 
 
 @contextmanager
-def as_document(source: Path, *, genesis_validators_root: Root | None) -> Iterator[tuple[Path, str | None]]:
+def as_document(source: Path | str, *, genesis_validators_root: Root | None) -> Iterator[tuple[Path, str | None]]:
     """The file to import, and whose store it was made from; a document is itself, and no program's.
 
     Args:
-        source: a document, or another program's store.
+        source: a document, or another program's store; of Web3Signer's the `postgresql://` URL of its database.
         genesis_validators_root: the chain of a store that does not name one.
 
     Raises:
         UnreadableFileError: it is missing, or a store that cannot be read.
     """
-    if not _is_store(source):
-        yield source, None
+    store = _open(source)
+    if store is None:
+        yield Path(source), None
         return
     with tempfile.NamedTemporaryFile(prefix="holdfast-import-", suffix=".json") as document:
-        store = SqliteStore(source)
         try:
             document.writelines(serialise(store.metadata(genesis_validators_root), store.histories()))
         finally:
@@ -38,10 +40,26 @@ def as_document(source: Path, *, genesis_validators_root: Root | None) -> Iterat
         yield Path(document.name), store.program
 
 
-def _is_store(source: Path) -> bool:
-    if not source.is_file():
-        raise UnreadableFileError(str(source), reason="there is no such file")
+class _Store(Protocol):
+    """One open store, in one moment."""
+
+    program: str
+
+    def metadata(self, known: Root | None) -> Metadata: ...
+
+    def histories(self) -> Iterator[ValidatorHistory]: ...
+
+    def close(self) -> None: ...
+
+
+def _open(source: Path | str) -> _Store | None:
+    """Another program's store, or None for a document."""
+    if is_address(str(source)):
+        return Web3SignerStore(str(source))
+    file = Path(source)
+    if not file.is_file():
+        raise UnreadableFileError(str(file), reason="there is no such file")
     try:
-        return is_sqlite(source)
+        return SqliteStore(file) if is_sqlite(file) else None
     except OSError as error:
-        raise UnreadableFileError(str(source), reason=error.strerror or str(error)) from error
+        raise UnreadableFileError(str(file), reason=error.strerror or str(error)) from error
