@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from journal.kept_records import DATABASES, KeptRecord, empty_database, open_kept
+from journal.record import Record, open_record
 from postgres_server import PostgresServer, started_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,14 @@ def emptied_url(reused_url: str) -> str:
     """A database without a record. Faster than a new one."""
     empty_database(reused_url)
     return reused_url
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    """A journal on disk with the ledgers of the service, without what surrounds it there."""
+    opened = open_record(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(params=DATABASES)

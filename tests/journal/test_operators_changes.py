@@ -18,13 +18,6 @@ from signer.slashing.watermarks import raise_low_watermark, read_watermarks
 from signer.units import Epoch, Root, Slot
 
 
-@pytest.fixture
-def record(tmp_path: Path):
-    opened = open_record(tmp_path)
-    yield opened
-    opened.close()
-
-
 def raising(error: Exception) -> Callable[[Transaction], None]:
     """A change that writes something, and then fails."""
 

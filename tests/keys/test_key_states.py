@@ -33,13 +33,6 @@ ONE, OTHER = public_key(1), public_key(2)
 Change = Callable[[Transaction], bool]
 
 
-@pytest.fixture
-def record(tmp_path: Path):
-    opened = open_record(tmp_path)
-    yield opened
-    opened.close()
-
-
 def using(key: PublicKey, *claims: object) -> Command:
     return Command((KeyUseClaim(key), *claims), PlainStory(key))
 

@@ -44,7 +44,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path):
         yield alone.writer, alone.writer
         alone.close()
         return
-    url = request.getfixturevalue("database_url")
+    url = request.getfixturevalue("emptied_url")
     both = [open_shared(url, tmp_path / name) for name in ("1", "2")]
     yield tuple(each.writer for each in both)
     for each in both:
@@ -222,50 +222,50 @@ async def enabled(url: str) -> dict[bytes, bool]:
 
 
 @pytest.fixture
-def shared(database_url: str, tmp_path: Path):
-    record = open_shared(database_url, tmp_path / "1")
+def shared(emptied_url: str, tmp_path: Path):
+    record = open_shared(emptied_url, tmp_path / "1")
     yield record.writer
     record.close()
 
 
 @pytest.mark.parametrize("story", STORIES)
-async def test_web3signer_beside_us_stops_and_goes_on_with_the_tags(shared: Writer, database_url: str, story) -> None:
+async def test_web3signer_beside_us_stops_and_goes_on_with_the_tags(shared: Writer, emptied_url: str, story) -> None:
     for key in (1, 2):
         await shared.commit(Command((KeyUseClaim(public_key(key)), *vote(0, 1, key=key).claims), PlainStory()))
     for step, (change, _, one, other) in enumerate(STORIES[story]):
         await perform(shared, change)
-        assert await enabled(database_url) == {ONE: one == "signed", OTHER: other == "signed"}, step
+        assert await enabled(emptied_url) == {ONE: one == "signed", OTHER: other == "signed"}, step
 
 
-async def test_what_web3signer_has_disabled_is_not_enabled_by_a_thaw(shared: Writer, database_url: str) -> None:
+async def test_what_web3signer_has_disabled_is_not_enabled_by_a_thaw(shared: Writer, emptied_url: str) -> None:
     await shared.commit(Command((KeyUseClaim(ONE), *vote(0, 1).claims), PlainStory()))
-    web3signer = await asyncpg.connect(database_url)
+    web3signer = await asyncpg.connect(emptied_url)
     await web3signer.execute("UPDATE validators SET enabled = false")
     await web3signer.close()
     for change in (tag(ONE, LIDO), freeze(LIDO), thaw(LIDO)):
         await perform(shared, change)
-    assert await enabled(database_url) == {ONE: False}
+    assert await enabled(emptied_url) == {ONE: False}
 
 
 async def test_a_tag_frozen_while_it_is_given_to_a_key_stops_the_key_for_web3signer_too(
-    shared: Writer, database_url: str
+    shared: Writer, emptied_url: str
 ) -> None:
     await shared.commit(Command((KeyUseClaim(ONE), *vote(0, 1).claims), PlainStory()))
-    async with other_instance(database_url) as begun:
+    async with other_instance(emptied_url) as begun:
         await begun.execute("INSERT INTO holdfast.key_tags VALUES ($1, 'lido')", ONE)
         frozen = asyncio.ensure_future(perform(shared, freeze(LIDO)))
-        await somebody_waits(database_url, frozen)
+        await somebody_waits(emptied_url, frozen)
     assert await frozen
-    assert await enabled(database_url) == {ONE: False}
+    assert await enabled(emptied_url) == {ONE: False}
     assert await use(shared, ONE) == "tag:lido"
 
 
-async def test_a_tag_frozen_while_it_is_taken_from_a_key_stays_with_it(shared: Writer, database_url: str) -> None:
+async def test_a_tag_frozen_while_it_is_taken_from_a_key_stays_with_it(shared: Writer, emptied_url: str) -> None:
     await perform(shared, tag(ONE, LIDO))
-    async with other_instance(database_url) as begun:
+    async with other_instance(emptied_url) as begun:
         await begun.execute("INSERT INTO holdfast.frozen_tags VALUES ('lido', 1)")
         taken = asyncio.ensure_future(perform(shared, untag(ONE, LIDO)))
-        await somebody_waits(database_url, taken)
+        await somebody_waits(emptied_url, taken)
     with pytest.raises(JournalDownError, match="thaw it before"):
         await taken
     assert await use(shared, ONE) == "tag:lido"

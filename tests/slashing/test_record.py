@@ -63,13 +63,6 @@ STORIES: dict[str, list[Step]] = {
 }
 
 
-@pytest.fixture
-def record(tmp_path: Path):
-    opened = open_record(tmp_path)
-    yield opened
-    opened.close()
-
-
 async def verdict(record: Record, step: Step, *, key: int = 1) -> str:
     what, source, target, mark, _ = step
     command = vote(source, target, mark=mark, key=key) if what == "vote" else block(target, mark=mark, key=key)
