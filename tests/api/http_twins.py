@@ -13,7 +13,7 @@ from custody_twin import CustodyTwin
 from freezing_twin import FreezingTwin
 from keeping_twins import ExplainingTwin, KeepingTwin
 
-from signer.api.assembly import build_api
+from signer.api.assembly import build_admin, build_api
 from signer.api.server import ApiServer
 from signer.api.services import AuditReport, Identity, Services, wire_of
 from signer.api.settings import ApiSettings
@@ -515,4 +515,22 @@ async def listening(
     try:
         yield Listener(server, site.port, runner, tls)
     finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def connected(
+    world: World, *, settings: ApiSettings | None = None, owners: frozenset[int] | None = None
+) -> AsyncIterator[RawClient]:
+    """A line to the admin socket."""
+    path = world.directory / "admin.sock"
+    server = build_admin(world.services(), settings=settings or ApiSettings(), owners=owners)
+    runner = web.ServerRunner(server, shutdown_timeout=1)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    client = RawClient(*await asyncio.open_unix_connection(str(path), limit=2**24))
+    try:
+        yield client
+    finally:
+        await client.close()
         await runner.cleanup()

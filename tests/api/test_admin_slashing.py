@@ -1,35 +1,11 @@
 """The record by hand over HTTP: what is asked arrives as it was meant; what makes no sense is 400, and not done."""
 
-import asyncio
 import json
-from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
-from http_twins import KEY, RawClient, World
+from http_twins import KEY, connected
 
-from signer.api.assembly import build_admin
-from signer.api.settings import ApiSettings
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
-
-
-@pytest.fixture
-def world(tmp_path) -> World:
-    return World(directory=tmp_path)
-
-
-@asynccontextmanager
-async def connected(world: World):
-    path = world.directory / "admin.sock"
-    runner = web.ServerRunner(build_admin(world.services(), settings=ApiSettings()), shutdown_timeout=1)
-    await runner.setup()
-    await web.UnixSite(runner, str(path)).start()
-    client = RawClient(*await asyncio.open_unix_connection(str(path), limit=2**24))
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
 
 
 async def test_a_page_of_the_status_is_asked_for_by_key_place_and_length(world):

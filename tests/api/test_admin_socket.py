@@ -4,14 +4,12 @@ import asyncio
 import json
 import os
 import stat
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 import pytest
-from aiohttp import web
-from http_twins import ENTRY, KEY, OTHER_KEY, RawClient, World, listening
+from http_twins import ENTRY, KEY, OTHER_KEY, connected, listening
 
-from signer.api.assembly import build_admin, build_api
+from signer.api.assembly import build_api
 from signer.api.settings import ApiSettings
 from signer.auth.authenticate import Authenticator
 from signer.auth.credentials import BearerCredential, parse_token_digest, token_digest_text
@@ -20,26 +18,6 @@ from signer.errors import AuditError, JournalDownError, MalformedRequestError
 from signer.events import ConnectionRefused, RequestCrashed
 from signer.operations.manage_keys import ReloadStatus
 from signer.operations.read_audit import AuditQuery
-
-
-@pytest.fixture
-def world(tmp_path) -> World:
-    return World(directory=tmp_path)
-
-
-@asynccontextmanager
-async def connected(world: World, *, settings: ApiSettings | None = None, owners: frozenset[int] | None = None):
-    path = world.directory / "admin.sock"
-    server = build_admin(world.services(), settings=settings or ApiSettings(), owners=owners)
-    runner = web.ServerRunner(server, shutdown_timeout=1)
-    await runner.setup()
-    await web.UnixSite(runner, str(path)).start()
-    client = RawClient(*await asyncio.open_unix_connection(str(path), limit=2**24))
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
 
 
 async def test_whoever_reaches_the_socket_is_the_operator(world):

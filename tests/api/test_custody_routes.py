@@ -1,21 +1,13 @@
 """Releasing keys, and keys that move, over HTTP: whoever was granted it, through whatever listener has the routes."""
 
 import json
-from pathlib import Path
 
-import pytest
 from custody_twin import HISTORY, SIGNED_BY
-from http_twins import KEY, OTHER_KEY, World
-from test_admin_socket import connected
+from http_twins import KEY, OTHER_KEY, World, connected
 
 from signer.errors import JournalDownError
 
 SHOWN = "0x" + KEY.hex()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(directory=tmp_path)
 
 
 async def test_a_release_tells_what_became_of_each_key(world: World) -> None:

@@ -1,19 +1,12 @@
 """Tags over HTTP: given, taken, listed, frozen, by whoever was granted it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from http_twins import KEY, OTHER_KEY, World
-from test_admin_socket import connected
+from http_twins import KEY, OTHER_KEY, World, connected
 
 SHOWN, OTHER = "0x" + KEY.hex(), "0x" + OTHER_KEY.hex()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(directory=tmp_path)
 
 
 async def post(world: World, path: str, body: object) -> tuple[int, Any]:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 from journal.record import PlainStory, public_key
+from operations.keeping_twin import entries
 from operations.record_twin import CALLER, NOW, House
 
-from signer.audit.chain import unpack
-from signer.audit.entry import Entry, Kind, decode_entry
-from signer.audit.verify import stored_batches
+from signer.audit.entry import Entry, Kind
 from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, MalformedRequestError, UnknownKeyError
 from signer.events import Events, KeysFrozen
-from signer.journal.sqlite import SqliteDatabase
 from signer.keys.ledger import EVERY_KEY
 from signer.keys.tags import Tag, add_tag
 from signer.operations.carry_out import LocalOrders
@@ -48,11 +46,7 @@ class Post:
     events: list[KeysFrozen]
 
     def audit(self) -> list[Entry]:
-        database = SqliteDatabase(self.house.places.database, read_only=True)
-        try:
-            return [decode_entry(entry) for batch in stored_batches(database) for entry in unpack(batch.entries)]
-        finally:
-            database.close()
+        return entries(self.house)
 
 
 @asynccontextmanager

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from operations.keeping_twin import entries
 from operations.record_twin import CHAIN, NOW, House
 
-from signer.audit.chain import unpack
-from signer.audit.entry import Entry, Flag, Kind, Outcome, decode_entry
-from signer.audit.verify import stored_batches
+from signer.audit.entry import Entry, Flag, Kind, Outcome
 from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Action, Caller, Principal
 from signer.crypto import bls
@@ -37,7 +36,6 @@ from signer.eth2.duties import AttestationDuty, BlockDuty, RandaoRevealDuty, Vol
 from signer.eth2.signing_root import ForkInfo, signing_root
 from signer.events import DutyAnswered, Events
 from signer.intent import SignDuty, SignExtension
-from signer.journal.sqlite import SqliteDatabase
 from signer.keys.key import Key, Origin
 from signer.keys.ring import KeyRing
 from signer.operations.gate import Gate
@@ -123,11 +121,7 @@ class Road:
 
     def audit(self) -> list[Entry]:
         """Every audit entry so far."""
-        database = SqliteDatabase(self.house.places.database, read_only=True)
-        try:
-            return [decode_entry(entry) for batch in stored_batches(database) for entry in unpack(batch.entries)]
-        finally:
-            database.close()
+        return entries(self.house)
 
 
 @asynccontextmanager

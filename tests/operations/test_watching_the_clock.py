@@ -1,16 +1,14 @@
 """The clock's alarm: raised and ended once each, on record, and believed again only when somebody vouches for it."""
 
 import pytest
+from operations.keeping_twin import entries
 from operations.record_twin import House
 
-from signer.audit.chain import unpack
-from signer.audit.entry import Kind, decode_entry
-from signer.audit.verify import stored_batches
+from signer.audit.entry import Kind
 from signer.clock import FixedClock
 from signer.clock.believed import BelievedClock
 from signer.clock.state import ClockState
 from signer.events import ClockAlarmChanged, Events
-from signer.journal.sqlite import SqliteDatabase
 from signer.operations.clock_watch import ASK_EVERY, Alarm, ClockWatch
 from signer.operations.record import Record
 
@@ -51,12 +49,7 @@ class Scene:
 
 
 def notes(house: House) -> list[str]:
-    database = SqliteDatabase(house.places.database, read_only=True)
-    try:
-        found = [decode_entry(entry) for batch in stored_batches(database, start=0) for entry in unpack(batch.entries)]
-    finally:
-        database.close()
-    return [entry.note for entry in found if entry.kind is Kind.CLOCK_ALARM]
+    return [entry.note for entry in entries(house) if entry.kind is Kind.CLOCK_ALARM]
 
 
 @pytest.mark.parametrize("source", [None, Source("trusted")], ids=["nobody", "trusted"])

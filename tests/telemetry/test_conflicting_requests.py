@@ -1,11 +1,8 @@
 """Two clients of one key are seen in the log and on the page of metrics, those of the workers too."""
 
 import json
-import logging
 from dataclasses import replace
 
-import pytest
-import structlog
 from test_log_lines import Written
 
 from signer.events import ConflictingRequests, Events
@@ -29,16 +26,6 @@ TWO = ConflictingRequests(
     recorded_ms=1_700_000_000_000,
 )
 ONE = replace(TWO, principal="alice")
-
-
-@pytest.fixture(autouse=True)
-def _root_logger_as_it_was():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def counted(*events: ConflictingRequests) -> Metrics:

@@ -35,18 +35,6 @@ REFUSED = RequestRefused(
 )
 
 
-@pytest.fixture(autouse=True)
-def _root_logger_as_it_was():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("aiohttp", "asyncio"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
 class Written:
     """A log to a text in memory."""
 
