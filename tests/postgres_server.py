@@ -79,6 +79,10 @@ class PostgresServer:
             assert time.monotonic() < ends, (self.directory / "log").read_text()
             time.sleep(0.02)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         self._end(signal.SIGINT)  # fast: connections are dropped
 

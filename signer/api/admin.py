@@ -14,6 +14,7 @@ whatever its address. Every operation checks its own action, named below. Errors
                                       "journal": {what the journal tells of itself: texts and numbers},
                                       "frozen": {"all": false, "keys": 0, "tags": 0},
                                       "quarantine": {"keys": 0, "until_epoch": null, "until": null}}
+                                 `frozen` and `quarantine` are null while a shared database does not answer
                                                                                                (keys:list)
     GET  /admin/keys             200 {"keys": [{"public_key": "0x...", "namespace": "default",
                                                 "origin": "file-keystore",
@@ -49,7 +50,7 @@ import asyncio
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -57,7 +58,7 @@ from signer.api.answer import Answer, json_answer
 from signer.api.exchange import Exchange
 from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
-from signer.errors import MalformedRequestError
+from signer.errors import DatabaseDownError, MalformedRequestError
 from signer.operations.protect import ImportOptions
 from signer.operations.read_audit import AuditQuery
 
@@ -71,9 +72,6 @@ async def get_status(exchange: Exchange) -> Answer:
     reload_status = await services.keys.reload_status(exchange.caller)
     sources = await services.keys.health()
     identity = services.identity
-    frozen = await services.freezing.frozen(exchange.caller)
-    waits = await services.custody.quarantine.waits(exchange.caller)
-    last = max(waits, key=lambda one: one.until_epoch, default=None)
     document = {
         "version": identity.version,
         "network": identity.network,
@@ -89,18 +87,28 @@ async def get_status(exchange: Exchange) -> Answer:
         },
         "reload": reload_members(reload_status),
         "journal": dict(await services.journal_state()),
-        "frozen": {
-            "all": frozen.all_since_ms is not None,
-            "keys": len(frozen.keys),
-            "tags": len(frozen.tags),
-        },
+        **await _stopped_keys(exchange),
+    }
+    return json_answer(200, msgspec.json.encode(document))
+
+
+async def _stopped_keys(exchange: Exchange) -> dict[str, Any]:
+    """What is frozen and what waits; nobody knows while a shared database is down."""
+    services = exchange.services
+    try:
+        frozen = await services.freezing.frozen(exchange.caller)
+        waits = await services.custody.quarantine.waits(exchange.caller)
+    except DatabaseDownError:
+        return {"frozen": None, "quarantine": None}
+    last = max(waits, key=lambda one: one.until_epoch, default=None)
+    return {
+        "frozen": {"all": frozen.all_since_ms is not None, "keys": len(frozen.keys), "tags": len(frozen.tags)},
         "quarantine": {
             "keys": len(waits),
             "until_epoch": None if last is None else last.until_epoch,
             "until": None if last is None else last.until,
         },
     }
-    return json_answer(200, msgspec.json.encode(document))
 
 
 async def get_keys(exchange: Exchange) -> Answer:

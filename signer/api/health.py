@@ -45,7 +45,7 @@ async def get_healthcheck(exchange: Exchange) -> Answer:
             {"id": "default-check", "status": "UP"},
             {"id": "keys-check", "status": _word(loaded), "checks": sources},
             {"id": "slashing-protection-db-health-check", "status": _word(journal)},
-            await _frozen_check(exchange),
+            await _frozen_check(exchange, can_be_read=journal),
             {"id": "holdfast-ready", "status": _word(services.keys.ready and journal)},
         ],
         "outcome": _word(up),
@@ -68,12 +68,15 @@ async def get_startup(exchange: Exchange) -> Answer:
     return _probe(up=exchange.services.keys.ready)
 
 
-async def _frozen_check(exchange: Exchange) -> dict[str, Any]:
-    """An operator's decision is no fault: it is told, and takes nothing DOWN."""
+async def _frozen_check(exchange: Exchange, *, can_be_read: bool) -> dict[str, Any]:
+    """An operator's decision is no fault: it is told, and takes nothing DOWN. A database that is down is not asked."""
+    unknown = {"id": "holdfast-frozen-keys", "status": "DOWN"}
+    if not can_be_read:
+        return unknown
     try:
         frozen = await exchange.services.freezing.summary()
     except SignerError:
-        return {"id": "holdfast-frozen-keys", "status": "DOWN"}
+        return unknown
     data = {
         "frozen-keys": len(frozen.keys),
         "all-frozen": frozen.all_since_ms is not None,
