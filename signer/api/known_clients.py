@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from signer.auth.credentials import PeerCertificate
+from signer.config.text_file import read_text
 from signer.errors import ConfigError
 
 _LINE = re.compile(r"(?P<name>\S.*?)\s+(?P<fingerprint>(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})")
@@ -25,15 +26,8 @@ KnownClients = frozenset[PeerCertificate]
 def load_known_clients(file: Path) -> KnownClients:
     """The listed certificates. Raises ConfigError, naming the line."""
     setting = "server.tls.known_clients_file"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error}",
-            where=str(file),
-            key=setting,
-            remedy="make it readable for the user that runs the signer, as UTF-8 text",
-        ) from error
+    remedy = "make it readable for the user that runs the signer, as UTF-8 text"
+    text = read_text(file, subject=str(file), remedy=remedy, key=setting)
     listed = set()
     for number, line in enumerate(text.splitlines(), start=1):
         entry = line.partition("#")[0].strip()

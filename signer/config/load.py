@@ -14,6 +14,7 @@ from signer.config.presets import PRESET_VALUES
 from signer.config.reading import read_value
 from signer.config.sections import Config, Preset
 from signer.config.setting import members, values
+from signer.config.text_file import read_text
 from signer.errors import ConfigError
 from signer.written import Mapping as TreeMapping
 from signer.written import Origin, Scalar, from_value, nested, overlay, parse_yaml
@@ -106,18 +107,9 @@ def check_files(config: Config) -> None:
 def _read_file(file: Path | None, here: Path) -> TreeMapping:
     if file is None:
         return TreeMapping({}, Origin("no configuration file", here))
-    path = here / file
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"the configuration file cannot be read: {reason}",
-            where=str(file),
-            key="",
-            remedy="name a readable YAML file with --config; `holdfast config reference` prints one to begin with",
-        ) from None
-    return parse_yaml(text, name=str(file), directory=path.parent)
+    remedy = "name a readable YAML file with --config; `holdfast config reference` prints one to begin with"
+    text = read_text(file, subject="the configuration file", remedy=remedy, here=here)
+    return parse_yaml(text, name=str(file), directory=(here / file).parent)
 
 
 def _choose_preset(written: TreeMapping, flag: str | None, here: Path) -> Preset:

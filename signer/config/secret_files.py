@@ -5,6 +5,7 @@ import stat
 from enum import Enum
 from pathlib import Path
 
+from signer.config.text_file import read_text
 from signer.errors import ConfigError
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -38,16 +39,9 @@ def read_first_line(file: Path, *, key: str) -> str:
     Raises:
         ConfigError: it cannot be read, is no text or begins with an empty line.
     """
-    try:
-        line = file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"{key} names {file}, which cannot be read: {reason}",
-            where=str(file),
-            key=key,
-            remedy="make it readable for the user that runs the signer, and for nobody else",
-        ) from None
+    remedy = "make it readable for the user that runs the signer, and for nobody else"
+    text = read_text(file, subject=f"{key} names {file}, which", remedy=remedy, key=key)
+    line = text.partition("\n")[0].removesuffix("\r")
     if not line:
         raise ConfigError(
             f"{key} names {file}, whose first line is empty",

@@ -13,6 +13,7 @@ from signer.config.from_web3signer import convert
 from signer.config.production import find_faults, find_warnings
 from signer.config.reference import key_references, render_example, render_text
 from signer.config.show import show as shown_values
+from signer.config.text_file import read_text
 from signer.config.tls_checks import find_tls_faults
 from signer.durable import write_durably
 from signer.errors import ConfigError
@@ -98,16 +99,8 @@ def from_web3signer(
     - `holdfast config from-web3signer web3signer.yaml --to holdfast.yaml`
     """
     session = session_of(context)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"Web3Signer's configuration cannot be read: {reason}",
-            where=str(file),
-            key="",
-            remedy="name its YAML file (--config-file of Web3Signer)",
-        ) from error
+    remedy = "name its YAML file (--config-file of Web3Signer)"
+    text = read_text(file, subject="Web3Signer's configuration", remedy=remedy)
     conversion = convert(text, session.environ, name=str(file))
     if to is not None:
         _refuse_to_overwrite(to)

@@ -6,14 +6,10 @@ from typing import Annotated
 import typer
 
 from signer.cli.commands.context import session_of
+from signer.cli.commands.ordered_keys import KeysArgument, named_keys
 from signer.cli.problem import UsageFault
 from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import parse_public_keys
 from signer.operations.keep_preferences import parse_preferences
-
-KeysArgument = Annotated[
-    list[str], typer.Argument(metavar="KEY...", help="Public keys, as `holdfast keys list` shows.")
-]
 
 
 def set_(
@@ -71,12 +67,9 @@ def show(context: typer.Context, keys: KeysArgument) -> None:
     - `holdfast keys show 0x93247f22... --config holdfast.yaml`
     """
     session = session_of(context)
-    try:
-        parsed = parse_public_keys(keys)
-    except MalformedRequestError as error:
-        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
+    wanted = named_keys(keys)
     with session.service(load_keys=True) as service, session.output.progress("asking"):
-        found = [service.preferences("0x" + key.hex()) for key in parsed]
+        found = [service.preferences("0x" + key.hex()) for key in wanted]
     session.output.document({"keys": [asdict(each) for each in found]})
     rows = []
     for each in found:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from signer.cli.commands.context import session_of
-from signer.cli.commands.ordered_keys import KeysArgument, check_keys, show_orders
+from signer.cli.commands.ordered_keys import KeysArgument, named_keys, show_orders
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.durable import write_durably
 
@@ -31,7 +31,7 @@ def delete(
     - `holdfast keys delete 0x93247f22... --history moved.json --config holdfast.yaml`
     """
     session = session_of(context)
-    check_keys(keys)
+    named_keys(keys)
     if history.exists():
         raise UsageFault(f"{history} is there already", remedy="name a new file: a history is never overwritten")
     with session.service(load_keys=True) as service, session.output.progress("deleting"):
@@ -54,7 +54,7 @@ def allow(context: typer.Context, keys: KeysArgument) -> int:
     - `holdfast keys allow 0x93247f22... --config holdfast.yaml`
     """
     session = session_of(context)
-    check_keys(keys)
+    named_keys(keys)
     with session.service() as service, session.output.progress("allowing"):
         done = service.allow_keys(keys)
     session.output.document({"keys": [asdict(each) for each in done]})

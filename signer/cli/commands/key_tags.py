@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from signer.cli.commands.context import session_of
-from signer.cli.commands.ordered_keys import KeysArgument, check_keys, show_orders
+from signer.cli.commands.ordered_keys import KeysArgument, named_keys, show_orders
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import parse_public_keys
 from signer.operations.tag_keys import tag_order
 
 
@@ -37,9 +36,9 @@ def tag(
     """
     session = session_of(context)
     given, taken = add or [], remove or []
-    check_keys(keys)
+    wanted = named_keys(keys)
     try:
-        tag_order(parse_public_keys(keys), add=given, remove=taken)
+        tag_order(wanted, add=given, remove=taken)
     except MalformedRequestError as error:
         raise UsageFault(error.sentence, remedy="name tags with --add and --remove") from error
     with session.service() as service, session.output.progress("tagging"):

@@ -9,14 +9,14 @@ import typer
 
 from signer.cli.commands import key_preferences, key_removal, key_tags
 from signer.cli.commands.context import session_of
+from signer.cli.commands.ordered_keys import KeysArgument, named_keys, show_orders
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
 from signer.config.key_sources import master_key
 from signer.config.state import MasterKeySettings
 from signer.crypto.bls import load
-from signer.errors import MalformedRequestError, UnreadableFileError
-from signer.operations.freeze_keys import parse_keys
+from signer.errors import UnreadableFileError
 from signer.operations.import_keystores import ImportedKeystore, import_keystores
 from signer.operations.keystore_layouts import find_keystores
 from signer.operations.rewrap_keys import rewrap_keys
@@ -132,10 +132,7 @@ def import_(
     return EXIT_REFUSED if failed else 0
 
 
-def release(
-    context: typer.Context,
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Public keys.")],
-) -> int:
+def release(context: typer.Context, keys: KeysArgument) -> int:
     """End the quarantine of keys: they sign votes and blocks at once. It is written into the audit log.
 
     A key waits that came without slashing history, so that another signer of it shows itself. Release it only if it has
@@ -147,16 +144,11 @@ def release(
     - `holdfast keys release 0x93247f22... --config holdfast.yaml`
     """
     session = session_of(context)
-    try:
-        parsed = parse_keys(keys)
-    except MalformedRequestError as error:
-        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
-    if not all(parsed):
-        raise UsageFault("keys are released by their own names", remedy="`holdfast keys list` shows those that wait")
+    named_keys(keys)
     with session.service() as service, session.output.progress("releasing"):
         done = service.release(keys)
     session.output.document({"keys": [asdict(each) for each in done]})
-    session.output.table(("status", "public key"), [(each.status, each.public_key) for each in done])
+    show_orders(session, done)
     return 0 if all(each.status == "released" for each in done) else EXIT_REFUSED
 
 

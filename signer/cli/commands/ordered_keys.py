@@ -10,16 +10,17 @@ from signer.cli.problem import UsageFault
 from signer.cli.session import Session
 from signer.errors import MalformedRequestError
 from signer.operations.freeze_keys import parse_public_keys
+from signer.units import PublicKey
 
 KeysArgument = Annotated[
     list[str], typer.Argument(metavar="KEY...", help="Public keys, as `holdfast keys list` shows.")
 ]
 
 
-def check_keys(keys: Sequence[str]) -> None:
-    """A mistake is told before anybody is asked. Raises UsageFault."""
+def named_keys(keys: Sequence[str]) -> tuple[PublicKey, ...]:
+    """The keys, each once. Raises UsageFault: a mistake is told before anybody is asked."""
     try:
-        parse_public_keys(keys)
+        return parse_public_keys(keys)
     except MalformedRequestError as error:
         raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
 
