@@ -2,6 +2,7 @@
 
 parse, read_interchange            bytes -> metadata and histories, streamed or whole
 serialise, serialise_arranged      and back
+serialise_elements, assembled      the same of histories that come one by one
 minify, merge                      the highest of each field, of one document or several
 check, diff                        what is slashable in it; what another document says otherwise
 """
@@ -14,7 +15,7 @@ from interchange.merge import merge
 from interchange.minify import minify
 from interchange.model import Interchange, Metadata, SignedAttestation, SignedBlock, ValidatorHistory
 from interchange.parse import Event, Reading, parse, read_interchange
-from interchange.serialise import serialise, serialise_arranged
+from interchange.serialise import assembled, serialise, serialise_arranged, serialise_elements
 
 __all__ = [
     "Event",
@@ -29,6 +30,7 @@ __all__ = [
     "SignedAttestation",
     "SignedBlock",
     "ValidatorHistory",
+    "assembled",
     "check",
     "diff",
     "merge",
@@ -37,4 +39,5 @@ __all__ = [
     "read_interchange",
     "serialise",
     "serialise_arranged",
+    "serialise_elements",
 ]

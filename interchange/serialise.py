@@ -61,18 +61,44 @@ def attestation_order(attestation: SignedAttestation) -> tuple[int, int, bytes]:
     return attestation.target_epoch, attestation.source_epoch, attestation.signing_root or b""
 
 
-def _lines(metadata: Metadata, validators: Iterable[ValidatorHistory]) -> Iterator[str]:
-    yield (
+def serialise_elements(validators: Iterable[ValidatorHistory]) -> bytes:
+    """The elements alone, for `assembled`: of histories that are not all there at once. Empty where there are none."""
+    element = _OpenElement()
+    lines = [line for history in validators for line in element.lines(history)]
+    return "".join([*lines, *element.closing_lines()]).encode("ascii")
+
+
+def assembled(metadata: Metadata, elements: Iterable[bytes]) -> Iterator[bytes]:
+    """The document of elements that `serialise_elements` has made, each of other keys than the others."""
+    yield _opening(metadata).encode("ascii")
+    is_first = True
+    for piece in elements:
+        if piece:
+            yield piece if is_first else b"," + piece
+            is_first = False
+    yield _closing(is_empty=is_first).encode("ascii")
+
+
+def _opening(metadata: Metadata) -> str:
+    return (
         '{\n  "metadata": {\n'
         f'    "interchange_format_version": "{metadata.interchange_format_version}",\n'
         f'    "genesis_validators_root": "0x{metadata.genesis_validators_root.hex()}"\n'
         '  },\n  "data": ['
     )
+
+
+def _closing(*, is_empty: bool) -> str:
+    return "]\n}\n" if is_empty else "\n  ]\n}\n"
+
+
+def _lines(metadata: Metadata, validators: Iterable[ValidatorHistory]) -> Iterator[str]:
+    yield _opening(metadata)
     element = _OpenElement()
     for history in validators:
         yield from element.lines(history)
     yield from element.closing_lines()
-    yield "\n  ]\n}\n" if element.pubkey is not None else "]\n}\n"
+    yield _closing(is_empty=element.pubkey is None)
 
 
 class _OpenElement:

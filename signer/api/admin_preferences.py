@@ -1,11 +1,12 @@
 """Fee recipient, gas limit and graffiti for `holdfast keys set` and `show`: admin routes, as `api/admin.py`.
 
-GET  /admin/keys/preferences/{identifier}   200 {"public_key": "0x...", "own": VALUES, "defaults": VALUES}; VALUES
-are {"fee_recipient", "gas_limit", "graffiti"}, texts or null  (keys:list)
-POST /admin/keys/preferences                {"keys": ["0x...", ...], "fee_recipient": "0x...", "gas_limit": "...",
-"graffiti": "...", "cleared": ["gas_limit", ...]}, any of them but the
-keys left out; 200 {"keys": [{"public_key": "0x...", "message": "",
-"status": "set" | "unchanged"}]}                               (keys:write)
+    GET  /admin/keys/preferences/{identifier}   200 {"public_key": "0x...", "own": VALUES, "defaults": VALUES}
+                                                                                                         (keys:list)
+    POST /admin/keys/preferences                {"keys": ["0x...", ...], "fee_recipient": "0x...", "gas_limit": "...",
+                                                "graffiti": "...", "cleared": ["gas_limit", ...]}; 200 {"keys":
+                                                [{"public_key", "message", "status": "set" | "unchanged"}]}
+                                                                                                         (keys:write)
+VALUES are {"fee_recipient", "gas_limit", "graffiti"}, texts or null. What a body leaves out stays as it is.
 """
 
 import msgspec

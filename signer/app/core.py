@@ -16,6 +16,7 @@ from signer.crypto import bls
 from signer.durable import ensure_private_directory
 from signer.eth2.networks import Network
 from signer.events import Events
+from signer.keys.deletions import Deletions
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.holdings import Holdings
 from signer.keys.loader import Loader
@@ -99,7 +100,7 @@ def open_core(
             plan=_pruning_plan(config.journal),
         )
         record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
-        holdings = Holdings(ring, vault, config.keys.config_directory)
+        holdings = Holdings(ring, vault, config.keys.config_directory, Deletions(config.storage.deletions_file))
         holdings.finish(deleted_keys(reading))
         after_load.append(TombstoneWatch(ring))
         holding = KeyHolding(
@@ -109,6 +110,7 @@ def open_core(
             bls=bls.load(),
             reading=reading,
             clock=clock,
+            data_directory=config.storage.data_directory,
             refuse_public_test_keys=config.refuse_public_test_keys,
         )
         orders = LocalOrders(

@@ -62,6 +62,11 @@ class StorageSettings:
         """Where the sealed keys are."""
         return self.data_directory / "vault"
 
+    @property
+    def deletions_file(self) -> Path:
+        """Where deletions of keys are noted while they are under way."""
+        return self.vault_directory / "deletions"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysSettings:

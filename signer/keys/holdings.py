@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signer.durable import sync_directory
+from signer.keys.deletions import Deletions
 from signer.keys.key import Key, Origin
 from signer.keys.key_files import read_key_file
 from signer.keys.ring import KeyRing
@@ -37,6 +38,7 @@ class Holdings:
     ring: KeyRing
     vault: Vault
     config_directory: Path
+    deletions: Deletions
 
     def objection(self, key: Key) -> str | None:
         """Why this key cannot be destroyed here, in a sentence; None where it can."""
@@ -59,18 +61,37 @@ class Holdings:
         """Serve these keys no more, whatever a later load brings, until `readmit`."""
         self.ring.banish(public_keys)
 
+    def begin_to_destroy(self, key: Key) -> None:
+        """Before its tombstone is on record: what a crash leaves of its files is removed at the next start.
+
+        Raises OSError: nothing was noted, and nothing may be deleted.
+        """
+        if key.origin is Origin.KEYSTORE_FILE:
+            self.deletions.begin(key.source_file.stem)
+
     def destroy(self, key: Key) -> None:
         """Remove a key's material: its sealed entry and its files. Raises OSError: some of it is still there."""
         self.vault.destroy({key.public_key})
-        if key.origin is not Origin.KEYSTORE_FILE:
-            return
+        if key.origin is Origin.KEYSTORE_FILE:
+            self._remove_files(key.source_file.stem)
+
+    def _remove_files(self, name: str) -> None:
         for ending in _ENDINGS:
-            key.source_file.with_suffix(ending).unlink(missing_ok=True)
-        # Crash before this line: the tombstone is on record, and whatever of the files comes back is not served.
+            (self.config_directory / (name + ending)).unlink(missing_ok=True)
+        # Crash before this line: the tombstone is on record, and the next start removes what has come back.
         sync_directory(self.config_directory)
+        self.deletions.end(name)
 
     def finish(self, deleted: frozenset[PublicKey]) -> None:
-        """At start: serve no deleted key, and end what a crash has interrupted. Raises OSError."""
+        """At start: serve no deleted key, and end what a crash has interrupted.
+
+        Raises OSError; StartupError: others may write the list of what was interrupted.
+        """
         self.ring.banish(deleted)
         if any(sealed.public_key in deleted and sealed.origin is Origin.IMPORTED for sealed in self.vault.read().keys):
             self.vault.destroy(deleted)
+        for name in self.deletions.names():
+            if bytes.fromhex(name.removeprefix("0x")) in deleted:
+                self._remove_files(name)
+            else:
+                self.deletions.end(name)  # the crash came before the tombstone: the key is as it was

@@ -72,7 +72,7 @@ class LocalOrders:
             case LeaveKeys() | ArriveKeys() | TakeBackKeys():
                 done = await self._moving.carry_out(order, caller)
             case DeleteKeys():
-                done = await self._holding.delete(order.keys, caller)
+                done = await self._holding.delete(order.keys, caller, history=order.history)
             case AllowKeys():
                 done = await self._holding.allow(order.keys, caller)
             case ImportKeystores():

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
@@ -31,6 +32,7 @@ from signer.keys.reload import Reloader
 from signer.keys.tags import Tag
 from signer.keys.unlocking import open_keystore
 from signer.operations.changes import Changes
+from signer.operations.deleted_history import history_of, open_document
 from signer.operations.orders import Carried
 from signer.operations.reading import read_record
 from signer.operations.story import NoteStory
@@ -55,6 +57,7 @@ class KeyHolding:
         bls: Bls,
         reading: Reading,
         clock: Clock,
+        data_directory: Path,
         refuse_public_test_keys: bool,
     ) -> None:
         self._changes = changes
@@ -63,6 +66,7 @@ class KeyHolding:
         self._bls = bls
         self._reading = reading
         self._clock = clock
+        self._data_directory = data_directory
         self._refuse_public_test_keys = refuse_public_test_keys
         self._opening = asyncio.Semaphore(os.cpu_count() or 1)
         self._loading = asyncio.Lock()
@@ -73,10 +77,16 @@ class KeyHolding:
         found = self._holdings.ring.find(key)
         return () if found is None else found.tags
 
-    async def delete(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
-        """See DeleteKeys. Raises NotReadyError, JournalDownError."""
+    async def delete(self, keys: Sequence[PublicKey], caller: Caller, *, history: str = "") -> tuple[Carried, ...]:
+        """See DeleteKeys. Raises NotReadyError, JournalDownError; OSError: no document can be written."""
         self._check_ready()
-        done = [await self._delete(key, caller) for key in keys]
+        done = list[Carried]()
+        with open_document(self._data_directory, history) as document:
+            for key in keys:
+                carried, elements = await self._delete(key, caller)
+                done.append(carried)
+                await asyncio.to_thread(document.add, elements)
+            await asyncio.to_thread(document.finish, self._reading)
         if any(each.status == "deleted" for each in done):
             await self._spread()
         return tuple(done)
@@ -116,33 +126,44 @@ class KeyHolding:
 
     # --- deleting ------------------------------------------------------------------------------------
 
-    async def _delete(self, public_key: PublicKey, caller: Caller) -> Carried:
+    async def _delete(self, public_key: PublicKey, caller: Caller) -> tuple[Carried, bytes]:
+        """What became of the key, and the elements of its history."""
         key = self._holdings.ring.find(public_key)
         if key is None:
-            return Carried(public_key, await asyncio.to_thread(self._status_of_absent, public_key))
+            return await asyncio.to_thread(self._absent, public_key)
         objection = await asyncio.to_thread(self._holdings.objection, key)
         if objection is not None:
-            return Carried(public_key, "error", objection)
+            return Carried(public_key, "error", objection), b""
         now_ms = self._now_ms()
+
+        def bury(transaction: Transaction) -> tuple[bool, bytes]:
+            # In one transaction: what is exported is all that was ever signed here.
+            return bury_key(transaction, public_key, now_ms=now_ms), history_of(transaction, public_key)
+
+        try:
+            await asyncio.to_thread(self._holdings.begin_to_destroy, key)
+        except OSError as error:
+            return Carried(public_key, "error", f"nothing was changed, for its files cannot be removed: {error}"), b""
         # Crash before this commit: the key serves on. Crash after it: nobody signs with it, and the next start destroys
         # what is left of it.
-        await self._perform(
-            Kind.KEY_DELETED, caller, public_key, lambda transaction: bury_key(transaction, public_key, now_ms=now_ms)
+        _, elements = await self._changes.perform(
+            bury,
+            lambda done: self._story(Kind.KEY_DELETED, caller, public_key, was_so=not done[0]),
         )
         self._holdings.withdraw([public_key])
         try:
             await asyncio.to_thread(self._holdings.destroy, key)
         except OSError as error:
             reason = f"nothing is signed with the key any more, but its files are not all removed: {error}"
-            return Carried(public_key, "error", reason)
-        return Carried(public_key, "deleted")
+            return Carried(public_key, "error", reason), elements
+        return Carried(public_key, "deleted"), elements
 
-    def _status_of_absent(self, public_key: PublicKey) -> str:
-        def known(transaction: Transaction) -> bool:
-            state = read_key_states(transaction).get(public_key)
-            return has_history(transaction, public_key) or (state is not None and state.deleted_ms is not None)
-
-        return "not_active" if read_record(self._reading, known) else "not_found"
+    def _absent(self, public_key: PublicKey) -> tuple[Carried, bytes]:
+        with self._reading() as moment:
+            state = read_key_states(moment).get(public_key)
+            known = has_history(moment, public_key) or (state is not None and state.deleted_ms is not None)
+            elements = history_of(moment, public_key) if known else b""
+        return Carried(public_key, "not_active" if known else "not_found"), elements
 
     # --- bringing in ---------------------------------------------------------------------------------
 
@@ -211,12 +232,11 @@ class KeyHolding:
                 return
 
     async def _perform(self, kind: Kind, caller: Caller, key: PublicKey, change: Callable[[Transaction], bool]) -> bool:
-        return await self._changes.perform(
-            change,
-            lambda done: NoteStory(
-                kind, self._now_ms(), "" if done else "was so before", caller.principal.name, caller.request_id, key
-            ),
-        )
+        return await self._changes.perform(change, lambda done: self._story(kind, caller, key, was_so=not done))
+
+    def _story(self, kind: Kind, caller: Caller, key: PublicKey, *, was_so: bool) -> NoteStory:
+        note = "was so before" if was_so else ""
+        return NoteStory(kind, self._now_ms(), note, caller.principal.name, caller.request_id, key)
 
     def _check_ready(self) -> None:
         if not self._holdings.ring.ready:

@@ -1,25 +1,19 @@
 """What the Ethereum key manager API asks of keys: list them, bring keystores in, delete keys with their history."""
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from interchange import Metadata, serialise
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import ForbiddenError, MalformedRequestError, NotReadyError
-from signer.journal.ledger import Transaction
-from signer.journal.reader import Reading
 from signer.keys.holdings import is_ours_to_destroy
 from signer.keys.ring import KeyRing
+from signer.operations.deleted_history import DOCUMENT_PREFIX
 from signer.operations.orders import AllowKeys, Carried, DeleteKeys, ImportKeystores, Orders
-from signer.operations.reading import read_record
-from signer.slashing.exchange import Wanted, export_history, export_metadata
-from signer.units import ROOT_BYTES, PublicKey, Root
-
-_NO_CHAIN = Metadata(Root(bytes(ROOT_BYTES)))
-"""Where nothing has pinned a chain yet there is no history either."""
+from signer.units import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +38,10 @@ class Deletion:
 class KeyManager:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, orders: Orders, ring: KeyRing, reading: Reading, config_directory: Path) -> None:
+    def __init__(self, *, orders: Orders, ring: KeyRing, data_directory: Path, config_directory: Path) -> None:
         self._orders = orders
         self._ring = ring
-        self._reading = reading
+        self._data_directory = data_directory
         self._config_directory = config_directory
 
     def list_keys(self, caller: Caller) -> tuple[ManagedKey, ...]:
@@ -90,27 +84,21 @@ class KeyManager:
     async def delete_keys(self, keys: Sequence[PublicKey], caller: Caller) -> Deletion:
         """Delete keys, and export the history of those that are gone.
 
-        From the commit of a key's tombstone on nothing is added to its history, so what is exported after it is whole
-        and final. Where the export fails the keys are deleted: the same request gets it, with `not_active`.
+        Each key's history is read in the transaction of its tombstone. Where the answer is lost, the same request gets
+        it again, with `not_active`.
 
         Raises:
             ForbiddenError, NotReadyError, JournalDownError.
         """
         self.check_may_change(caller)
         single = tuple(dict.fromkeys(keys))
-        done = {one.public_key: one for one in await self._orders.carry_out(DeleteKeys(single), caller)}
-        gone = frozenset(key for key, one in done.items() if one.status in ("deleted", "not_active"))
-        interchange = await asyncio.to_thread(read_record, self._reading, lambda moment: _export(moment, gone))
+        with tempfile.NamedTemporaryFile(dir=self._data_directory, prefix=DOCUMENT_PREFIX) as document:
+            order = DeleteKeys(single, Path(document.name).name)
+            done = {one.public_key: one for one in await self._orders.carry_out(order, caller)}
+            interchange = await asyncio.to_thread(Path(document.name).read_bytes)
         return Deletion(tuple(done[key] for key in keys), interchange)
 
     async def allow_keys(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
         """Let deleted keys be brought in again. Raises ForbiddenError, JournalDownError."""
         self.check_may_change(caller)
         return await self._orders.carry_out(AllowKeys(tuple(dict.fromkeys(keys))), caller)
-
-
-def _export(moment: Transaction, keys: frozenset[PublicKey]) -> bytes:
-    metadata = export_metadata(moment)
-    if metadata is None:
-        return b"".join(serialise(_NO_CHAIN, ()))
-    return b"".join(serialise(metadata, export_history(moment, Wanted(keys=keys))))

@@ -85,7 +85,12 @@ class RecordOperations:
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, reading=view.reading),
             _custody(mainstay, ring, view, horizon, raises_floors=new_keys_wait),
-            KeyManager(orders=mainstay.orders, ring=ring, reading=view.reading, config_directory=key_directory),
+            KeyManager(
+                orders=mainstay.orders,
+                ring=ring,
+                data_directory=view.data_directory,
+                config_directory=key_directory,
+            ),
             PreferenceKeeping(orders=mainstay.orders, reading=view.reading, ring=ring, defaults=defaults),
         )
 

@@ -54,6 +54,10 @@ class DeleteKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     """
 
     keys: tuple[Key48, ...]
+    history: str = ""
+    """The name of a file in the data directory, which is there and is ours: it gets the EIP-3076 document of all keys
+    that have a tombstone then or are not active, each read in the transaction of its tombstone. Empty: none is written.
+    """
 
 
 class AllowKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):

@@ -1,5 +1,6 @@
 """The key manager API against a running signer: keys come and go, and what is gone signs nowhere and stays gone."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -72,6 +73,12 @@ def verdicts(signer: RunningSigner, key: str, epoch: int) -> set[str]:
         return {line.sign(key, vote_body(epoch, epoch + 1)).verdict for line in lines}
 
 
+def is_sealed(signer: RunningSigner, key: str) -> bool:
+    """True where the vault holds the key."""
+    sealed = (signer.data_directory / "vault" / "sealed-keys.jsonl").read_text()
+    return base64.b64encode(bytes.fromhex(key[2:])).decode() in sealed
+
+
 def statuses(answer: Any) -> list[str]:
     return [one["status"] for one in answer["data"]]
 
@@ -107,6 +114,7 @@ def test_a_key_comes_in_with_its_history_and_leaves_with_it(signer: RunningSigne
     assert (status, statuses(answer)) == (200, ["imported", "duplicate", "error", "error"])
     assert answer["data"][0]["message"] is None
     assert statuses(ask(signer, "POST", KEYSTORES, {"keystores": [text], "passwords": [PASSWORD]})[1]) == ["duplicate"]
+    assert is_sealed(signer, public_key)
     listed = {one["validating_pubkey"]: one["readonly"] for one in ask(signer, "GET", KEYSTORES)[1]["data"]}
     assert listed[public_key] is False
     assert verdicts(signer, public_key, 9) == {"412 BELOW_FLOOR"}
@@ -129,7 +137,7 @@ def test_a_key_comes_in_with_its_history_and_leaves_with_it(signer: RunningSigne
     signer.stop()
     signer.restart()
     assert public_key not in signer.public_keys()
-    assert public_key[2:] not in (signer.data_directory / "vault" / "sealed-keys.jsonl").read_text()
+    assert not is_sealed(signer, public_key)
     back = ask(signer, "POST", KEYSTORES, {"keystores": [text], "passwords": [PASSWORD]})[1]
     assert statuses(back) == ["error"]
     assert "holdfast keys allow" in back["data"][0]["message"]
