@@ -10,8 +10,8 @@ from signer.operations.kept_record import KeptRecord
 from signer.operations.story import DutyStory
 
 ENTRY_BYTES = 134
-"""An allowed attestation's, and the principal's name: 20 of head, 49 of key, 12 of duty, 16 of epochs, 33 of root, and a
-length for each of name, code and note. Nothing of it can be left out of a leaf that is verified by itself."""
+"""An allowed attestation's, without the principal's name: 20 of head, 49 of key, 12 of duty, 16 of epochs, 33 of root,
+and the lengths of name, code and note. Nothing of it can be left out of a leaf that is verified by itself."""
 
 BOUND_BYTES = 160
 """Of an entry as it is stored, with its length and its share of the batch's row, for a name of up to 16 characters:
