@@ -192,9 +192,6 @@ class NetworkUnknownError(RequestError):
         super().__init__(f"{sentence}; {remedy}", evidence={"remedy": remedy})
 
 
-# --- who asks, and may they ------------------------------------------------------------------
-
-
 class PolicyModuleError(RequestError):
     """A policy's WebAssembly module that is not taken."""
 
@@ -240,7 +237,7 @@ class PolicyExportError(PolicyModuleError):
         super().__init__(sentence, evidence={"export": export})
 
 
-# --- nobody we know ------------------------------------------------------------------------
+# --- who asks, and may they ------------------------------------------------------------------
 
 
 class AuthenticationError(SignerError):

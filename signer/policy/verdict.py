@@ -145,11 +145,7 @@ def decode_verdict(output: bytes) -> Verdict:
     if output == _PLAIN_ALLOW:
         return ALLOW
     if len(output) > MAX_VERDICT_BYTES:
-        return Deny(
-            VERDICT_TOO_LARGE,
-            f"the policy answered {len(output)} bytes; at most {MAX_VERDICT_BYTES} are read",
-            {"output_bytes": len(output), "limit_bytes": MAX_VERDICT_BYTES},
-        )
+        return too_large(len(output))
     if is_nested_deeper(output, levels=_MAX_LEVELS):
         return _bad("the answer is nested more deeply than a verdict")
     try:
@@ -160,13 +156,27 @@ def decode_verdict(output: bytes) -> Verdict:
         return _bad(str(error))
 
 
+def too_large(output_bytes: int) -> Deny:
+    """The denial of an answer that is not read."""
+    return Deny(
+        VERDICT_TOO_LARGE,
+        f"the policy answered {output_bytes} bytes; at most {MAX_VERDICT_BYTES} are read",
+        {"output_bytes": output_bytes, "limit_bytes": MAX_VERDICT_BYTES},
+    )
+
+
 def encode_verdict(verdict: Verdict) -> bytes:
     """The JSON of a verdict, as a policy would write it."""
     return fast_json.encode(_wire(verdict))
 
 
+def printable(text: str) -> str:
+    """The text, escaped where it has a character that does not print."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
 def _bad(reason: str) -> Deny:
-    return Deny(BAD_VERDICT, f"the policy's answer is no verdict: {_printable(reason)}")
+    return Deny(BAD_VERDICT, f"the policy's answer is no verdict: {printable(reason)}")
 
 
 def _verdict(wire: WireVerdict) -> Verdict:
@@ -175,7 +185,7 @@ def _verdict(wire: WireVerdict) -> Verdict:
             return Allow(_reservations(wire.reserve)) if wire.reserve else ALLOW
         case WireDeny():
             evidence = {name: _shown(value) for name, value in wire.evidence.items()}
-            return Deny(wire.code, _printable(wire.message), evidence)
+            return Deny(wire.code, printable(wire.message), evidence)
         case WireRequireApproval():
             if wire.delay_seconds >= wire.lifetime_seconds:
                 raise ValueError("delay_seconds is not below lifetime_seconds: it could never be signed")
@@ -202,11 +212,7 @@ def _amount(text: str) -> int:
 
 
 def _shown(value: str | int | None) -> str | int | None:
-    return _printable(value) if isinstance(value, str) else value
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return printable(value) if isinstance(value, str) else value
 
 
 def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

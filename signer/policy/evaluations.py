@@ -1,0 +1,200 @@
+"""The threads on which policies decide, off the event loop, and fairly.
+
+One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. When
+something has waited for a whole tick, because a policy uses up all that it may, another thread joins in; a thread goes
+to sleep when nothing waits. The ticks also end decisions that are over their wall time.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+from wasmtime import Engine
+
+from signer.errors import ShutDownError
+from signer.policy import native
+from signer.policy.grants import Host
+from signer.policy.sandbox import TICK_SECONDS, Decision, LoadedPolicy, Sandbox
+from signer.policy.turns import Lane, Turns
+
+Result = TypeVar("Result")
+
+THREADS = max(2, min(4, os.cpu_count() or 2))
+"""One works; the others are for when policies use up all that they may. Never more than there are processors: threads
+that burn fuel would keep the event loop from running."""
+
+_STALLED_SECONDS = 0.001
+"""Whoever has taken nothing for so long is in a long decision: a newcomer does not wait for its end."""
+
+
+class _Job(Generic[Result]):
+    """One piece of work, and who waits for it."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[Sandbox], Result], future: "asyncio.Future[Result]") -> None:
+        self.work = work
+        self.future = future
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+
+    def run(self, sandbox: Sandbox) -> None:
+        if self.future.cancelled():
+            return
+        try:
+            self.result = self.work(sandbox)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
+            self.error = error
+
+    def deliver(self) -> None:
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)  # type: ignore[arg-type] # None only where that is the result
+        else:
+            self.future.set_exception(self.error)
+
+
+class Evaluations:
+    """Made and used on one event loop, which owns it; its threads live until `close`.
+
+    How much may wait is bounded by whoever admits requests.
+    """
+
+    def __init__(self, engine: Engine, *, threads: int = THREADS) -> None:
+        if threads < 2:
+            raise ValueError("one policy could hold the only thread: at least 2 are needed")
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._turns: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
+        self._emptied = True
+        """Since the last tick, nothing was waiting for a moment."""
+        self._last_taken = 0.0
+        """By the monotonic clock."""
+
+        self._closed = False
+        self._done: deque[_Job[Any]] = deque()
+        self._announced = False
+        self._asleep: list[int] = []
+        self._wakers = [threading.Semaphore(0) for _ in range(threads)]
+        self._busy = threading.Event()
+        served = [threading.Thread(target=self._serve, args=(each,), name=f"policy-{each}") for each in range(threads)]
+        self._threads = [*served, threading.Thread(target=self._tick, name="policy-ticks")]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    async def decide(
+        self, policies: Sequence[LoadedPolicy], facts: bytes, host: Host, *, key: Hashable
+    ) -> tuple[Decision, ...]:
+        """What each of the policies says of these facts, in their order; one turn for all of them.
+
+        Raises ShutDownError when this is being closed.
+        """
+        group = tuple(policy.module.sha256 for policy in policies)
+        return await self.submit(
+            Lane(group, key), lambda sandbox: tuple(sandbox.decide(policy, facts, host) for policy in policies)
+        )
+
+    def submit(self, lane: Lane, work: Callable[[Sandbox], Result]) -> "asyncio.Future[Result]":
+        """Do this work on one of the threads when it is its lane's turn. Cancelled before that, it is not done.
+
+        Raises ShutDownError when this is being closed.
+        """
+        future: asyncio.Future[Result] = self._loop.create_future()
+        with self._lock:
+            if self._closed:
+                raise ShutDownError("policies are not asked any more")
+            self._turns.add(lane, _Job(work, future))
+            idle = len(self._asleep) == len(self._wakers)
+            stalled = time.monotonic() - self._last_taken > _STALLED_SECONDS
+            woken = self._asleep.pop() if self._asleep and (idle or stalled) else None
+        if woken is not None:
+            self._busy.set()
+            self._wakers[woken].release()
+        return future
+
+    async def close(self) -> None:
+        """Let decisions that have begun come to their end; what waits gets a ShutDownError."""
+        with self._lock:
+            self._closed = True
+            waiting = self._turns.drain()
+            self._asleep.clear()
+        for job in waiting:
+            job.error = ShutDownError("policies are not asked any more")
+            job.deliver()
+        self._busy.set()
+        for waker in self._wakers:
+            waker.release()
+        await asyncio.to_thread(self._join)
+        self._deliver()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, number: int) -> None:
+        sandbox = Sandbox(self._engine)
+        while (taken := self._next(number)) is not None:
+            lane, job = taken
+            job.run(sandbox)
+            self._done.append(job)
+            with self._lock:
+                self._turns.done(lane)
+            self._announce()
+
+    def _next(self, number: int) -> tuple[Lane, _Job[Any]] | None:
+        while True:
+            with self._lock:
+                if self._closed:
+                    return None
+                taken = self._turns.take()
+                if not self._turns.waiting:
+                    self._emptied = True
+                if taken is not None:
+                    self._last_taken = time.monotonic()
+                    return taken
+                self._asleep.append(number)
+            self._wakers[number].acquire()
+
+    def _tick(self) -> None:
+        while True:
+            self._busy.wait()
+            time.sleep(TICK_SECONDS)
+            native.increment_epoch(native.address(self._engine.ptr()))
+            with self._lock:
+                if self._closed and not self._turns.under_way:
+                    return
+                woken = self._helper()
+                self._emptied = False
+                if not self._closed and len(self._asleep) == len(self._wakers):
+                    self._busy.clear()
+            if woken is not None:
+                self._wakers[woken].release()
+
+    def _helper(self) -> int | None:
+        """A thread that shall join in; None where none must, or all do."""
+        crowded = self._turns.waiting and not self._emptied
+        return self._asleep.pop() if crowded and self._asleep else None
+
+    def _announce(self) -> None:
+        """Many results are delivered by one call of the loop. The flag is lowered before the results are taken, so a
+        result that is put down later is announced again.
+        """
+        if self._announced:
+            return
+        self._announced = True
+        try:
+            self._loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:
+            return  # the loop is closed, and nobody waits any more
+
+    def _deliver(self) -> None:
+        self._announced = False
+        while self._done:
+            self._done.popleft().deliver()

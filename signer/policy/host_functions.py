@@ -1,0 +1,236 @@
+"""The functions that a module may import from `holdfast`.
+
+Rule 1: a function either does what it says or stops the decision with a fault of ours; nothing is guessed.
+Rule 2: each costs fuel in proportion to the time that it takes of us, so that fuel bounds a whole decision.
+Rule 3: no exception leaves a callback: there is no Python below it. It becomes a trap, and the decision a denial.
+
+A place is (address, length) in the module's memory, and is checked before it is touched.
+"""
+
+import ctypes
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wasmtime import FuncType, Linker, ValType
+
+from signer.policy import native
+from signer.policy.faults import Fault
+from signer.policy.grants import Grants, Host, HostFunction
+from signer.policy.verdict import MAX_AMOUNT, printable
+
+IMPORT_MODULE = "holdfast"
+
+COUNTER_TEXT_BYTES = 78
+"""Room that a module gives for a counter's value: the digits of the largest amount."""
+
+MAX_NAME_BYTES = 256
+"""Of a counter or a list, and of an item that is looked for."""
+
+MAX_LOG_LINES = 32
+MAX_LOG_LINE_BYTES = 512
+
+_FUEL_OF_A_CALL = 20_000
+"""About 4 us: what the way out of the module and back costs."""
+
+_FUEL_OF_A_BYTE = 10
+_MEMORY = b"memory"
+_POINTER_MASK = 2**32 - 1
+
+Signature = tuple[tuple[str, ...], tuple[str, ...]]
+
+SIGNATURES: dict[HostFunction, Signature] = {
+    HostFunction.READ_COUNTER: (("i32", "i32", "i32", "i32"), ("i32",)),
+    HostFunction.LIST_CONTAINS: (("i32", "i32", "i32", "i32"), ("i32",)),
+    HostFunction.SHA256: (("i32", "i32", "i32"), ()),
+    HostFunction.LOG: (("i32", "i32"), ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRead:
+    """A counter's value on which a verdict rests: judged again in the signing commit."""
+
+    counter: str
+    window_seconds: int
+    value: int
+
+
+@dataclass(slots=True)
+class Questions:
+    """What one decision asks of its host, and was told. Lives for that decision, on its thread."""
+
+    grants: Grants
+    host: Host
+    counters: dict[tuple[str, int], int] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    fault: tuple[Fault, str] | None = None
+    """Why the decision was stopped, where it was one of these functions."""
+
+
+class _Stopped(Exception):  # noqa: N818 - never leaves this module
+    """The decision is over."""
+
+    def __init__(self, fault: Fault, sentence: str) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+
+class _Asking(threading.local):
+    """The decision that this thread is making."""
+
+    questions: Questions | None = None
+
+
+_asking = _Asking()
+
+
+def begin(questions: Questions) -> None:
+    """This thread makes this decision from now on."""
+    _asking.questions = questions
+
+
+class _Place:
+    """The memory of the module that calls. Valid for one call."""
+
+    __slots__ = ("_base", "_context", "_size")
+
+    def __init__(self, caller: int) -> None:
+        memory = native.Extern()
+        if not native.caller_export_get(caller, _MEMORY, len(_MEMORY), ctypes.addressof(memory)):
+            raise _Stopped(Fault.HOST_FAILED, "the module has no memory yet")
+        self._context = native.caller_context(caller)
+        where = ctypes.addressof(memory) + native.PLACE
+        self._size = native.memory_data_size(self._context, where)
+        self._base = native.memory_data(self._context, where)
+
+    def charge(self, byte_count: int) -> None:
+        """Raises _Stopped where the fuel does not suffice."""
+        left = ctypes.c_uint64()
+        native.get_fuel(self._context, ctypes.addressof(left))
+        price = _FUEL_OF_A_CALL + _FUEL_OF_A_BYTE * byte_count
+        native.set_fuel(self._context, max(0, left.value - price))
+        if left.value < price:
+            raise _Stopped(Fault.OUT_OF_FUEL, "the policy has used up its fuel in a function of its host")
+
+    def read(self, start: int, length: int, *, limit: int | None = None) -> bytes:
+        start, length = self._checked(start, length)
+        if limit is not None and length > limit:
+            raise _Stopped(Fault.HOST_FAILED, f"the policy handed over {length} bytes where {limit} are the most")
+        return ctypes.string_at(self._base + start, length)
+
+    def read_text(self, start: int, length: int, *, limit: int = MAX_NAME_BYTES) -> str:
+        try:
+            return self.read(start, length, limit=limit).decode()
+        except UnicodeDecodeError:
+            raise _Stopped(Fault.HOST_FAILED, "the policy handed over a text that is no UTF-8") from None
+
+    def write(self, start: int, data: bytes) -> None:
+        start, _ = self._checked(start, len(data))
+        ctypes.memmove(self._base + start, data, len(data))
+
+    def _checked(self, start: int, length: int) -> tuple[int, int]:
+        start, length = start & _POINTER_MASK, length & _POINTER_MASK
+        if start + length > self._size:
+            raise _Stopped(Fault.BAD_PLACE, "the policy handed over a place that is not inside of its memory")
+        return start, length
+
+
+def _read_counter(asked: Questions, place: _Place, values: list[int]) -> int:
+    name_at, name_length, window_seconds, answer_at = values
+    place.charge(COUNTER_TEXT_BYTES)
+    name = place.read_text(name_at, name_length)
+    if name not in asked.grants.counters:
+        raise _Stopped(
+            Fault.NOT_GRANTED, f"the policy reads the counter {printable(name)!r}, which is not granted to it"
+        )
+    if window_seconds < 0:
+        raise _Stopped(Fault.HOST_FAILED, f"a window of {window_seconds} seconds")
+    key = (name, window_seconds)
+    if key not in asked.counters:
+        value = asked.host.read_counter(name, window_seconds=window_seconds)
+        if not 0 <= value <= MAX_AMOUNT:
+            raise _Stopped(Fault.HOST_FAILED, f"the counter {name!r} has no value that can be told")
+        asked.counters[key] = value
+    text = str(asked.counters[key]).encode()
+    place.write(answer_at, text)
+    return len(text)
+
+
+def _list_contains(asked: Questions, place: _Place, values: list[int]) -> int:
+    name_at, name_length, item_at, item_length = values
+    place.charge(2 * MAX_NAME_BYTES)
+    name = place.read_text(name_at, name_length)
+    if name not in asked.grants.lists:
+        raise _Stopped(Fault.NOT_GRANTED, f"the policy asks the list {printable(name)!r}, which is not granted to it")
+    return int(bool(asked.host.list_contains(name, place.read_text(item_at, item_length))))
+
+
+def _sha256(_asked: Questions, place: _Place, values: list[int]) -> None:
+    start, length, answer_at = values
+    place.charge(length & _POINTER_MASK)
+    place.write(answer_at, hashlib.sha256(place.read(start, length)).digest())
+
+
+def _log(asked: Questions, place: _Place, values: list[int]) -> None:
+    start, length = values
+    place.charge(MAX_LOG_LINE_BYTES)
+    line = place.read(start, min(length & _POINTER_MASK, MAX_LOG_LINE_BYTES))
+    if len(asked.log) < MAX_LOG_LINES:
+        asked.log.append(printable(line.decode(errors="replace")))
+
+
+_FUNCTIONS: dict[HostFunction, Callable[[Questions, _Place, list[int]], int | None]] = {
+    HostFunction.READ_COUNTER: _read_counter,
+    HostFunction.LIST_CONTAINS: _list_contains,
+    HostFunction.SHA256: _sha256,
+    HostFunction.LOG: _log,
+}
+
+
+def define_host_functions(linker: Linker) -> tuple[Any, ...]:
+    """Offer all of them to modules of this linker. Returns what must live as long as the linker is used."""
+    callbacks = []
+    for name, function in _FUNCTIONS.items():
+        parameters, results = SIGNATURES[name]
+        kind = FuncType([_VALUE_TYPES[each]() for each in parameters], [_VALUE_TYPES[each]() for each in results])
+        callback = native.HOST_CALLBACK(_callback(function, len(parameters)))
+        error = native.linker_define(
+            native.address(linker.ptr()),
+            IMPORT_MODULE.encode(), len(IMPORT_MODULE), name.encode(), len(name),
+            native.address(kind.ptr()), callback, None, None,
+        )  # fmt: skip
+        if error:
+            raise ValueError(f"wasmtime does not take the function {name}")
+        callbacks.append(callback)
+    return tuple(callbacks)
+
+
+_VALUE_TYPES = {"i32": ValType.i32, "i64": ValType.i64}
+
+
+def _callback(function: Callable[[Questions, _Place, list[int]], int | None], parameters: int) -> Callable[..., Any]:
+    def called(_environment: int, caller: int, values: Any, _count: int) -> int | None:
+        asked = _asking.questions
+        if asked is None:
+            return _trap()
+        try:
+            answer = function(asked, _Place(caller), [values[i].i32 for i in range(parameters)])
+            if answer is not None:
+                values[0].i32 = answer
+        except _Stopped as stopped:
+            asked.fault = (stopped.fault, str(stopped))
+            return _trap()
+        except BaseException as error:  # noqa: BLE001 - there is no Python below to raise into
+            asked.fault = (Fault.HOST_FAILED, f"what the policy asked for could not be had ({type(error).__name__})")
+            return _trap()
+        return None
+
+    return called
+
+
+def _trap() -> int:
+    message = b"stopped by the host"
+    return int(native.trap_new(message, len(message)))

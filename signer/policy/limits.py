@@ -1,0 +1,39 @@
+"""What one decision of a policy may use up."""
+
+from dataclasses import dataclass
+
+MAX_MEMORY_BYTES = 16 << 20
+"""The most memory any policy may ask for: every thread keeps as much address space ready."""
+
+MAX_TABLE_ELEMENTS = 10_000
+"""Function pointers of one table; the largest modules we have seen have a few hundred."""
+
+MAX_TABLES = 4
+"""Compilers make one; languages with reference types two."""
+
+MAX_STACK_BYTES = 512 << 10
+"""Of native stack for the calls inside of a module."""
+
+MAX_MODULE_BYTES = 4 << 20
+"""The largest module that is compiled: compiling takes about a second for each of them."""
+
+MAX_EXPORTS = 1024
+"""Names that a module may offer; Open Policy Agent's modules offer about a hundred."""
+
+MAX_WALL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one decision. What is over one of them is a denial."""
+
+    fuel: int = 2_000_000
+    """About one for each instruction and each byte that is copied: 2 million are 0.3 to 3 ms."""
+
+    memory_bytes: int = MAX_MEMORY_BYTES
+    wall_seconds: float = 0.1
+    """The last resort, for what fuel does not measure; counted in ticks, so that a stalled machine does not shorten
+    it."""
+
+
+DEFAULT_LIMITS = Limits()
