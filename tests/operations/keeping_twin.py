@@ -1,6 +1,5 @@
 """What operators do with the record by hand, over a record that is opened as the service opens it."""
 
-from functools import partial
 from typing import Any
 
 from operations.record_twin import House
@@ -9,12 +8,11 @@ from signer.audit.chain import unpack
 from signer.audit.entry import Entry, decode_entry
 from signer.audit.verify import stored_batches
 from signer.eth2.builtin_networks import find_network
-from signer.journal.reader import read_sqlite
 from signer.operations.explain import Explaining
 from signer.operations.horizon import Horizon
 from signer.operations.keep_record import LocalRecordOrders, RecordKeeping
+from signer.operations.kept_record import KeptRecord
 from signer.operations.prune import PruningPlan, RecordPruning
-from signer.operations.record import Record
 
 KEPT = 20
 """Epochs that the configuration keeps."""
@@ -28,20 +26,20 @@ def horizon(house: House) -> Horizon:
 
 def pruning(house: House, changes: Any, *, interval_seconds: float | None = None) -> RecordPruning:
     plan = PruningPlan(KEPT, KEPT * 32, interval_seconds)
-    read = partial(read_sqlite, house.places.database)
+    read = house.reading
     return RecordPruning(changes=changes, read=read, horizon=horizon(house), plan=plan)
 
 
-def keeping(house: House, record: Record) -> RecordKeeping:
+def keeping(house: House, record: KeptRecord) -> RecordKeeping:
     orders = LocalRecordOrders(changes=record.writer, pruning=pruning(house, record.writer), horizon=horizon(house))
     return RecordKeeping(orders=orders, horizon=horizon(house))
 
 
 def explaining(house: House) -> Explaining:
-    return Explaining(read=partial(read_sqlite, house.places.database), horizon=horizon(house))
+    return Explaining(read=house.reading, horizon=horizon(house))
 
 
 def entries(house: House) -> list[Entry]:
     """The whole audit log."""
-    with read_sqlite(house.places.database) as moment:
+    with house.reading() as moment:
         return [decode_entry(entry) for batch in stored_batches(moment) for entry in unpack(batch.entries)]

@@ -1,10 +1,9 @@
 """Signers that keys move between: each a record of its own, opened as the service opens it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from journal.record import PlainStory, public_key, vote
@@ -14,13 +13,12 @@ from operations.record_twin import CALLER, House
 from signer.errors import RefusalError
 from signer.events import Events
 from signer.journal.command import Command
-from signer.journal.reader import read_sqlite
 from signer.keys.ledger import KeyUseClaim
 from signer.operations.carry_out import LocalOrders
 from signer.operations.importing import WriterImports
+from signer.operations.kept_record import KeptRecord
 from signer.operations.migrate import Arrival, Departure, Migration
 from signer.operations.move_keys import KeyMoving
-from signer.operations.record import Record
 from signer.operations.undo_migration import MigrationUndo, TakenBack
 from signer.units import Epoch, PublicKey
 
@@ -32,7 +30,7 @@ class Place:
     """One signer that keys come to and leave. Owned by one test."""
 
     house: House
-    record: Record
+    record: KeptRecord
     migration: Migration
     undo: MigrationUndo
 
@@ -65,12 +63,18 @@ class Place:
 
 
 @contextmanager
-def opened(directory: Path, *, new_keys_wait: bool = True, **settings: object) -> Iterator[Place]:
+def opened(
+    directory: Path,
+    *,
+    new_keys_wait: bool = True,
+    new_database: Callable[[], str] | None = None,
+    **settings: object,
+) -> Iterator[Place]:
     """The signer of this directory."""
     directory.mkdir(exist_ok=True)
-    house = House(directory)
+    house = House(directory, new_database=new_database)
     with house.record(**settings) as record:
-        reading = partial(read_sqlite, house.places.database)
+        reading = house.reading
         imports = WriterImports(
             changes=record.writer,
             clock=house.clock,
@@ -100,8 +104,10 @@ def opened(directory: Path, *, new_keys_wait: bool = True, **settings: object) -
 
 
 @contextmanager
-def two_signers(directory: Path) -> Iterator[tuple[Place, Place]]:
+def two_signers(directory: Path, new_database: Callable[[], str] | None = None) -> Iterator[tuple[Place, Place]]:
     """One that keys leave, and another that they come to."""
     with ExitStack() as stack:
-        first, second = (stack.enter_context(opened(directory / name)) for name in ("first", "second"))
+        first, second = (
+            stack.enter_context(opened(directory / name, new_database=new_database)) for name in ("first", "second")
+        )
         yield first, second

@@ -1,9 +1,10 @@
 """A record opened as the service opens it, with a clock that stands where a test sets it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from journal.record import PlainStory, vote
 
@@ -11,7 +12,11 @@ from signer.auth.principal import OPERATOR, Caller
 from signer.clock import FixedClock
 from signer.errors import RefusalError
 from signer.journal.command import Command
-from signer.operations.record import Places, Record, open_record
+from signer.journal.postgres_session import Session
+from signer.journal.reader import Reading
+from signer.operations.kept_record import KeptRecord, RecordView
+from signer.operations.record import Places, open_record
+from signer.operations.shared_record import SharedPlaces, open_shared_record
 from signer.operations.verify_audit import AuditVerification
 from signer.units import Root
 
@@ -28,6 +33,11 @@ class House:
     directory: Path
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     deaths: list[Exception] = field(default_factory=list)
+    new_database: Callable[[], str] | None = None
+    """Makes an empty shared database and gives its address; None: the record is kept in SQLite."""
+
+    _address: str = ""
+    _view: RecordView | None = None
 
     def __post_init__(self) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
@@ -48,18 +58,48 @@ class House:
     def verification(self) -> AuditVerification:
         return AuditVerification(self.places.view, archive_directory=self.archives)
 
+    @property
+    def reading(self) -> Reading:
+        """Reads the record; a shared one was opened before."""
+        return self.places.view.reading if self._view is None else self._view.reading
+
+    def make_database(self) -> str:
+        """The address of its shared database, which is made once; empty where it has none."""
+        if self.new_database is not None and not self._address:
+            self._address = self.new_database()
+        return self._address
+
+    def end_lease(self) -> None:
+        """The time of a killed process's lease is over, by the database's clock; an embedded record has none."""
+        if self._address:
+            session = Session(self._address)
+            session.open(seconds=60)
+            session.script("UPDATE holdfast.instances SET expires_at = clock_timestamp()", seconds=60)
+            session.close()
+
+    def beside(self, directory: Path) -> "House":
+        """Another one, on the same kind of database, and nothing shared with this one."""
+        directory.mkdir(exist_ok=True)
+        return House(directory, new_database=self.new_database)
+
     @contextmanager
-    def record(self, **settings: object) -> Iterator[Record]:
+    def record(self, **settings: Any) -> Iterator[KeptRecord]:
         """The open record; its writer runs."""
-        settings = {"genesis_validators_root": CHAIN, "now": self.clock.now, **settings}
-        record = open_record(self.places, on_death=self.deaths.append, **settings)  # type: ignore[arg-type]
+        settings = {"genesis_validators_root": CHAIN, "now": self.clock.now, "on_death": self.deaths.append, **settings}
+        record: KeptRecord
+        if self.new_database is None:
+            record = open_record(self.places, **settings)
+        else:
+            places = SharedPlaces(self.make_database(), self.data, self.data / "head")
+            record = open_shared_record(places, **{"deadline_seconds": 60.0, **settings})
+            self._view = record.view
         try:
             yield record
         finally:
             record.close()
 
 
-async def verdict(record: Record, source: int, target: int, *, mark: int = 1, key: int = 1) -> str:
+async def verdict(record: KeptRecord, source: int, target: int, *, mark: int = 1, key: int = 1) -> str:
     """How a vote is judged: `new`, `repeat` or the code of the refusal."""
     command = vote(source, target, mark=mark, key=key)
     try:

@@ -1,7 +1,6 @@
 """Exports of a part of the record: by key, and what has come since a receipt."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,17 @@ from operations.test_importing import importer
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
 from signer.errors import MalformedRequestError
-from signer.journal.reader import read_sqlite
 from signer.operations.exporting import ALL, Receipt, Selection, export_document, parse_selection, write_receipt
-from signer.operations.record import Record
+from signer.operations.kept_record import KeptRecord as Record
 from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
 
+ON_BOTH_DATABASES = True
+"""See conftest.py."""
+
 
 def reading(house: House):
-    return partial(read_sqlite, house.places.database)
+    return house.reading
 
 
 def exported(house: House, selection: Selection = ALL) -> dict[str, tuple[list[str], list[str]]]:
@@ -84,14 +85,13 @@ async def test_whoever_imports_both_documents_has_the_whole_record(
     first, told = b"".join(export_document(reading(house), ALL)), receipt(house)
     await sign(record, vote(2, 3), vote(3, 5), block(9))
     second = b"".join(export_document(reading(house), since(told)))
-    (tmp_path / "other").mkdir()
-    other = House(tmp_path / "other")
+    other = house.beside(tmp_path / "other")
     with other.record() as theirs:
         for number, content in enumerate((first, second)):
             file = other.directory / f"{number}.json"
             file.write_bytes(content)
             await importer(other, theirs).merge(file, CALLER)
-        with read_sqlite(other.places.database) as moment:
+        with other.reading() as moment:
             assert len(list(moment.rows("SELECT * FROM signed_attestations"))) == 3
             assert len(list(moment.rows("SELECT * FROM signed_blocks"))) == 2
 
@@ -128,8 +128,7 @@ async def test_a_raised_watermark_makes_every_validator_told_again(house: House,
 
 
 async def test_a_receipt_of_another_database_is_refused(tmp_path: Path, house: House, record: Record) -> None:
-    (tmp_path / "other").mkdir()
-    other = House(tmp_path / "other")
+    other = house.beside(tmp_path / "other")
     with other.record() as theirs:
         await sign(theirs, vote(1, 2))
         told = receipt(other)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ from operations.record_twin import CALLER, CHAIN, House, verdict
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
 from signer.errors import MalformedRequestError, UnusableHistoriesError, WrongNetworkError
-from signer.journal.reader import read_sqlite
+from signer.journal.statement import Statement
 from signer.operations.importing import WriterImports
+from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.protect import Changes, ImportOptions, Protection
-from signer.operations.record import Record
 from signer.operations.staged_document import OWN_PROCESS_BYTES
 from signer.slashing.staging import PART_ROWS
+
+ON_BOTH_DATABASES = True
+"""See conftest.py."""
 
 DRY_RUN = ImportOptions(dry_run=True)
 PARTIAL = ImportOptions(partial=True)
@@ -48,23 +50,31 @@ def importer(house: House, record: Record, changes: Changes | None = None) -> Wr
         changes=changes or record.writer,
         clock=house.clock,
         pinned=lambda: record.pinned,
-        reading=partial(read_sqlite, house.places.database),
+        reading=house.reading,
         data_directory=house.data,
     )
 
 
-def house_at(directory: Path) -> House:
-    directory.mkdir()
-    return House(directory)
+VALIDATORS = Statement(
+    embedded="SELECT 0, public_key, floor_slot, floor_source, floor_target, held_slot, held_source, held_target"
+    " FROM validators ORDER BY 2",
+    shared="SELECT 0, public_key, floor_slot, floor_source, floor_target, held_slot, held_source, held_target"
+    " FROM known_validators() ORDER BY 2",
+)
+VOTES = (
+    "SELECT public_key, target_epoch, source_epoch, signing_root FROM signed_attestations"
+    " JOIN validators ON validators.id = validator_id ORDER BY 1, 2"
+)
+BLOCKS = (
+    "SELECT public_key, slot, signing_root FROM signed_blocks JOIN validators ON validators.id = validator_id"
+    " ORDER BY 1, 2"
+)
 
 
 def rows(house: House) -> list[list[tuple[Any, ...]]]:
     """Everything that protects, as it is stored."""
-    with read_sqlite(house.places.database) as moment:
-        return [
-            list(moment.rows(f"SELECT * FROM {table} ORDER BY 1, 2"))
-            for table in ("validators", "signed_attestations", "signed_blocks")
-        ]
+    with house.reading() as moment:
+        return [list(moment.rows(statement)) for statement in (VALIDATORS, VOTES, BLOCKS)]
 
 
 class CutShortError(Exception):
@@ -85,8 +95,10 @@ class Stopping:
         return self.changes.perform(change, story)
 
 
-async def test_a_stop_after_any_commit_refuses_more_and_the_same_import_completes_the_record(tmp_path: Path) -> None:
-    whole = house_at(tmp_path / "whole")
+async def test_a_stop_after_any_commit_refuses_more_and_the_same_import_completes_the_record(
+    house: House, tmp_path: Path
+) -> None:
+    whole = house.beside(tmp_path / "whole")
     with whole.record() as record:
         await verdict(record, 5, 6, key=1)  # on record before: its floor is far below, and stays
         file = write(whole, long_histories())
@@ -99,7 +111,7 @@ async def test_a_stop_after_any_commit_refuses_more_and_the_same_import_complete
     assert commits == 1 + parts + 1, "one that holds, the parts, one that lifts the hold"
 
     for stop in range(commits):
-        house = house_at(tmp_path / f"stopped after {stop}")
+        house = house.beside(tmp_path / f"stopped after {stop}")
         with house.record() as record:
             await asyncio.wait_for(verdict(record, 5, 6, key=1), 10)
             with pytest.raises(CutShortError):
@@ -123,7 +135,7 @@ async def test_a_stop_after_any_commit_refuses_more_and_the_same_import_complete
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[4:]
 from operations.record_twin import CALLER, House
 from operations.test_importing import importer
 
@@ -135,7 +147,7 @@ class Telling:
         return done
 
 async def main():
-    house = House(Path(sys.argv[1]))
+    house = House(Path(sys.argv[1]), new_database=(lambda: sys.argv[3]) if sys.argv[3] else None)
     with house.record() as record:
         await importer(house, record, Telling(record.writer)).merge(Path(sys.argv[2]), CALLER)
 
@@ -143,20 +155,21 @@ asyncio.run(main())
 """
 
 
-async def test_a_process_killed_in_the_middle_is_completed_by_the_same_import(tmp_path: Path) -> None:
-    whole = house_at(tmp_path / "whole")
+async def test_a_process_killed_in_the_middle_is_completed_by_the_same_import(house: House, tmp_path: Path) -> None:
+    whole = house.beside(tmp_path / "whole")
     file = write(whole, long_histories(keys=6))
     with whole.record() as record:
         await importer(whole, record).merge(file, CALLER)
         expected = rows(whole)
     for lines in (1, 2, 4, 7):
-        house = house_at(tmp_path / f"killed {lines}")
-        command = [sys.executable, "-c", KILLED, str(house.directory), str(file), *sys.path]
+        house = house.beside(tmp_path / f"killed {lines}")
+        command = [sys.executable, "-c", KILLED, str(house.directory), str(file), house.make_database(), *sys.path]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             for _ in range(lines):
                 assert process.stdout is not None
                 process.stdout.readline()
             os.kill(process.pid, signal.SIGKILL)
+        house.end_lease()
         with house.record() as record:
             assert await verdict(record, LAST - 2, LAST - 1, mark=9, key=6) != "new", "its votes may not be in yet"
             await importer(house, record).merge(file, CALLER)
@@ -298,9 +311,7 @@ async def test_an_export_while_an_import_is_unfinished_protects_as_the_hold_does
     file = write(house, long_histories(keys=1))
     with pytest.raises(CutShortError):
         await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
-    exported = b"".join(
-        Protection(imports=importer(house, record), reading=house.places.view.reading).export_interchange(CALLER)
-    )
+    exported = b"".join(Protection(imports=importer(house, record), reading=house.reading).export_interchange(CALLER))
     [validator] = json.loads(exported)["data"]
     assert [(vote["source_epoch"], vote["target_epoch"]) for vote in validator["signed_attestations"]] == [
         (str(LAST - 1), str(LAST))

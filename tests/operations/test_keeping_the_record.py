@@ -13,6 +13,9 @@ from signer.errors import BadWatermarkError, ForbiddenError, MalformedRequestErr
 from signer.operations.keep_record import FURTHEST_LOW_EPOCHS
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord
 
+ON_BOTH_DATABASES = True
+"""See conftest.py."""
+
 KEY = public_key(1)
 
 

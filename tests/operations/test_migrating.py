@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal.kept_records import DATABASES
 from journal.record import public_key
-from operations.keeping_twin import entries, horizon
+from operations.keeping_twin import entries, horizon, keeping
 from operations.migrating_twin import LOADED, Place, opened, two_signers
+from operations.record_twin import CALLER
 from operations.test_quarantine import load
 
 from signer.audit.entry import Kind
@@ -27,15 +29,18 @@ from signer.errors import (
 )
 from signer.keys.ledger import bury_key
 from signer.operations.migration_receipt import read_receipt
+from signer.operations.record_orders import PruneRecord
 from signer.operations.story import NoteStory
-from signer.units import Root
+from signer.slashing.watermarks import raise_low_watermark
+from signer.units import Epoch, Root, Slot
 
 ONE, OTHER = public_key(1), public_key(2)
 
 
-@pytest.fixture
-def signers(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
-    with two_signers(tmp_path) as both:
+@pytest.fixture(params=DATABASES)
+def signers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    databases = None if request.param == "embedded" else iter(request.getfixturevalue("pool"))
+    with two_signers(tmp_path, None if databases is None else lambda: next(databases)) as both:
         yield both
 
 
@@ -375,3 +380,49 @@ def test_who_may_not_move_keys_undoes_no_move(signers: tuple[Place, Place]) -> N
         with pytest.raises(fault):
             asyncio.run(here.undo.take_back(receipt, Caller(principal), reason="x", nothing_else_signs=True))
     assert here.votes(1, 5, 6) == "KEY_DISABLED"
+
+
+# --- what a record that went back does not know -------------------------------------------------------
+
+
+def lose_and_accept(place: Place, *, epoch: int) -> None:
+    """As after an accepted restore: what was signed up to this epoch may be missing, of any key."""
+
+    async def change() -> None:
+        await place.record.writer.perform(
+            lambda transaction: raise_low_watermark(transaction, epoch=Epoch(epoch), slot=Slot(epoch * 32 + 31)),
+            lambda _: NoteStory(Kind.RESTORE_ACCEPTED, 5, ""),
+        )
+
+    asyncio.run(change())
+
+
+@pytest.mark.parametrize("returns", [False, True], ids=["to a new place", "to where it has been before"])
+@pytest.mark.parametrize("key", [1, 2], ids=["with a record", "without any"])
+def test_what_the_sender_may_have_forgotten_is_not_signed_by_the_receiver(
+    signers: tuple[Place, Place], key: int, returns: bool
+) -> None:
+    """A floor that is there stays at an import (decision 0017); a receipt brings the sender's, and nothing below."""
+    here, there = signers
+    if returns:
+        assert there.votes(key, 1, 2) == "signed"
+        here.arrive(there.leave(public_key(key)).receipt, there.parcel)
+    if key == 1:
+        assert here.votes(1, 4, 5) == "signed"
+    lose_and_accept(here, epoch=30)
+    assert here.votes(key, 10, 11) == "BELOW_FLOOR"
+    there.arrive(here.leave(public_key(key)).receipt, here.parcel)
+    assert there.votes(key, 10, 11) == "BELOW_FLOOR", "it may have been signed there before the record went back"
+    assert there.votes(key, 30, 31) == "signed"
+
+
+def test_what_the_sender_has_pruned_is_not_signed_by_the_receiver(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    assert there.votes(1, 1, 2) == "signed"
+    here.arrive(there.leave(ONE).receipt, there.parcel)
+    for target in range(3, 60):
+        assert here.votes(1, target - 1, target) == "signed"
+    asyncio.run(keeping(here.house, here.record).prune(PruneRecord(keep_epochs=20, keep_slots=640), CALLER))
+    there.arrive(here.leave(ONE).receipt, here.parcel)
+    assert "signed" not in {there.votes(1, target - 1, target, mark=2) for target in range(3, 60)}
+    assert there.votes(1, 59, 60) == "signed"

@@ -11,12 +11,14 @@ from operations.record_twin import CALLER, NOW, House, verdict
 
 from signer.audit.entry import Kind
 from signer.errors import JournalDownError
-from signer.journal.reader import read_sqlite
 from signer.operations import prune as pruning_module
+from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.prune import ROWS_AT_ONCE
-from signer.operations.record import Record
 from signer.operations.record_orders import PruneRecord
 from signer.slashing.status import find_key_record
+
+ON_BOTH_DATABASES = True
+"""See conftest.py."""
 
 VOTES = 1000
 
@@ -27,7 +29,7 @@ async def fill(record: Record, *, votes: int = VOTES, key: int = 1) -> None:
 
 
 def votes_of(house: House, key: int = 1) -> int:
-    with read_sqlite(house.places.database) as moment:
+    with house.reading() as moment:
         found = find_key_record(moment, public_key(key))
     return 0 if found is None else found.votes
 

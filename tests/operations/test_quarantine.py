@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,18 @@ from signer.errors import ForbiddenError, KeyStateError, RefusalError, StartupEr
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.journal.command import Command
-from signer.journal.reader import read_sqlite
 from signer.keys.key import Key, Origin
 from signer.keys.ledger import EVERY_KEY, KeyUseClaim, freeze_key, thaw_key
 from signer.keys.report import LoadReport
 from signer.operations.carry_out import LocalOrders
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
+from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.quarantine import Quarantine, QuarantiningLoader
-from signer.operations.record import Record
 from signer.units import Epoch, PublicKey
+
+ON_BOTH_DATABASES = True
+"""See conftest.py."""
 
 ONE, OTHER = public_key(1), public_key(2)
 EPOCH_SECONDS = 12 * 32
@@ -68,7 +69,7 @@ def load(house: House, record: Record, *keys: PublicKey, present: Horizon | None
     loader = QuarantiningLoader(
         Files(keys),
         changes=record.writer,
-        reading=partial(read_sqlite, house.places.database),
+        reading=house.reading,
         horizon=present or horizon(house),
         epochs=2,
     )
@@ -76,16 +77,15 @@ def load(house: House, record: Record, *keys: PublicKey, present: Horizon | None
 
 
 def quarantine(house: House, record: Record) -> Quarantine:
-    database = house.places.database
     orders = LocalOrders(
         changes=record.writer,
-        reading=partial(read_sqlite, database),
+        reading=house.reading,
         clock=house.clock,
         events=Events(),
         holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
         moving=None,  # type: ignore[arg-type]  # or moves them
     )
-    return Quarantine(orders=orders, reading=partial(read_sqlite, database), horizon=horizon(house))
+    return Quarantine(orders=orders, reading=house.reading, horizon=horizon(house))
 
 
 async def signed(record: Record, key: PublicKey, epoch: int | None, *claims: object) -> str:
@@ -113,7 +113,7 @@ async def imported(house: House, record: Record, key: PublicKey, target: int) ->
         changes=record.writer,
         clock=house.clock,
         pinned=lambda: record.pinned,
-        reading=partial(read_sqlite, house.places.database),
+        reading=house.reading,
         data_directory=house.data,
     )
     await imports.merge(file, CALLER)
