@@ -32,7 +32,7 @@ class PostgresServer:
         self.port = port or _free_port()
         self.data = self.directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self._own(self.directory)
+        self.own(self.directory)
 
     def initialise(self, **settings: str) -> None:
         self._run("initdb", "-D", self.data, "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8")
@@ -167,10 +167,10 @@ class PostgresServer:
             kwargs.update(user=owner.pw_uid, group=owner.pw_gid, extra_groups=[])
         return kwargs
 
-    def _own(self, directory: Path) -> None:
+    def own(self, path: Path) -> None:
         if os.geteuid() == 0:
             owner = pwd.getpwnam(USER)
-            os.chown(directory, owner.pw_uid, owner.pw_gid)
+            os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 def started_server(**settings: str) -> PostgresServer:

@@ -27,6 +27,7 @@ PARAMETERS = frozenset(
 """What may stand behind the question mark: libpq's names, as far as the driver knows them (PostgreSQL manual, 34.1.2).
 Any other would be sent to the server as one of its settings."""
 
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 _SECRETS = frozenset({"password", "sslpassword"})
 _PASSWORD = re.compile(r"^(?P<before>[a-z]+://[^/?@]*?):[^/?@]*@")
 
@@ -59,6 +60,12 @@ class JournalUrl(Struct, frozen=True):
             for part in query.split("&")
         ]
         return before + mark + "&".join(parts)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the URL names, by parameter."""
+        parameters = dict(parse_qsl(urlsplit(self.text).query))
+        return {name: Path(parameters[name]) for name in _FILES if parameters.get(name)}
 
     def with_password(self, password: str) -> str:
         """The URL for the driver, with a password that was kept elsewhere."""

@@ -89,6 +89,7 @@ def variable_name(key: str) -> str:
 
 def check_files(config: Config) -> None:
     """Raises ConfigError for the first file or directory that somebody named and that is not there."""
+    _check_files_of_url(config)
     for each in values(config):
         wanted, path = each.member.setting.must_exist, each.value
         if not wanted or path is None or each.key not in config.sources:
@@ -101,6 +102,19 @@ def check_files(config: Config) -> None:
                 key=each.key,
                 remedy="make it, or correct the path; a relative path starts at "
                 "the configuration file, or at the working directory in variables and flags",
+            )
+
+
+def _check_files_of_url(config: Config) -> None:
+    """What the driver would say of a missing file does not name it."""
+    key = "journal.url"
+    for name, path in config.journal.url.files.items():
+        if not path.is_file():
+            raise ConfigError(
+                f"{key} names {path} ({name}), and there is no such file",
+                where=config.where(key),
+                key=key,
+                remedy="make it, or correct the path; write it in full",
             )
 
 
