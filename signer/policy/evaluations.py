@@ -112,8 +112,7 @@ class Evaluations:
                 raise ShutDownError("policies are not asked any more")
             self._turns.add(lane, _Job(work, future))
             idle = len(self._asleep) == len(self._wakers)
-            stalled = time.monotonic() - self._last_taken > _STALLED_SECONDS
-            woken = self._asleep.pop() if self._asleep and (idle or stalled) else None
+            woken = self._asleep.pop() if self._asleep and (idle or self._stalled()) else None
         if woken is not None:
             self._busy.set()
             self._wakers[woken].release()
@@ -179,8 +178,13 @@ class Evaluations:
 
     def _helper(self) -> int | None:
         """A thread that shall join in; None where none must, or all do."""
-        crowded = self._turns.waiting and not self._emptied
-        return self._asleep.pop() if crowded and self._asleep else None
+        if not self._turns.waiting or not self._asleep:
+            return None
+        return self._asleep.pop() if self._stalled() or not self._emptied else None
+
+    def _stalled(self) -> bool:
+        """Whoever is awake is in a long decision."""
+        return time.monotonic() - self._last_taken > _STALLED_SECONDS
 
     def _announce(self) -> None:
         """Many results are delivered by one call of the loop. The flag is lowered before the results are taken, so a

@@ -1,0 +1,157 @@
+"""Policies decide off the event loop, and none keeps another from deciding."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from wat_policies import policy
+
+from signer.errors import ShutDownError
+from signer.policy.evaluations import Evaluations
+from signer.policy.faults import Fault
+from signer.policy.grants import NO_GRANTS, EmptyHost
+from signer.policy.limits import Limits
+from signer.policy.sandbox import LoadedPolicy
+from signer.policy.turns import Lane
+from signer.policy.verdict import ALLOW, Deny
+
+PATIENCE_SECONDS = 60
+ENDLESS = policy("(loop $again (br $again)) (unreachable)")
+
+
+@pytest_asyncio.fixture
+async def evaluations(engine) -> AsyncIterator[Evaluations]:
+    made = Evaluations(engine, threads=2)
+    yield made
+    await made.close()
+
+
+async def soon(waited):
+    return await asyncio.wait_for(waited, PATIENCE_SECONDS)
+
+
+async def test_every_policy_of_a_request_decides_and_in_their_order(evaluations, modules):
+    asked = [
+        LoadedPolicy(modules.load(policy(answer='{"verdict":"deny","code":"NO","message":"no"}'), NO_GRANTS)),
+        LoadedPolicy(modules.load(policy(), NO_GRANTS)),
+    ]
+    decisions = await soon(evaluations.decide(asked, b"{}", EmptyHost(), key="k"))
+    assert [decision.verdict for decision in decisions] == [Deny("NO", "no"), ALLOW]
+
+
+async def test_a_thousand_requests_of_many_keys_each_get_their_own_decision(evaluations, modules):
+    asked = [LoadedPolicy(modules.load(policy(), NO_GRANTS))]
+    waiting = [evaluations.decide(asked, b"{}", EmptyHost(), key=number % 7) for number in range(1000)]
+    decided = await soon(asyncio.gather(*waiting))
+    assert len(decided) == 1000
+    assert all(decision.verdict is ALLOW for (decision,) in decided)
+
+
+async def test_the_event_loop_runs_while_a_policy_decides(evaluations):
+    heard = threading.Event()
+    deciding = evaluations.submit(Lane("p", "k"), lambda _: heard.wait(PATIENCE_SECONDS))
+    asyncio.get_running_loop().call_soon(heard.set)
+    assert await soon(deciding)
+
+
+async def test_a_policy_without_end_is_stopped_by_the_clock_where_its_fuel_does_not(evaluations, modules):
+    endless = LoadedPolicy(modules.load(ENDLESS, NO_GRANTS), limits=Limits(fuel=2**62, wall_seconds=0.02))
+    ((decision,), (again,)) = await soon(
+        asyncio.gather(*(evaluations.decide([endless], b"{}", EmptyHost(), key=key) for key in "ab"))
+    )
+    assert isinstance(decision.verdict, Deny)
+    assert decision.verdict.code == again.verdict.code == Fault.TIMED_OUT
+    assert decision.verdict.evidence["fuel_used"] > 0
+
+
+async def test_one_policy_never_holds_every_thread(evaluations):
+    """As many stuck decisions of one policy as wait: another policy decides all the same."""
+    released = threading.Event()
+    stuck = [
+        evaluations.submit(Lane("stuck", number), lambda _: released.wait(PATIENCE_SECONDS)) for number in range(20)
+    ]
+    try:
+        others = [evaluations.submit(Lane("quick", number), lambda _: "decided") for number in range(20)]
+        assert await soon(asyncio.gather(*others)) == ["decided"] * 20
+        assert not any(each.done() for each in stuck)
+    finally:
+        released.set()
+    assert all(await soon(asyncio.gather(*stuck)))
+
+
+async def test_what_comes_while_the_only_thread_awake_is_stuck_is_done_by_another(evaluations):
+    released = threading.Event()
+    begun = threading.Event()
+
+    def stick(_sandbox: object) -> bool:
+        begun.set()
+        return released.wait(PATIENCE_SECONDS)
+
+    stuck = evaluations.submit(Lane("stuck", 0), stick)
+    assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+    try:
+        for number in range(50):
+            assert await soon(evaluations.submit(Lane("quick", number), lambda _: "decided")) == "decided"
+    finally:
+        released.set()
+    assert await soon(stuck)
+
+
+async def test_what_was_given_up_before_its_turn_is_not_done(evaluations):
+    released = threading.Event()
+    done: list[int] = []
+    stuck = [evaluations.submit(Lane("p", 0), lambda _: released.wait(PATIENCE_SECONDS)) for _ in range(2)]
+    given_up = evaluations.submit(Lane("p", 1), lambda _: done.append(1))
+    given_up.cancel()
+    released.set()
+    await soon(asyncio.gather(*stuck))
+    await soon(evaluations.submit(Lane("p", 1), lambda _: done.append(2)))
+    assert done == [2]
+
+
+async def test_whoever_waits_gets_the_error_and_the_thread_goes_on(evaluations):
+    def fail(_sandbox: object) -> None:
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError):
+        await soon(evaluations.submit(Lane("p", 0), fail))
+    assert await soon(evaluations.submit(Lane("p", 0), lambda _: 7)) == 7
+
+
+async def test_closing_ends_what_has_begun_and_gives_up_what_waits(engine):
+    evaluations = Evaluations(engine, threads=2)
+    released, begun = threading.Event(), threading.Event()
+
+    def stick(_sandbox: object) -> str:
+        begun.set()
+        released.wait(PATIENCE_SECONDS)
+        return "ended"
+
+    first = evaluations.submit(Lane("p", 0), stick)
+    assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+    waiting = evaluations.submit(Lane("p", 0), lambda _: "never")
+    closing = asyncio.create_task(evaluations.close())
+    with pytest.raises(ShutDownError):
+        await soon(waiting)
+    with pytest.raises(ShutDownError):
+        evaluations.submit(Lane("p", 0), lambda _: "never")
+    released.set()
+    await soon(closing)
+    assert await soon(first) == "ended"
+
+
+async def test_an_endless_policy_does_not_outlive_closing(engine, modules):
+    evaluations = Evaluations(engine, threads=2)
+    endless = LoadedPolicy(modules.load(ENDLESS, NO_GRANTS), limits=Limits(fuel=2**62, wall_seconds=0.05))
+    deciding = asyncio.ensure_future(evaluations.decide([endless], b"{}", EmptyHost(), key=1))
+    await asyncio.sleep(0)
+    await soon(evaluations.close())
+    (outcome,) = await asyncio.gather(deciding, return_exceptions=True)
+    assert isinstance(outcome, ShutDownError) or outcome[0].verdict.code == Fault.TIMED_OUT
+
+
+async def test_one_thread_is_too_few(engine):
+    with pytest.raises(ValueError, match="at least 2"):
+        Evaluations(engine, threads=1)
