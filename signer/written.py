@@ -34,6 +34,9 @@ recurses once a level, and any library may have raised the interpreter's limit (
 
 _EXPONENT = re.compile(r"[0-9]+[eE][+-]?[0-9]+")
 
+NO_PATHS = Path("/")
+"""The directory of a file that holds no paths."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
