@@ -104,6 +104,17 @@ HISTORY = {
     ],
 }
 
+PAID_TO = b'{"ethaddress":"0x' + b"11" * 20 + b'"}'
+REGISTRATION = {
+    "type": "VALIDATOR_REGISTRATION",
+    "validator_registration": {
+        "fee_recipient": "0x" + "22" * 20,
+        "gas_limit": "30000000",
+        "timestamp": "100",
+        "pubkey": "0x" + "12" * 48,
+    },
+}
+
 FOREIGN_HISTORY = merged(HISTORY, {"metadata": {"genesis_validators_root": "0x" + "00" * 32}})
 
 STEPS = [
@@ -214,6 +225,31 @@ STEPS = [
     Step("GET", "/eth/v1/remotekeys", headers=(AS_OPERATOR,)),
     Step("POST", "/eth/v1/remotekeys", b'{"remote_keys":[{}]}', (AS_OPERATOR,)),
     Step("DELETE", "/eth/v1/remotekeys", b'{"pubkeys":["@4"]}', (AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/feerecipient", PAID_TO, (AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/feerecipient", PAID_TO, (AS_LIMITED,)),
+    Step("POST", "/eth/v1/validator/{3}/feerecipient", PAID_TO, ("Authorization: Bearer wrong",)),
+    Step("POST", "/eth/v1/validator/{3}/feerecipient", PAID_TO),
+    Step("POST", "/eth/v1/validator/{3}/feerecipient", b"{}", (AS_OPERATOR,)),
+    Step("GET", "/eth/v1/validator/{3}/feerecipient", headers=(AS_OPERATOR,)),
+    Step("GET", "/eth/v1/validator/{2}/feerecipient", headers=(AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/gas_limit", b'{"gas_limit":"36000000"}', (AS_OPERATOR,)),
+    Step("GET", "/eth/v1/validator/{3}/gas_limit", headers=(AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/graffiti", b'{"graffiti":"a vote"}', (AS_OPERATOR,)),
+    Step("GET", "/eth/v1/validator/{3}/graffiti", headers=(AS_OPERATOR,)),
+    Step("GET", "/eth/v1/validator/{3}/graffiti", headers=(AS_LIMITED,)),
+    sign(REGISTRATION, key=3),
+    Step("POST", "/api/v1/eth2/explain/{3}", json.dumps(REGISTRATION).encode()),
+    Step("GET", "/admin/keys/preferences/{3}", headers=(AS_OPERATOR,)),
+    Step("POST", "/admin/keys/preferences", b'{"keys":["@3"],"cleared":["gas_limit"]}', (AS_OPERATOR,)),
+    Step("POST", "/admin/keys/preferences", b'{"keys":["@3"],"cleared":["gas_limit"]}', (AS_LIMITED,)),
+    sign(REGISTRATION, key=3),
+    Step("DELETE", "/eth/v1/validator/{3}/feerecipient", headers=(AS_OPERATOR,)),
+    Step("DELETE", "/eth/v1/validator/{3}/gas_limit", headers=(AS_OPERATOR,)),
+    Step("DELETE", "/eth/v1/validator/{3}/graffiti", headers=(AS_OPERATOR,)),
+    sign(REGISTRATION, key=3),
+    Step("POST", "/eth/v1/validator/{3}/voluntary_exit?epoch=300000&validator_index=7", headers=(AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/voluntary_exit?epoch=300000", headers=(AS_OPERATOR,)),
+    Step("POST", "/eth/v1/validator/{3}/voluntary_exit?epoch=3&validator_index=7", headers=(AS_LIMITED,)),
     sign(vote_body(2, 3), key=5),
     sign(RANDAO),
     Step("POST", "/api/v1/eth2/explain/{4}", json.dumps(vote_body(3008, 3009)).encode()),
@@ -283,7 +319,7 @@ def signers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Runn
 
 def test_every_route_that_a_client_can_ask_is_asked():
     documented = {
-        (method.upper(), path.replace("{identifier}", "{}"))
+        (method.upper(), re.sub(r"\{(identifier|pubkey)\}", "{}", path))
         for path, operations in json.loads(DOCUMENT)["paths"].items()
         for method in operations
         if path != "/metrics"
