@@ -22,7 +22,7 @@ from signer.journal.command import Command
 from signer.keys.reload import Reloader
 from signer.operations.gate import Gate
 from signer.operations.story import NoteStory
-from signer.operations.telling import FirstLoad, LoadStory
+from signer.operations.telling import FirstLoad, FrozenWatch, LoadStory
 from signer.operations.upkeep import AuditArchiver
 from signer.relay import frames
 from signer.relay.processes import WorkerProcesses
@@ -86,6 +86,8 @@ class Service:
             keep_days=config.audit.keep_days,
         )
         upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning)]
+        if config.journal.url.is_shared:
+            upkeep.append(asyncio.create_task(FrozenWatch(core.orders.tell_frozen).run()))
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))

@@ -190,8 +190,9 @@ def _protection(words: tuple[str, ...]) -> Outcome:
 
 _VAULTS = "keys from cloud vaults are not loaded yet; export them to keystores, or keep Web3Signer for those keys"
 _DATABASE = (
-    "the slashing database is built in; `web3signer eth2 export --to=FILE`, then `holdfast slashing import FILE`, "
-    "with Web3Signer stopped"
+    "the slashing database is built in: `web3signer eth2 export --to=FILE`, then `holdfast slashing import FILE`, "
+    "with Web3Signer stopped. Or go on with that one: `journal.url: postgresql://USER@HOST:PORT/DATABASE` adopts it as "
+    "it stands"
 )
 _PRUNING = "pruning needs no connections of its own, and takes the network's slots an epoch as they are"
 _POOL = "there is no pool of worker threads to size; see server.workers and server.signing_threads"

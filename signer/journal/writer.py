@@ -211,7 +211,8 @@ class Writer:
         return batch, item
 
     def _turn_away(self, late: Waiting) -> None:
-        error = JournalDownError(
+        kind = DatabaseDownError if self._down else JournalDownError
+        error = kind(
             f"the journal did not come to this within {self._deadline_seconds} s; nothing was recorded or signed"
         )
         tell(late.loop, [(waiter, error) for waiter in late.waiters])

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from signer.audit.entry import Kind
 from signer.clock import Clock
@@ -13,6 +13,9 @@ from signer.journal.command import Command, Journal
 from signer.keys.reload import LoadResult
 from signer.keys.ring import KeyRing
 from signer.operations.story import NoteStory
+
+FROZEN_SECONDS = 15.0
+"""How often what others have frozen is looked for: a scrape of the metrics."""
 
 
 class CommitEvents:
@@ -24,6 +27,23 @@ class CommitEvents:
     def batch_committed(self, *, commands: int, seconds: float, commit_seconds: float) -> None:
         """See `CommitObserver`."""
         self._events.publish(BatchCommitted(commands, seconds, commit_seconds))
+
+
+class FrozenWatch:
+    """Tells what is frozen again and again: others freeze keys on a shared database too. Runs until cancelled.
+
+    It is for those who watch; every commit judges for itself.
+    """
+
+    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._tell = tell
+
+    async def run(self) -> None:
+        """Look every FROZEN_SECONDS; while the database does not answer, what was told last stands."""
+        while True:
+            await asyncio.sleep(FROZEN_SECONDS)
+            with contextlib.suppress(SignerError):
+                await self._tell()
 
 
 class FirstLoad:

@@ -87,7 +87,7 @@ def test_a_full_file_becomes_ours(tmp_path: Path) -> None:
         "eth2.slashing-protection-db-password",
     }
     assert "hunter2" not in repr(conversion)
-    assert "postgresql" not in conversion.yaml_text
+    assert "//db/web3signer" not in repr(conversion)
 
 
 def test_what_was_not_carried_over_is_said_with_its_place_and_again_in_the_file() -> None:

@@ -92,7 +92,7 @@ def test_a_password_file_goes_with_a_url_that_needs_one(tmp_path: Path, url: str
 def test_a_file_that_the_url_names_must_be_there(tmp_path: Path) -> None:
     file = tmp_path / "db-ca.pem"
     flags = {"journal.url": f"postgresql://u@db/x?sslmode=verify-full&sslrootcert={file}"}
-    with pytest.raises(ConfigError, match="db-ca.pem"):
+    with pytest.raises(ConfigError, match=r"db-ca\.pem"):
         load_config(None, environ={}, flags=flags)
     file.touch()
     assert load_config(None, environ={}, flags=flags).journal.url.files == {"sslrootcert": file}
