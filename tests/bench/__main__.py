@@ -17,9 +17,10 @@ from interchange_rows import slashing_data  # noqa: E402
 from journal_rates import measured  # noqa: E402
 from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
+from policy_rows import policies  # noqa: E402
 from prune_row import pruning  # noqa: E402
 
-ROWS = {**FIRST_ROWS, "prune": pruning, "interchange": slashing_data}
+ROWS = {**FIRST_ROWS, "prune": pruning, "interchange": slashing_data, "policy": policies}
 
 
 def print_limits(run: Run) -> None:
