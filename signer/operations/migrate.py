@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interchange import Fault, InterchangeError, Metadata, ValidatorHistory, parse, serialise
+from interchange import (
+    Fault,
+    InterchangeError,
+    Metadata,
+    SignedAttestation,
+    SignedBlock,
+    ValidatorHistory,
+    parse,
+    serialise,
+)
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.crypto.ed25519 import PRIVATE_KEY_BYTES
@@ -38,19 +47,23 @@ from signer.operations.migration_receipt import (
     signer_of,
 )
 from signer.operations.move_keys import check_is_new
-from signer.operations.move_orders import ArriveKeys, LeaveKeys, Move
+from signer.operations.move_orders import ArriveKeys, Arriving, LeaveKeys, Move
 from signer.operations.orders import Orders
 from signer.operations.protect import Imports
 from signer.slashing.exchange import Wanted, export_history
 from signer.slashing.locking import wait_for_signatures
 from signer.slashing.network import recorded_network
 from signer.slashing.status import find_key_record, greatest_source
+from signer.slashing.watermarks import read_watermarks
 from signer.units import PublicKey
 
 KEY_FILE = "migration.key"
 """In the data directory: the Ed25519 key that signs receipts, 32 random bytes, made when it is first needed."""
 
 _PIECE_BYTES = 1 << 20
+
+_Beginning = tuple[int | None, int | None, int | None]
+"""Slot, source and target; None where there is no record of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,6 @@ class Migration:
         if not wanted:
             raise UnknownKeyError("no key is loaded")
         private_key = await asyncio.to_thread(self._private_key)
-
         left = await self._orders.carry_out(LeaveKeys(wanted), caller)
         numbers = {one.public_key: int(one.message) for one in left}
         return await asyncio.to_thread(self._export, numbers, private_key, into)
@@ -133,10 +145,9 @@ class Migration:
         for one in receipt.claims.keys:
             if not may_see(caller.principal, one.key):
                 raise UnknownKeyError(one.public_key)
-        await asyncio.to_thread(self._check_arrival, receipt, document)
+        arriving = await asyncio.to_thread(self._check_arrival, receipt, document)
         await self._imports.merge(document, caller)
-
-        await self._orders.carry_out(ArriveKeys(moves_of(receipt), receipt_id(text)), caller)
+        await self._orders.carry_out(ArriveKeys(arriving, receipt_id(text)), caller)
         return Arrival(tuple(one.key for one in receipt.claims.keys), receipt.claims.signed_by, receipt_id(text))
 
     def _private_key(self) -> Secret:
@@ -167,7 +178,7 @@ class Migration:
             )
         return Departure(sign_receipt(claims, private_key), tuple(sorted(numbers)), claims.signed_by)
 
-    def _check_arrival(self, receipt: Receipt, document: Path) -> None:
+    def _check_arrival(self, receipt: Receipt, document: Path) -> tuple[Arriving, ...]:
         claims = receipt.claims
         with self._reading() as moment:
             recorded = recorded_network(moment)
@@ -176,13 +187,14 @@ class Migration:
             check_is_new(moment, moves_of(receipt))
         digest = hashlib.sha256()
         try:
-            reach = _reach(parse(_pieces(document, digest.update)), claims)
+            beginnings = _beginnings(parse(_pieces(document, digest.update)), claims)
         except InterchangeError as error:
             raise ReceiptError(f"the history beside the receipt cannot be read: {error}") from None
         if digest.hexdigest() != claims.interchange_sha256:
             raise ReceiptError("the history is not the one that the receipt was written for: its SHA-256 differs")
-        if set(reach) != {one.key for one in claims.keys}:
+        if set(beginnings) != {one.key for one in claims.keys}:
             raise ReceiptError("the receipt and the history beside it are about different keys")
+        return tuple(Arriving(one.key, one.moves, *beginnings[one.key]) for one in claims.keys)
 
 
 def moves_of(receipt: Receipt) -> tuple[Move, ...]:
@@ -196,7 +208,10 @@ def _histories(moment: Transaction, numbers: Mapping[PublicKey, int]) -> Iterato
     for history in export_history(moment, Wanted(frozenset(numbers))):
         told.add(history.pubkey)
         yield history
-    yield from (ValidatorHistory(key, (), ()) for key in sorted(numbers) if key not in told)
+    low = read_watermarks(moment)  # it holds for keys without a record too: those of a database that went back
+    blocks = () if low.low_slot is None else (SignedBlock(low.low_slot),)
+    votes = () if low.low_epoch is None else (SignedAttestation(low.low_epoch, low.low_epoch),)
+    yield from (ValidatorHistory(key, blocks, votes) for key in sorted(numbers) if key not in told)
 
 
 def _moved(moment: Transaction, key: PublicKey, number: int) -> MovedKey:
@@ -217,18 +232,27 @@ def _greatest(*values: int | None) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _reach(events: Iterator[Metadata | ValidatorHistory | Fault], claims: Claims) -> set[PublicKey]:
-    """The keys of the history. Raises ReceiptError: it is another chain's."""
-    keys: set[PublicKey] = set()
+def _beginnings(events: Iterator[Metadata | ValidatorHistory | Fault], claims: Claims) -> dict[PublicKey, _Beginning]:
+    """The least slot, source and target of each key of the history. Raises ReceiptError: it is another chain's."""
+    least: dict[PublicKey, _Beginning] = {}
     for event in events:
         match event:
             case Metadata() if event.genesis_validators_root != claims.root:
                 raise ReceiptError("the history beside the receipt is another network's")
             case ValidatorHistory():
-                keys.add(PublicKey(event.pubkey))
+                slot, source, target = least.get(PublicKey(event.pubkey), (None, None, None))
+                least[PublicKey(event.pubkey)] = (
+                    _least(slot, *(block.slot for block in event.blocks)),
+                    _least(source, *(vote.source_epoch for vote in event.attestations)),
+                    _least(target, *(vote.target_epoch for vote in event.attestations)),
+                )
             case _:
                 pass
-    return keys
+    return least
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def _seen(pieces: Iterator[bytes], see: Callable[[bytes], object]) -> Iterator[bytes]:

@@ -10,13 +10,13 @@ from signer.keys.ledger import read_key_states
 from signer.keys.moves import Moves, move_in, move_out, read_moves
 from signer.operations.changes import Changes
 from signer.operations.horizon import Horizon
-from signer.operations.move_orders import ArriveKeys, LeaveKeys, Move, MoveOrder, TakeBackKeys
+from signer.operations.move_orders import ArriveKeys, Arriving, LeaveKeys, Move, MoveOrder, TakeBackKeys
 from signer.operations.orders import Carried
 from signer.operations.quarantine import waits_on_record
 from signer.operations.story import NoteStory
 from signer.slashing.status import find_key_record
-from signer.slashing.watermarks import raise_floors
-from signer.units import PublicKey, Slot
+from signer.slashing.watermarks import raise_each_floor, raise_floors
+from signer.units import Epoch, PublicKey, Slot
 
 
 class KeyMoving:
@@ -54,6 +54,8 @@ class KeyMoving:
 
         def change(transaction: Transaction) -> None:
             check_is_new(transaction, order.moves)
+            for one in order.moves:
+                _begin_where_its_history_does(transaction, one)
             move_in(transaction, {one.key: one.number for one in order.moves})
 
         # Crash before this commit: the history is here, and the receipt unused. After it: the keys sign.
@@ -97,6 +99,17 @@ class KeyMoving:
         words = f"keys={len(keys)}{note} " + " ".join("0x" + key.hex() for key in keys)
         only = keys[0] if len(keys) == 1 else b""
         return NoteStory(kind, self._horizon.now_ms, words, caller.principal.name, caller.request_id, only)
+
+
+def _begin_where_its_history_does(transaction: Transaction, one: Arriving) -> None:
+    """What the other signer does not vouch for is not signed: below its floor it may have forgotten votes.
+
+    An import alone leaves a floor that is there as it is (decision 0017), as of a key that has been here before.
+    """
+    vote = None if one.source is None or one.target is None else (Epoch(one.source), Epoch(one.target))
+    slot = None if one.slot is None else Slot(one.slot)
+    if vote is not None or slot is not None:
+        raise_each_floor(transaction, one.key, vote=vote, slot=slot)
 
 
 def check_is_new(transaction: Transaction, moves: Sequence[Move]) -> None:

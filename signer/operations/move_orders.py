@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from signer.units import PUBLIC_KEY_BYTES, Epoch, PublicKey
 
 _Key = Annotated[PublicKey, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+_Uint64 = Annotated[int, Meta(ge=0)]
 
 
 class Move(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -18,6 +19,14 @@ class Move(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     key: _Key
     number: Annotated[int, Meta(ge=1)]
+
+
+class Arriving(Move, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One key of a receipt, and where its history begins: the least slot, source and target; None where it has none."""
+
+    slot: _Uint64 | None = None
+    source: _Uint64 | None = None
+    target: _Uint64 | None = None
 
 
 class LeaveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=40):
@@ -30,9 +39,12 @@ class LeaveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 
 
 class ArriveKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=41):
-    """Let the keys of a receipt sign here. Answers `arrived`. Raises ReceiptUsedError, KeyDeletedError."""
+    """Let the keys of a receipt sign here, above the beginning of their histories.
 
-    moves: tuple[Move, ...]
+    Answers `arrived`. Raises ReceiptUsedError, KeyDeletedError.
+    """
+
+    moves: tuple[Arriving, ...]
     receipt: str
     """How the audit log names it."""
 

@@ -81,13 +81,13 @@ _RAISE_FLOORS = Statement(
     embedded="""
 UPDATE validators SET
     floor_source = CASE WHEN ?2 IS NULL THEN floor_source ELSE max(coalesce(floor_source, ?2), ?2) END,
-    floor_target = CASE WHEN ?2 IS NULL THEN floor_target ELSE max(coalesce(floor_target, ?2), ?2) END,
-    floor_slot = CASE WHEN ?3 IS NULL THEN floor_slot ELSE max(coalesce(floor_slot, ?3), ?3) END
+    floor_target = CASE WHEN ?3 IS NULL THEN floor_target ELSE max(coalesce(floor_target, ?3), ?3) END,
+    floor_slot = CASE WHEN ?4 IS NULL THEN floor_slot ELSE max(coalesce(floor_slot, ?4), ?4) END
 WHERE public_key = ?1
 """,
     shared="""
 INSERT INTO low_watermarks AS w (validator_id, source_epoch, target_epoch, slot)
-SELECT id, as_number(?2::bigint), as_number(?2::bigint), as_number(?3::bigint) FROM validators WHERE public_key = ?1
+SELECT id, as_number(?2::bigint), as_number(?3::bigint), as_number(?4::bigint) FROM validators WHERE public_key = ?1
 ON CONFLICT (validator_id) DO UPDATE SET
     source_epoch = GREATEST(w.source_epoch, excluded.source_epoch),
     target_epoch = GREATEST(w.target_epoch, excluded.target_epoch),
@@ -141,9 +141,17 @@ def raise_floors(
     transaction: Transaction, public_key: PublicKey, *, epoch: Epoch | None = None, slot: Slot | None = None
 ) -> None:
     """The same for one validator, known or not: its floors rise to these, a vote's source and target to the epoch."""
+    raise_each_floor(transaction, public_key, vote=None if epoch is None else (epoch, epoch), slot=slot)
+
+
+def raise_each_floor(
+    transaction: Transaction, public_key: PublicKey, *, vote: tuple[Epoch, Epoch] | None, slot: Slot | None
+) -> None:
+    """The same with a source and a target of their own."""
+    source, target = vote or (None, None)
     transaction.run(_KEEP, (public_key,))
     lock_keys(transaction, [public_key.hex()])
-    transaction.run(_RAISE_FLOORS, (public_key, _stored(epoch), _stored(slot)))
+    transaction.run(_RAISE_FLOORS, (public_key, _stored(source), _stored(target), _stored(slot)))
 
 
 def set_high_watermark(transaction: Transaction, *, epoch: Epoch | None = None, slot: Slot | None = None) -> None:

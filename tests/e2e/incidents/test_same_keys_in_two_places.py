@@ -1,5 +1,4 @@
-"""2022-09, several operators, 20 validators; 2023-10, Launchnodes, 20 validators: the same keys on two signers that
-did not share a record.
+"""2022-09, several operators, 20 validators, and again in 2023-10: the same keys on two signers without one record.
 
 A signer that gets the keys without their history waits until the other one would have shown itself; the same data
 directory, or a copy of it, is not served twice.
