@@ -62,6 +62,15 @@ class JournalUrl(Struct, frozen=True):
         return before + mark + "&".join(parts)
 
     @property
+    def is_checked(self) -> bool:
+        """True when nobody in between can pose as the server: its certificate is checked, or it is on this machine."""
+        parameters = dict(parse_qsl(urlsplit(self.text).query))
+        if parameters.get("sslmode") in {"verify-full", "verify-ca"}:
+            return True
+        hosts = urlsplit(self.text).netloc.rpartition("@")[2] or parameters.get("host", "")
+        return all(_is_here(host) for host in hosts.split(","))
+
+    @property
     def files(self) -> dict[str, Path]:
         """The files that the URL names, by parameter."""
         parameters = dict(parse_qsl(urlsplit(self.text).query))
@@ -88,6 +97,12 @@ def journal_address(url: JournalUrl, password_file: Path | None) -> str:
     if password_file is None:
         return url.text
     return url.with_password(read_first_line(password_file, key="journal.password_file"))
+
+
+def _is_here(host: str) -> bool:
+    """A socket's directory, or an address of this machine alone."""
+    name = host if host.startswith("/") else host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
+    return not name or name.startswith(("/", "127.")) or name in {"localhost", "::1"}
 
 
 def find_url_fault(text: str) -> str | None:

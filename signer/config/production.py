@@ -12,7 +12,7 @@ from signer.clock.sources import parse_clock_source
 from signer.config.credentials import check_shared_secrets
 from signer.config.fault import Fault, fault_of
 from signer.config.open_files import mounted_secrets, open_data_directory, open_key_files, open_secret_files
-from signer.config.secret_files import read_first_line
+from signer.config.secret_files import is_open_to_others, read_first_line
 from signer.config.sections import Config, Preset
 from signer.config.tls_checks import find_tls_warnings
 from signer.errors import StartupError
@@ -191,6 +191,28 @@ def _plain_credentials(config: Config) -> Iterator[Fault]:
         )
 
 
+def _unchecked_database(config: Config) -> Iterator[Fault]:
+    if config.journal.url.is_shared and not config.journal.url.is_checked:
+        yield fault_of(
+            config,
+            "journal.url",
+            "the database is on another machine, and its certificate is not checked: whoever stands in between could "
+            "pose as it, and a record that is not kept costs slashings",
+            "add sslmode=verify-full&sslrootcert=FILE to journal.url, or keep the network in between private",
+        )
+
+
+def _open_configuration(config: Config) -> Iterator[Fault]:
+    """A password in the file itself makes it a secret."""
+    if config.file is not None and config.journal.url.holds_password and is_open_to_others(config.file):
+        yield fault_of(
+            config,
+            "journal.url",
+            f"{config.file} holds the database's password in journal.url, and others may read it",
+            f"chmod 600 {config.file}, or move the password to a file of its own, named in journal.password_file",
+        )
+
+
 def _open_metrics(config: Config) -> Iterator[Fault]:
     if config.metrics.enabled and not is_loopback(config.metrics.host):
         yield fault_of(
@@ -261,11 +283,13 @@ _OF_FILES: tuple[_Check, ...] = (
     open_data_directory,
     open_secret_files,
     open_key_files,
+    _open_configuration,
     _short_secrets,
 )
 _WARNINGS: tuple[_Check, ...] = (
     _empty_file,
     _plain_credentials,
+    _unchecked_database,
     _open_metrics,
     _any_host,
     _unasked_clock,

@@ -6,6 +6,7 @@ import pytest
 
 from signer.config.journal_url import JournalUrl, find_url_fault, journal_address
 from signer.config.load import load_config
+from signer.config.production import find_faults, find_warnings
 from signer.config.show import show
 from signer.errors import ConfigError
 
@@ -96,3 +97,36 @@ def test_a_file_that_the_url_names_must_be_there(tmp_path: Path) -> None:
         load_config(None, environ={}, flags=flags)
     file.touch()
     assert load_config(None, environ={}, flags=flags).journal.url.files == {"sslrootcert": file}
+
+
+@pytest.mark.parametrize(
+    ("text", "checked"),
+    [
+        ("postgresql://u@db/x", False),
+        ("postgresql://u@db/x?sslmode=require", False),
+        ("postgresql://u@db/x?sslmode=verify-full", True),
+        ("postgresql://u@localhost:5432/x", True),
+        ("postgresql://u@127.0.0.1/x", True),
+        ("postgresql://u@[::1]:5432/x", True),
+        ("postgresql://u@[2001:db8::1]:5432/x", False),
+        ("postgresql:///x?host=/run/postgresql", True),
+        ("postgresql:///x", True),
+        ("postgresql://u@localhost,db2/x", False),
+        ("postgresql://localhost@db/x", False),
+    ],
+)
+def test_production_warns_of_a_database_elsewhere_whose_certificate_is_not_checked(text: str, checked: bool) -> None:
+    config = load_config(None, environ={}, flags={"journal.url": text}, preset="production", files_must_exist=False)
+    told = [fault for fault in find_warnings(config) if fault.key == "journal.url"]
+    assert (not told) is checked
+
+
+def test_production_refuses_a_password_in_a_file_that_others_may_read(tmp_path: Path) -> None:
+    file = tmp_path / "holdfast.yaml"
+    file.write_text("journal: {url: 'postgresql://u:hunter2@127.0.0.1/x'}\n")
+    for mode, refused in ((0o644, True), (0o600, False)):
+        file.chmod(mode)
+        config = load_config(file, environ={}, flags={}, files_must_exist=False)
+        told = [fault for fault in find_faults(config) if fault.key == "journal.url"]
+        assert bool(told) is refused
+        assert "hunter2" not in repr(told)
