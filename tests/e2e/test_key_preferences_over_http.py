@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from e2e.worker_processes import line_to_each
 from running import RunningSigner, interop_secret, merged, running_signer
 
 from signer.crypto import bls
+from signer.crypto.bls import SecretKey
 from signer.eth2.builtin_networks import find_network
 from signer.eth2.duties import VoluntaryExitDuty
 from signer.eth2.forks import ForkInfo
@@ -19,6 +21,7 @@ from signer.eth2.signing_root import signing_root
 from signer.eth2.ssz import bytes_leaf, hash_pair
 from signer.units import Epoch, Root, Signature, Version
 
+BLS = bls.load()
 OURS, OTHER, DEFAULT = "0x" + "11" * 20, "0x" + "22" * 20, "0x" + "dd" * 20
 MEMBERS = {"feerecipient": "ethaddress", "gas_limit": "gas_limit", "graffiti": "graffiti"}
 UNKNOWN = "0x" + "ab" * 48
@@ -129,9 +132,6 @@ def test_what_is_set_is_told_by_every_process_until_it_is_cleared(
     for value in values:
         assert ask(signer, "POST", path, {member: value}) == (202, {})
         assert told() == {(200, value)}
-    signer.stop()
-    signer.restart()
-    assert told() == {(200, values[-1])}
     assert ask(signer, "DELETE", path) == (204, {})
     assert told() == nothing
     assert ask(signer, "DELETE", path) == (204, {}), "nothing was set"
@@ -226,7 +226,7 @@ def test_an_exit_is_signed_for_the_index_that_is_told_and_for_none_otherwise(sig
     capella = ForkInfo(Version(bytes(4)), Version(b"\x03\0\0\0"), Epoch(0), Root(bytes.fromhex(MAINNET_ROOT[2:])))
     duty = VoluntaryExitDuty(epoch=Epoch(300), validator_index=64)
     signature = Signature(bytes.fromhex(answer["data"]["signature"][2:]))
-    assert bls.load().verify(bytes.fromhex(key[2:]), signing_root(duty, capella, network), signature)
+    assert BLS.verify(bytes.fromhex(key[2:]), signing_root(duty, capella, network), signature)
     status, answer = ask(signer, "POST", path_of(key, "voluntary_exit") + "?validator_index=64")
     assert (status, int(answer["data"]["message"]["epoch"]) > 300_000) == (200, True), "the present epoch"
     for query in ("?validator_index=x", "?validator_index=1&epoch=-1", f"?validator_index={2**64}"):
@@ -235,3 +235,40 @@ def test_an_exit_is_signed_for_the_index_that_is_told_and_for_none_otherwise(sig
     status, problem = ask(signer, "POST", path_of(key, "voluntary_exit") + "?epoch=300&validator_index=64")
     assert (status, problem["code"]) == (412, "KEY_FROZEN")
     assert signer.holdfast("thaw", key).returncode == 0
+
+
+def test_the_command_line_sets_what_the_api_tells_with_a_server_and_without(signer: RunningSigner) -> None:
+    key = signer.public_keys()[2]
+    done = signer.holdfast("keys", "set", key, "--fee-recipient", OURS, "--graffiti", "by hand")
+    assert done.returncode == 0, done.stderr
+    assert ask(signer, "GET", path_of(key, "feerecipient"))[1]["data"]["ethaddress"] == OURS
+    signer.stop()
+    done = signer.holdfast("keys", "set", key, "--gas-limit", "36000000", "--clear", "fee-recipient")
+    assert done.returncode == 0, done.stderr
+    [shown] = json.loads(signer.holdfast("keys", "show", key, "--json").stdout)["keys"]
+    assert shown["own"] == {"fee_recipient": None, "gas_limit": "36000000", "graffiti": "by hand"}
+    assert shown["defaults"] == {"fee_recipient": DEFAULT, "gas_limit": None, "graffiti": "of us all"}
+    assert signer.holdfast("keys", "set", UNKNOWN, "--gas-limit", "5").returncode != 0
+    signer.restart()
+    assert verdicts(signer, key, registration(key, DEFAULT, 36_000_000)) == {"signed"}
+    assert verdicts(signer, key, registration(key, DEFAULT, 36_000_001)) == {"412 OTHER_GAS_LIMIT"}
+    entries = json.loads(signer.holdfast("audit", "show", "--key", key, "--last", "50", "--json").stdout)["entries"]
+    assert {entry["principal"] for entry in entries if entry["kind"] == "key_preferences"} == {"operator"}
+
+
+def test_an_exit_needs_a_grant_for_the_tokens_holder_where_grants_are_asked_for(tmp_path: Path) -> None:
+    keys = [interop_secret(0), interop_secret(1)]
+    granted, other = ("0x" + BLS.public_key(SecretKey.from_bytes(key.to_bytes(32, "big"))).hex() for key in keys)
+    grants = [{"duty": "VOLUNTARY_EXIT", "principal": "key-manager", "keys": [granted]}]
+    sections = {
+        "key_manager": {"enabled": True},
+        "policy": {"irreversible_duties": "granted", "irreversible_grants": grants},
+    }
+    with running_signer(tmp_path, secrets=keys, sections=merged(sections, NO_GUARD)) as signer:
+        query = "?epoch=300&validator_index=64"
+        assert ask(signer, "POST", path_of(granted, "voluntary_exit") + query)[0] == 200
+        status, problem = ask(signer, "POST", path_of(other, "voluntary_exit") + query)
+        assert (status, problem["code"]) == (412, "IRREVERSIBLE_NOT_GRANTED")
+        assert problem["principal"] == "key-manager"
+        told = json.loads(signer.holdfast("audit", "show", "--last", "5", "--json").stdout)["entries"]
+        assert "IRREVERSIBLE_NOT_GRANTED" in {entry["code"] for entry in told}

@@ -15,7 +15,16 @@ from signer.errors import BadWatermarkError, BusyError, JournalDownError, Malfor
 from signer.keys.key import Key, Origin
 from signer.keys.tags import Tag
 from signer.operations.manage_keys import KeyManagement, ReloadStatus, SourceHealth
-from signer.operations.orders import AllowKeys, Carried, DeleteKeys, FreezeKeys, ImportKeystores, TagKeys, ThawKeys
+from signer.operations.orders import (
+    AllowKeys,
+    Carried,
+    DeleteKeys,
+    FreezeKeys,
+    ImportKeystores,
+    SetPreferences,
+    TagKeys,
+    ThawKeys,
+)
 from signer.operations.protect import WHOLE, ImportedValidator
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
 from signer.relay import frames
@@ -308,6 +317,8 @@ ORDERS = [
     ThawKeys((), (Tag("lido"),)),
     TagKeys((public_key(1),), (Tag("lido"),), (Tag("client:two"), Tag("x"))),
     DeleteKeys((public_key(1),)),
+    DeleteKeys((public_key(1),), ".holdfast-writing-deleted-x"),
+    SetPreferences((public_key(1), public_key(2)), b"\x11" * 20, 2**64 - 1, "plain text", ("gas_limit",)),
     AllowKeys((public_key(2),)),
     ImportKeystores(("{}", "{}"), ("one", "other")),
 ]

@@ -20,8 +20,10 @@ from signer.errors import (
     SignerError,
     WrongNetworkError,
 )
+from signer.eth2.block_proofs import FeeRecipientProof
 from signer.journal.command import Chronicle, Command, Receipt, Verdict
 from signer.keys.ledger import KeyUseClaim
+from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.relay.commands import command_of, command_row
 from signer.relay.frames import Commands, Verdicts
@@ -73,10 +75,15 @@ def test_a_relayed_story_is_told_in_the_same_bytes(story, verdict):
     assert told == STORIES[story].entry(VERDICTS[verdict])
 
 
+PROOF = FeeRecipientProof(801, (bytes(root(1)), bytes(root(2))), root(3))
+
+
 def test_relayed_claims_are_equal_in_the_same_order():
     claims = (
         KeyUseClaim(public_key(3)),
         KeyUseClaim(public_key(3), 2**64 - 1),
+        PreferenceClaim(public_key(3), b"\x11" * 20, 2**64 - 1, None, None, None),
+        PreferenceClaim(public_key(3), None, None, PROOF, b"\x22" * 20, 30_000_000),
         NetworkClaim(root(9)),
         AttestationClaim(public_key(1), 2**64 - 2, 2**64 - 1, root(1)),
         *block(2**64 - 1).claims,
@@ -97,6 +104,8 @@ ERRORS = [
     errors.KeyFrozenError("0x12", since_ms=5, frozen="key"),
     errors.KeyDisabledError("0x12", since_ms=5),
     errors.KeyDeletedError("0x12", since_ms=5),
+    errors.OtherFeeRecipientError("0x12", requested=None, wanted=b"\x11" * 20, by_default=True),
+    errors.OtherGasLimitError("0x12", requested=5, wanted=6, by_default=False),
     errors.PolicyRefusalError("not today", evidence={"rule": "weekend"}),
     errors.MalformedRequestError("cannot be read", path="data[3].pubkey"),
     errors.BusyError("one is running"),
