@@ -18,7 +18,8 @@ from wasmtime import Engine
 from signer.errors import ShutDownError
 from signer.policy import native
 from signer.policy.grants import Host
-from signer.policy.sandbox import TICK_SECONDS, Decision, LoadedPolicy, Sandbox
+from signer.policy.guest import TICK_SECONDS
+from signer.policy.sandbox import Decision, LoadedPolicy, Sandbox
 from signer.policy.turns import Lane, Turns
 
 Result = TypeVar("Result")

@@ -35,3 +35,12 @@ class Fault(StrEnum):
 def denied(fault: Fault, message: str, evidence: Evidence | None = None) -> Deny:
     """The denial for a fault."""
     return Deny(fault.value, message, evidence or {})
+
+
+class Stopped(Exception):  # noqa: N818 - not an error of ours: it never leaves the sandbox
+    """A decision ends here, without a verdict of the policy."""
+
+    def __init__(self, fault: Fault, message: str, evidence: Evidence | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.verdict = denied(fault, message, evidence)

@@ -17,7 +17,7 @@ from typing import Any
 from wasmtime import FuncType, Linker, ValType
 
 from signer.policy import native
-from signer.policy.faults import Fault
+from signer.policy.faults import Fault, Stopped
 from signer.policy.grants import Grants, Host, HostFunction
 from signer.policy.verdict import MAX_AMOUNT, printable
 
@@ -70,14 +70,6 @@ class Questions:
     """Why the decision was stopped, where it was one of these functions."""
 
 
-class _Stopped(Exception):  # noqa: N818 - never leaves this module
-    """The decision is over."""
-
-    def __init__(self, fault: Fault, sentence: str) -> None:
-        super().__init__(sentence)
-        self.fault = fault
-
-
 class _Asking(threading.local):
     """The decision that this thread is making."""
 
@@ -100,32 +92,32 @@ class _Place:
     def __init__(self, caller: int) -> None:
         memory = native.Extern()
         if not native.caller_export_get(caller, _MEMORY, len(_MEMORY), ctypes.addressof(memory)):
-            raise _Stopped(Fault.HOST_FAILED, "the module has no memory yet")
+            raise Stopped(Fault.HOST_FAILED, "the module has no memory yet")
         self._context = native.caller_context(caller)
         where = ctypes.addressof(memory) + native.PLACE
         self._size = native.memory_data_size(self._context, where)
         self._base = native.memory_data(self._context, where)
 
     def charge(self, byte_count: int) -> None:
-        """Raises _Stopped where the fuel does not suffice."""
+        """Raises Stopped where the fuel does not suffice."""
         left = ctypes.c_uint64()
         native.get_fuel(self._context, ctypes.addressof(left))
         price = _FUEL_OF_A_CALL + _FUEL_OF_A_BYTE * byte_count
         native.set_fuel(self._context, max(0, left.value - price))
         if left.value < price:
-            raise _Stopped(Fault.OUT_OF_FUEL, "the policy has used up its fuel in a function of its host")
+            raise Stopped(Fault.OUT_OF_FUEL, "the policy has used up its fuel in a function of its host")
 
     def read(self, start: int, length: int, *, limit: int | None = None) -> bytes:
         start, length = self._checked(start, length)
         if limit is not None and length > limit:
-            raise _Stopped(Fault.HOST_FAILED, f"the policy handed over {length} bytes where {limit} are the most")
+            raise Stopped(Fault.HOST_FAILED, f"the policy handed over {length} bytes where {limit} are the most")
         return ctypes.string_at(self._base + start, length)
 
     def read_text(self, start: int, length: int, *, limit: int = MAX_NAME_BYTES) -> str:
         try:
             return self.read(start, length, limit=limit).decode()
         except UnicodeDecodeError:
-            raise _Stopped(Fault.HOST_FAILED, "the policy handed over a text that is no UTF-8") from None
+            raise Stopped(Fault.HOST_FAILED, "the policy handed over a text that is no UTF-8") from None
 
     def write(self, start: int, data: bytes) -> None:
         start, _ = self._checked(start, len(data))
@@ -134,7 +126,7 @@ class _Place:
     def _checked(self, start: int, length: int) -> tuple[int, int]:
         start, length = start & _POINTER_MASK, length & _POINTER_MASK
         if start + length > self._size:
-            raise _Stopped(Fault.BAD_PLACE, "the policy handed over a place that is not inside of its memory")
+            raise Stopped(Fault.BAD_PLACE, "the policy handed over a place that is not inside of its memory")
         return start, length
 
 
@@ -143,16 +135,16 @@ def _read_counter(asked: Questions, place: _Place, values: list[int]) -> int:
     place.charge(COUNTER_TEXT_BYTES)
     name = place.read_text(name_at, name_length)
     if name not in asked.grants.counters:
-        raise _Stopped(
+        raise Stopped(
             Fault.NOT_GRANTED, f"the policy reads the counter {printable(name)!r}, which is not granted to it"
         )
     if window_seconds < 0:
-        raise _Stopped(Fault.HOST_FAILED, f"a window of {window_seconds} seconds")
+        raise Stopped(Fault.HOST_FAILED, f"a window of {window_seconds} seconds")
     key = (name, window_seconds)
     if key not in asked.counters:
         value = asked.host.read_counter(name, window_seconds=window_seconds)
         if not 0 <= value <= MAX_AMOUNT:
-            raise _Stopped(Fault.HOST_FAILED, f"the counter {name!r} has no value that can be told")
+            raise Stopped(Fault.HOST_FAILED, f"the counter {name!r} has no value that can be told")
         asked.counters[key] = value
     text = str(asked.counters[key]).encode()
     place.write(answer_at, text)
@@ -164,7 +156,7 @@ def _list_contains(asked: Questions, place: _Place, values: list[int]) -> int:
     place.charge(2 * MAX_NAME_BYTES)
     name = place.read_text(name_at, name_length)
     if name not in asked.grants.lists:
-        raise _Stopped(Fault.NOT_GRANTED, f"the policy asks the list {printable(name)!r}, which is not granted to it")
+        raise Stopped(Fault.NOT_GRANTED, f"the policy asks the list {printable(name)!r}, which is not granted to it")
     return int(bool(asked.host.list_contains(name, place.read_text(item_at, item_length))))
 
 
@@ -220,7 +212,7 @@ def _callback(function: Callable[[Questions, _Place, list[int]], int | None], pa
             answer = function(asked, _Place(caller), [values[i].i32 for i in range(parameters)])
             if answer is not None:
                 values[0].i32 = answer
-        except _Stopped as stopped:
+        except Stopped as stopped:
             asked.fault = (stopped.fault, str(stopped))
             return _trap()
         except BaseException as error:  # noqa: BLE001 - there is no Python below to raise into

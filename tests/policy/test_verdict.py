@@ -189,5 +189,6 @@ def test_a_damaged_verdict_is_read_as_some_verdict_and_never_raises(verdict, dat
 
 
 @given(st.binary(max_size=400))
-def test_bytes_that_are_no_json_are_denied(output: bytes):
-    assert isinstance(decode_verdict(output), Deny)
+def test_bytes_are_denied_unless_another_reader_reads_a_verdict_too(output: bytes):
+    verdict = decode_verdict(output)
+    assert isinstance(verdict, Deny) or json.loads(output)["verdict"] in ("allow", "require_approval")

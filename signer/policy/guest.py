@@ -1,0 +1,161 @@
+"""One instance of one module, in a store of its own: its functions are called, its memory is read and written.
+
+Rule 1: every place is checked against the memory as it is at that moment, before it is touched.
+Rule 2: whatever stops the module raises Stopped, with the denial that stands in the verdict's place.
+"""
+
+import ctypes
+import math
+from ctypes import c_uint8, c_uint64, c_void_p
+
+from wasmtime import Engine, TrapCode
+
+from signer.errors import Evidence
+from signer.policy import host_functions, native
+from signer.policy.faults import Fault, Stopped
+from signer.policy.host_functions import Questions
+from signer.policy.limits import MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
+from signer.policy.modules import CompiledModule
+
+TICK_SECONDS = 0.005
+"""How often the wall time of decisions is looked at (`evaluations.py`)."""
+
+MAX_EXPORTS_USED = 8
+MAX_ARGUMENTS = 8
+
+_POINTER_MASK = 2**32 - 1
+_FAULTS = {
+    TrapCode.OUT_OF_FUEL.value: (Fault.OUT_OF_FUEL, "the policy has used up its fuel"),
+    TrapCode.INTERRUPT.value: (Fault.TIMED_OUT, "the policy has used up its time"),
+    TrapCode.STACK_OVERFLOW.value: (Fault.STACK_OVERFLOW, "the policy's calls are nested too deeply"),
+}
+_TRAP_NAMES = {code.value: code.name.lower() for code in TrapCode}
+
+
+class Guest:
+    """The instance of the present decision. Owned by one thread: its buffers are used again for each decision."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._held_engine = engine
+        self._engine = native.address(engine.ptr())
+        self._instance = native.Instance()
+        self._externs = tuple(native.Extern() for _ in range(MAX_EXPORTS_USED))
+        self._places = tuple(ctypes.addressof(each) + native.PLACE for each in self._externs)
+        self._memory = self._places[0]
+        self._values = (native.Value * MAX_ARGUMENTS)()
+        self._trap = c_void_p()
+        self._fuel = c_uint64()
+        self._at_instance = ctypes.addressof(self._instance)
+        self._at_values = ctypes.addressof(self._values)
+        self._at_trap = ctypes.addressof(self._trap)
+        self._store = 0
+        self._context = 0
+        self._limits = Limits()
+        self._questions: Questions | None = None
+
+    def begin(self, limits: Limits, questions: Questions) -> None:
+        """A new store with these limits; nothing runs yet. Whoever begins calls `end`."""
+        host_functions.begin(questions)
+        self._limits, self._questions = limits, questions
+        self._store = native.store_new(self._engine, None, None)
+        self._context = native.store_context(self._store)
+        native.store_limiter(self._store, limits.memory_bytes, MAX_TABLE_ELEMENTS, 1, MAX_TABLES, 1)
+        native.set_fuel(self._context, limits.fuel)
+        native.set_epoch_deadline(self._context, math.ceil(limits.wall_seconds / TICK_SECONDS) + 1)
+
+    def end(self) -> None:
+        """The store is gone, and all that was in it."""
+        native.store_delete(self._store)
+        self._store = self._context = 0
+
+    def start(self, module: CompiledModule) -> None:
+        """The instance is there; its start function has run, which is code of the policy like any other."""
+        error = native.instantiate(module.prepared, self._context, self._at_instance, self._at_trap)
+        if error or self._trap.value is not None:
+            raise self._stopped(error, memory_bytes=0)
+        for extern, name in zip(self._externs, module.exports, strict=False):
+            native.export_get(self._context, self._at_instance, name, len(name), ctypes.addressof(extern))
+
+    def call(self, export: int, *arguments: int) -> int:
+        """The result of the export with this number in `CompiledModule.exports`, all 64 bits; 32 count for an i32."""
+        values = self._values
+        for number, argument in enumerate(arguments):
+            values[number].i64 = argument
+        # One slot at least: results stand where the arguments stood.
+        count = len(arguments) or 1
+        error = native.call(self._context, self._places[export], self._at_values, count, self._at_trap)
+        if error or self._trap.value is not None:
+            raise self._stopped(error, memory_bytes=self.memory_bytes())
+        return int(values[0].i64)
+
+    def memory_bytes(self) -> int:
+        """The size of its memory now."""
+        return int(native.memory_data_size(self._context, self._memory))
+
+    def write(self, place: int, data: bytes, *, what: str) -> None:
+        """Put the data there; `what` names it in a denial."""
+        place = self._checked(place, len(data), what)
+        ctypes.memmove(native.memory_data(self._context, self._memory) + place, data, len(data))
+
+    def read(self, place: int, length: int, *, what: str) -> bytes:
+        """What is there; `what` names it in a denial."""
+        place = self._checked(place, length, what)
+        return ctypes.string_at(native.memory_data(self._context, self._memory) + place, length)
+
+    def read_terminated(self, place: int, *, most: int, what: str) -> bytes:
+        """What is there up to a zero byte; where there is none among so many bytes, all of these."""
+        place = self._checked(place, 0, what)
+        return self.read(place, min(most, self.memory_bytes() - place), what=what).partition(b"\0")[0]
+
+    def fuel_left(self) -> int:
+        """Of what it began with."""
+        native.get_fuel(self._context, ctypes.addressof(self._fuel))
+        return self._fuel.value
+
+    def _checked(self, place: int, length: int, what: str) -> int:
+        place &= _POINTER_MASK
+        size = self.memory_bytes()
+        if place + length > size:
+            raise Stopped(
+                Fault.BAD_PLACE,
+                f"{what} is at a place that is not inside of the policy's memory",
+                {"place": place, "length": length, "memory_bytes": size},
+            )
+        return place
+
+    def _stopped(self, error: int | None, *, memory_bytes: int) -> Stopped:
+        """Why it stopped: because of one of our functions (an error), or of a trap of its own."""
+        trap = self._taken_trap(error)
+        limits = self._limits
+        evidence: Evidence = {
+            "trap": "none" if trap is None else _TRAP_NAMES.get(trap, "unknown"),
+            "fuel_used": limits.fuel - self.fuel_left(),
+            "fuel_limit": limits.fuel,
+            "memory_bytes": memory_bytes,
+            "memory_limit_bytes": limits.memory_bytes,
+        }
+        if self._questions is not None and self._questions.fault is not None:
+            fault, sentence = self._questions.fault
+        elif trap is None:
+            fault, sentence = Fault.ENGINE_FAILED, "the policy could not be run"
+        elif trap in _FAULTS:
+            fault, sentence = _FAULTS[trap]
+        elif memory_bytes * 2 > limits.memory_bytes:
+            # WebAssembly tells a module that it gets no more memory, and languages stop themselves then. An allocator
+            # that doubles what it has fails from the half on.
+            fault, sentence = Fault.OUT_OF_MEMORY, "the policy stopped itself when its memory was nearly used up"
+        else:
+            fault, sentence = Fault.TRAPPED, f"the policy stopped itself ({evidence['trap']})"
+        return Stopped(fault, sentence, evidence)
+
+    def _taken_trap(self, error: int | None) -> int | None:
+        """The code of the trap there was; None where it was no trap. Both are given back to wasmtime."""
+        if error:
+            native.error_delete(error)
+        if self._trap.value is None:
+            return None
+        code = c_uint8()
+        known = native.trap_code(self._trap.value, ctypes.addressof(code))
+        native.trap_delete(self._trap.value)
+        self._trap.value = None
+        return code.value if known else None
