@@ -1,0 +1,287 @@
+"""Cases of a policy: requests with the verdicts that its author expects, and what they leave untried.
+
+Works for every kind of policy, since it asks for verdicts alone; which rules the cases have tried is known of rule
+files only (`mutation.py` finds what they would not notice).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from signer.errors import ConfigError
+from signer.policy.facts import MAX_FACTS_BYTES, Facts, encode_facts
+from signer.policy.rules import values
+from signer.policy.rules.rule import Effect, Rule, RuleFile, Section
+from signer.policy.verdict import Allow, Deny, RequireApproval, Reservation, Verdict
+from signer.written import NO_PATHS, Mapping, Scalar, Tree, overlay, parse_yaml
+
+VERSION = 1
+"""Of the file format."""
+
+VERDICTS = ("allow", "deny", "require_approval")
+
+Policy = Callable[[Facts], Verdict]
+"""What every kind of policy is."""
+
+ORDINARY = f"""
+version: 1
+opaque: false
+payload_hash: "0x{"00" * 32}"
+signer:
+  key_id: key-1
+  public_key: "0x{"02" * 33}"
+  algorithm: secp256k1
+  namespace: default
+caller: {{identity: tester, address: 127.0.0.1}}
+environment: {{timestamp: 1800000000, simulation: true}}
+"""
+"""The facts of a case that says nothing of them: whatever a case is about, it writes itself."""
+
+_ORDINARY = parse_yaml(ORDINARY, name="ordinary facts", directory=NO_PATHS)
+_EXPECTATIONS = ("code", "quorum", "groups", "reserves")
+
+
+class Booked(Struct, frozen=True):
+    """A reservation that is expected."""
+
+    counter: str
+    """The name, or its beginning and a `*`."""
+
+    amount: int
+
+    def fits(self, reservation: Reservation) -> bool:
+        """True for the one that is meant."""
+        if self.counter.endswith("*"):
+            named = reservation.counter.startswith(self.counter[:-1])
+        else:
+            named = reservation.counter == self.counter
+        return named and reservation.amount == self.amount
+
+
+class Case(Struct, frozen=True):
+    """One request, and what its author expects of the policy. What is None is not looked at."""
+
+    name: str
+    where: str
+    facts: Facts
+    verdict: str
+    """Of VERDICTS."""
+
+    code: str | None = None
+    quorum: int | None = None
+    groups: tuple[str, ...] | None = None
+    reserves: tuple[Booked, ...] | None = None
+
+
+class Result(Struct, frozen=True):
+    """What the policy said to a case."""
+
+    case: Case
+    verdict: Verdict
+    differs: str
+    """What was expected otherwise; empty where the case passed."""
+
+    @property
+    def passed(self) -> bool:
+        """True where the policy said what was expected."""
+        return not self.differs
+
+
+class Coverage(Struct, frozen=True):
+    """What the cases have tried of one rule."""
+
+    rule: str
+    where: str
+    seen: frozenset[Effect]
+    missing: tuple[Effect, ...]
+    """Effects that the rule can have and no case has shown."""
+
+
+def read_cases(text: str, *, name: str) -> tuple[Case, ...]:
+    """The cases of a file; `name` is what errors call it.
+
+    Raises:
+        ConfigError: a case that is none, with file, line, key and remedy.
+    """
+    root = parse_yaml(text, name=name, directory=NO_PATHS, begin="version")
+    entries = values.read_entries(root, "", known=("version", "facts", "cases"))
+    for needed in ("version", "cases"):
+        if needed not in entries:
+            raise ConfigError(
+                f"the file names no {needed}", where=root.origin.where, key=needed, remedy=f"add `{needed}:`"
+            )
+    if values.read_whole(entries["version"], "version") != VERSION:
+        raise values.wrong(entries["version"], "version", str(VERSION))
+    shared = overlay(_ORDINARY, _mapping(entries["facts"], "facts")) if "facts" in entries else _ORDINARY
+    cases = tuple(_case(tree, key, shared) for tree, key in values.read_items(entries["cases"], "cases"))
+    _check_names(cases)
+    return cases
+
+
+def run_cases(policy: Policy, cases: Iterable[Case]) -> tuple[Result, ...]:
+    """Every case in order, each by itself: a case spends nothing."""
+    return tuple(_result(case, policy(case.facts)) for case in cases)
+
+
+def all_pass(policy: Policy, cases: Iterable[Case]) -> bool:
+    """True where no case differs."""
+    return all(_result(case, policy(case.facts)).passed for case in cases)
+
+
+def coverage_of(file: RuleFile, cases: Sequence[Case]) -> tuple[Coverage, ...]:
+    """What the cases have tried of each rule, in the file's order."""
+    seen: dict[str, set[Effect]] = {rule.name: set() for rule in file.rules}
+    for case in cases:
+        for finding in file.explain(case.facts).findings:
+            seen[finding.rule].add(finding.effect)
+    return tuple(
+        Coverage(rule.name, rule.where, frozenset(seen[rule.name]), _missing(rule, seen[rule.name]))
+        for rule in file.rules
+    )
+
+
+def _missing(rule: Rule, seen: set[Effect]) -> tuple[Effect, ...]:
+    match rule.section:
+        case Section.ALLOW:
+            possible = [Effect.GRANTS, Effect.PASSES_BY]
+        case Section.DENY:
+            possible = [Effect.DENIES, Effect.PASSES_BY]
+        case Section.REQUIRE:
+            possible = [Effect.ASKS if rule.approval is not None else Effect.HOLDS]
+            if rule.conditions:
+                possible.append(Effect.DENIES)
+            if rule.when or rule.unless:
+                possible.append(Effect.PASSES_BY)
+    return tuple(effect for effect in possible if effect not in seen)
+
+
+# --- one case ---------------------------------------------------------------------------------------
+
+
+def _case(tree: Tree, key: str, shared: Mapping) -> Case:
+    entries = values.read_entries(tree, key, known=("name", "facts", "expect", *_EXPECTATIONS))
+    name = values.read_text(values.get_entry(entries, "name", of=tree, key=key), f"{key}.name")
+    facts = overlay(shared, _mapping(entries["facts"], f"{key}.facts")) if "facts" in entries else shared
+    verdict = values.read_choice(values.get_entry(entries, "expect", of=tree, key=key), f"{key}.expect", VERDICTS)
+    belongs = {"allow": ("reserves",), "deny": ("code",), "require_approval": ("quorum", "groups", "reserves")}
+    for expectation in _EXPECTATIONS:
+        if expectation in entries and expectation not in belongs[verdict]:
+            raise ConfigError(
+                f"{key}.{expectation} says nothing about a verdict that is {verdict}",
+                where=entries[expectation].origin.where,
+                key=f"{key}.{expectation}",
+                remedy="take it out, or expect another verdict",
+            )
+    return Case(
+        name,
+        tree.origin.where,
+        _facts(facts, where=tree.origin.where, key=f"{key}.facts"),
+        verdict,
+        code=values.read_text(entries["code"], f"{key}.code") if "code" in entries else None,
+        quorum=values.read_whole(entries["quorum"], f"{key}.quorum") if "quorum" in entries else None,
+        groups=tuple(sorted(values.read_texts(entries["groups"], f"{key}.groups"))) if "groups" in entries else None,
+        reserves=_reserves(entries["reserves"], f"{key}.reserves") if "reserves" in entries else None,
+    )
+
+
+def _facts(tree: Mapping, *, where: str, key: str) -> Facts:
+    """Facts from texts: what is a number or a truth value is known from the fact, not from how it was written."""
+    try:
+        facts = msgspec.convert(_plain(tree), Facts, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{key} are no facts: {error}", where=where, key=key, remedy="compare with policies/facts.schema.json"
+        ) from None
+    if facts.version != VERSION or len(encode_facts(facts)) > MAX_FACTS_BYTES:
+        raise ConfigError(
+            f"{key} are of another version, or too large to be given to a policy",
+            where=where,
+            key=key,
+            remedy=f"leave `version` out, and keep within {MAX_FACTS_BYTES} bytes",
+        )
+    return facts
+
+
+def _plain(tree: Tree) -> Any:
+    match tree:
+        case Scalar(text=text, kind=kind):
+            return None if kind == "null" else text
+        case Mapping(entries=entries):
+            return {name: _plain(each) for name, each in entries.items()}
+        case _:
+            return [_plain(each) for each in tree.items]
+
+
+def _reserves(tree: Tree, key: str) -> tuple[Booked, ...]:
+    if not getattr(tree, "items", True):
+        return ()
+    found = []
+    for each, place in values.read_items(tree, key):
+        entries = values.read_entries(each, place, known=("counter", "amount"))
+        counter = values.read_text(values.get_entry(entries, "counter", of=each, key=place), f"{place}.counter")
+        amount = values.read_amount(
+            values.get_entry(entries, "amount", of=each, key=place), f"{place}.amount", native=True
+        )
+        found.append(Booked(counter, amount))
+    return tuple(found)
+
+
+def _mapping(tree: Tree, key: str) -> Mapping:
+    if not isinstance(tree, Mapping):
+        raise values.wrong(tree, key, "facts by their names")
+    return tree
+
+
+def _check_names(cases: Sequence[Case]) -> None:
+    first: dict[str, Case] = {}
+    for case in cases:
+        if case.name in first:
+            raise ConfigError(
+                f"two cases are named {case.name!r}",
+                where=case.where,
+                key="cases",
+                remedy=f"rename one of the two; the other is at {first[case.name].where}",
+            )
+        first[case.name] = case
+
+
+# --- what was expected ------------------------------------------------------------------------------
+
+
+def _result(case: Case, verdict: Verdict) -> Result:
+    return Result(case, verdict, _difference(case, verdict))
+
+
+def _difference(case: Case, verdict: Verdict) -> str:
+    found = {Allow: "allow", Deny: "deny", RequireApproval: "require_approval"}[type(verdict)]
+    if found != case.verdict:
+        return f"expected {case.verdict}, the policy says {found}" + (
+            f" ({verdict.code}: {verdict.message})" if isinstance(verdict, Deny) else ""
+        )
+    match verdict:
+        case Deny(code) if case.code not in {None, code}:
+            return f"expected the code {case.code}, the policy says {code} ({verdict.message})"
+        case RequireApproval(quorum) if case.quorum not in {None, quorum}:
+            return f"expected a quorum of {case.quorum}, the policy asks for {quorum}"
+        case RequireApproval(_, groups) if case.groups not in {None, tuple(sorted(groups))}:
+            return f"expected the groups {', '.join(case.groups or ())}, the policy asks {', '.join(groups)}"
+        case Allow(reserve) | RequireApproval(reserve=reserve):
+            return _difference_of_reservations(case.reserves, reserve)
+        case _:
+            return ""
+
+
+def _difference_of_reservations(expected: tuple[Booked, ...] | None, found: tuple[Reservation, ...]) -> str:
+    if expected is None:
+        return ""
+    left = list(found)
+    for booked in expected:
+        fitting = next((each for each in left if booked.fits(each)), None)
+        if fitting is None:
+            return f"expected {booked.amount} to be reserved of {booked.counter}, it is not"
+        left.remove(fitting)
+    if left:
+        return f"expected nothing to be reserved of {left[0].counter}, {left[0].amount} is"
+    return ""
