@@ -19,7 +19,7 @@ from signer.errors import ShutDownError
 from signer.policy import native
 from signer.policy.grants import Host
 from signer.policy.guest import TICK_SECONDS
-from signer.policy.sandbox import Decision, LoadedPolicy, Sandbox
+from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox
 from signer.policy.turns import Lane, Turns
 
 Result = TypeVar("Result")
@@ -92,7 +92,7 @@ class Evaluations:
 
     async def decide(
         self, policies: Sequence[LoadedPolicy], facts: bytes, host: Host, *, key: Hashable
-    ) -> tuple[Decision, ...]:
+    ) -> tuple[Evaluation, ...]:
         """What each of the policies says of these facts, in their order; one turn for all of them.
 
         Raises ShutDownError when this is being closed.

@@ -34,7 +34,7 @@ class LoadedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Evaluation:
     """What came of one evaluation."""
 
     verdict: Verdict
@@ -53,7 +53,7 @@ class Sandbox:
     def __init__(self, engine: Engine) -> None:
         self._guest = Guest(engine)
 
-    def decide(self, policy: LoadedPolicy, facts: bytes, host: Host) -> Decision:
+    def decide(self, policy: LoadedPolicy, facts: bytes, host: Host) -> Evaluation:
         """What the policy says of these facts. Never raises; takes as long as the policy's limits allow."""
         started = time.perf_counter()
         questions = Questions(policy.grants, host)
@@ -64,7 +64,7 @@ class Sandbox:
             fuel_used = policy.limits.fuel - guest.fuel_left()
         finally:
             guest.end()
-        return Decision(
+        return Evaluation(
             verdict,
             fuel_used,
             time.perf_counter() - started,

@@ -9,7 +9,7 @@ from signer.policy.grants import NO_GRANTS, EmptyHost, Grants, Host
 from signer.policy.limits import DEFAULT_LIMITS, Limits
 from signer.policy.modules import Modules
 from signer.policy.native import make_engine
-from signer.policy.sandbox import Decision, LoadedPolicy, Sandbox
+from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def sandbox(engine: Engine) -> Sandbox:
     return Sandbox(engine)
 
 
-Decide = Callable[..., Decision]
+Decide = Callable[..., Evaluation]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def decide(modules: Modules, sandbox: Sandbox) -> Decide:
         grants: Grants = NO_GRANTS,
         limits: Limits = DEFAULT_LIMITS,
         host: Host | None = None,
-    ) -> Decision:
+    ) -> Evaluation:
         return sandbox.decide(
             LoadedPolicy(modules.load(module, grants), grants, limits), facts, EmptyHost() if host is None else host
         )
