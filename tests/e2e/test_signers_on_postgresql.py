@@ -122,8 +122,6 @@ def test_each_signer_has_a_log_of_its_own_that_verifies(pair: Pair) -> None:
         verified = json.loads(signer.holdfast("audit", "verify", "--json").stdout)
         assert verified["entries"] > 2
         heads.add(verified["head"])
-        kinds = [entry["kind"] for entry in json.loads(signer.holdfast("audit", "show", "--json").stdout)["entries"]]
-        assert "duty" in kinds
     assert len(heads) == 2
 
 
@@ -144,14 +142,20 @@ def test_the_record_is_the_same_whichever_signer_is_asked(pair: Pair, tmp_path: 
 def test_its_state_is_told_and_its_password_is_not(pair: Pair, tmp_path: Path) -> None:
     status, body = pair.other.get("/healthcheck")
     assert (status, json.loads(body)["outcome"]) == (200, "UP")
+    examined = json.loads(pair.other.holdfast("doctor", "--json").stdout)["findings"]
+    findings = {each["subject"]: each for each in examined}
+    grades = {name: findings[name]["grade"] for name in ("database server", "database", "lease", "journal")}
+    assert set(grades.values()) == {"ok"}, examined
+    assert findings["replication"]["grade"] == "warning"  # no commit waits for a replica
+    assert findings["round trip"]["figures"]["median_seconds"] > 0
+    assert (findings["lease"]["figures"]["live"], findings["database server"]["figures"]["encrypted"]) == (2, "no")
     file = write_configuration(
         tmp_path, on_database(pair.postgres.url("pair").replace("postgres@", "postgres:hunter2@"))
     )
-    for words in (("init",), ("config", "show"), ("config", "check"), ("doctor",)):
+    for words in (("init",), ("config", "show"), ("doctor",)):
         said = holdfast(file, *words)
         assert said.returncode == 0, said
         assert "hunter2" not in said.stdout + said.stderr
-    assert "postgresql://postgres:********@127.0.0.1" in holdfast(file, "config", "show").stdout
 
 
 # --- one signer, from its first start to its last --------------------------------------------------
@@ -203,12 +207,9 @@ def test_commands_work_while_no_signer_runs(postgres: PostgresServer, database_u
             ("slashing", "export", "--to", file),
             ("slashing", "import", file),
             ("slashing", "watermark", "--key", key, "--low-epoch", "5", "--low-slot", "160"),
-            ("freeze", key),
-            ("thaw", key),
         ):
             said = signer.holdfast(*words)
             assert said.returncode == 0, (words, said)
-        assert signer.holdfast("slashing", "explain", key, "--source", "3", "--target", "4").returncode == 1
         signer.restart()
         with line_to(signer.port) as line:
             assert line.sign(key, vote_body(3, 4)).verdict == "412 BELOW_FLOOR"
@@ -227,18 +228,12 @@ def test_a_restored_database_is_refused_until_its_loss_is_accepted(
         with line_to(signer.port) as line:
             assert line.sign(key, vote_body(1, 2)).verdict == "signed"
         signer.stop()
-        nothing = signer.holdfast("slashing", "accept-restore", "--yes")
-        assert (nothing.returncode, "nothing to accept" in nothing.stdout) == (0, True)
         postgres.psql(f'DROP DATABASE "{name}"')
         postgres.psql(f'ALTER DATABASE "{name}_backup" RENAME TO "{name}"')
 
-        doctor = signer.holdfast("doctor")
-        assert (doctor.returncode, "went back in time" in doctor.stdout) == (1, True)
         signer.start()
         assert signer.process.wait(timeout=60) == 1
         assert "ROLLED_BACK" in signer.log
-        unasked = signer.holdfast("slashing", "accept-restore")
-        assert (unasked.returncode, "later ones are missing" in unasked.stderr) == (2, True)
         accepted = signer.holdfast("slashing", "accept-restore", "--yes", "--json")
         assert accepted.returncode == 0, accepted.stderr
         floor = json.loads(accepted.stdout)["floor_epoch"]
@@ -253,8 +248,6 @@ def test_a_directory_changes_neither_from_one_kind_of_record_to_the_other(databa
         (tmp_path / name).mkdir()
     embedded = write_configuration(tmp_path / "embedded", {})
     set_up(embedded)
-    said = holdfast(embedded, "init", "--set", f"journal.url={database_url}")
-    assert said.returncode != 0
     file = write_configuration(tmp_path / "embedded", on_database(database_url))
     said = holdfast(file, "serve")
     assert (said.returncode, "keeps its own record" in said.stderr, "slashing export" in said.stderr) == (1, True, True)
