@@ -9,8 +9,8 @@ with the action `keys:write` (the list: `keys:list`). On the admin socket the fi
                                     "slashing_protection": "{...}"}
 
 `slashing_protection` is merged whole, or the request is refused and nothing is imported. A signer is where keys are:
-it uses no other remote signer, so the list of remote keys is empty and stays so. Graffiti and builder settings are the
-validator client's: a signer sees neither.
+it uses no other remote signer, so the list of remote keys is empty and stays so. What is set for single keys is in
+`preferences.py`, exits are in `voluntary_exit.py`.
 """
 
 import asyncio
