@@ -38,12 +38,11 @@ from signer.keys.shared_ledger import SharedKeyStateLedger
 from signer.keys.shared_preferences import SharedPreferenceLedger
 from signer.operations.kept_record import RecordView
 from signer.operations.record import DATABASE_FILE, INSTANCE_FILE
+from signer.slashing.network import NetworkLedger, bind_network
 from signer.slashing.web3signer_tables import (
     SharedAttestationLedger,
     SharedBlockLedger,
-    SharedNetworkLedger,
     Validators,
-    bind_shared_network,
 )
 from signer.units import Epoch, Root
 
@@ -158,7 +157,7 @@ def open_shared_record(
         undo.callback(database.close)
         try:
             database.open(seconds=SETUP_SECONDS)
-            pinned = bind_shared_network(database, genesis_validators_root)
+            pinned = bind_network(database, genesis_validators_root)
         except LostConnectionError as error:
             raise StartupError(
                 f"the database stopped answering: {error}", remedy="look at the PostgreSQL server"
@@ -171,7 +170,7 @@ def open_shared_record(
         SharedPreferenceLedger(),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),
-        SharedNetworkLedger(),
+        NetworkLedger(),
     ]
     writer = Writer(
         database,

@@ -19,6 +19,11 @@ _WRITE = Statement(
     shared="INSERT INTO metadata (id, genesis_validators_root) VALUES (1, ?)",
 )
 
+_ENSURE = Statement(
+    embedded=f"{_WRITE.embedded} ON CONFLICT DO NOTHING", shared=f"{_WRITE.shared} ON CONFLICT DO NOTHING"
+)
+"""Two signers may pin a shared database at once: the first one counts, and the other compares."""
+
 
 class NetworkClaim(Struct, frozen=True):
     """The next duties are for this chain."""
@@ -59,7 +64,7 @@ class NetworkLedger:
     def store(self, transaction: Transaction, facts: NetworkFacts) -> None:
         """The pin, if this batch made it."""
         if facts.is_new:
-            transaction.run(_WRITE, (facts.pinned,))
+            transaction.run(_WRITE, (None if facts.pinned is None else bytes(facts.pinned),))
 
 
 def recorded_network(transaction: Transaction) -> Root | None:
@@ -79,14 +84,15 @@ def bind_network(transaction: Transaction, root: Root | None) -> Root | None:
     if root is None:
         return recorded
     if recorded is None:
-        transaction.run(_WRITE, (root,))
-        return root
+        transaction.run(_ENSURE, (bytes(root),))
+        recorded = recorded_network(transaction)
     if recorded != root:
         raise ForeignDatabaseError(
             "the database holds the record of another network",
-            remedy="correct network.name (or genesis_validators_root), or use that network's own data directory",
+            remedy="correct network.name (or genesis_validators_root), or use that network's own data directory or"
+            " database",
             evidence={
-                "database_genesis_validators_root": "0x" + recorded.hex(),
+                "database_genesis_validators_root": None if recorded is None else "0x" + recorded.hex(),
                 "configured_genesis_validators_root": "0x" + root.hex(),
             },
         )

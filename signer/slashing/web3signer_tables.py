@@ -8,7 +8,6 @@ our writers there. `enabled` is read under these locks, which Web3Signer takes t
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from signer.errors import ForeignDatabaseError
 from signer.journal.database import Claims, StaleFactsError
 from signer.journal.ledger import Transaction
 from signer.journal.postgres_session import array_text
@@ -20,7 +19,6 @@ from signer.slashing.ledger import (
     BlockFacts,
     BlockLedger,
 )
-from signer.slashing.network import NetworkClaim, NetworkFacts, NetworkLedger
 from signer.slashing.rules import Proposal, ProposalFacts, Vote, VoteFacts, VoteFloor
 from signer.units import Epoch, PublicKey, Root, Slot
 
@@ -85,9 +83,6 @@ INSERT INTO low_watermarks (validator_id, slot)
 SELECT * FROM unnest(?::int[], ?::numeric[])
 ON CONFLICT (validator_id) DO UPDATE SET slot = excluded.slot WHERE low_watermarks.slot IS NULL
 """
-_READ_NETWORK = "SELECT genesis_validators_root FROM metadata WHERE id = 1"
-_ENSURE_NETWORK = "INSERT INTO metadata (id, genesis_validators_root) VALUES (1, ?) ON CONFLICT DO NOTHING"
-_PIN_NETWORK = "INSERT INTO metadata (id, genesis_validators_root) VALUES (1, ?)"
 
 
 class Validators:
@@ -212,55 +207,6 @@ class SharedBlockLedger(BlockLedger):
         ]
         if rows:
             transaction.run(_STORE_PROPOSALS, _columns(rows))
-
-
-class SharedNetworkLedger(NetworkLedger):
-    """Pins the first root seen, as NetworkLedger does, in Web3Signer's `metadata`."""
-
-    def load(self, transaction: Transaction, _claims: Sequence[NetworkClaim]) -> NetworkFacts:
-        """The root on record."""
-        return NetworkFacts(shared_network(transaction))
-
-    def store(self, transaction: Transaction, facts: NetworkFacts) -> None:
-        """The pin, if this batch made it."""
-        if facts.is_new and facts.pinned is not None:
-            pin_shared_network(transaction, facts.pinned)
-
-
-def shared_network(transaction: Transaction) -> Root | None:
-    """The genesis_validators_root that the database is for; None where nobody has signed with it yet."""
-    for (root,) in transaction.rows(_READ_NETWORK):
-        return Root(bytes(root))
-    return None
-
-
-def bind_shared_network(transaction: Transaction, root: Root | None) -> Root | None:
-    """At start: the configured root must be the recorded one; the first is recorded. What is pinned now.
-
-    Raises:
-        ForeignDatabaseError: the record belongs to another chain.
-    """
-    recorded = shared_network(transaction)
-    if root is None:
-        return recorded
-    if recorded is None:
-        transaction.run(_ENSURE_NETWORK, (bytes(root),))
-        recorded = shared_network(transaction)
-    if recorded != root:
-        raise ForeignDatabaseError(
-            "the shared database holds the record of another network",
-            remedy="correct network.name (or genesis_validators_root), or use that network's own database",
-            evidence={
-                "database_genesis_validators_root": None if recorded is None else "0x" + recorded.hex(),
-                "configured_genesis_validators_root": "0x" + root.hex(),
-            },
-        )
-    return recorded
-
-
-def pin_shared_network(transaction: Transaction, root: Root) -> None:
-    """The database is for this chain from now on."""
-    transaction.run(_PIN_NETWORK, (bytes(root),))
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
