@@ -12,31 +12,31 @@ from msgspec import Struct
 from signer.policy.facts import Caller, Signer
 
 
-class ToKey(Struct, frozen=True, order=True):
+class ToKey(Struct, frozen=True):
     """To whatever this key signs."""
 
     key_id: str
 
 
-class ToTag(Struct, frozen=True, order=True):
+class ToTag(Struct, frozen=True):
     """To whatever keys that bear this tag sign."""
 
     tag: str
 
 
-class ToNamespace(Struct, frozen=True, order=True):
+class ToNamespace(Struct, frozen=True):
     """To whatever keys of this namespace sign."""
 
     namespace: str
 
 
-class ToCaller(Struct, frozen=True, order=True):
+class ToCaller(Struct, frozen=True):
     """To whatever this caller asks for."""
 
     identity: str
 
 
-class ToCallerAndKey(Struct, frozen=True, order=True):
+class ToCallerAndKey(Struct, frozen=True):
     """To whatever this caller asks of this key."""
 
     identity: str

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from signer.errors import Evidence
-from signer.policy.counters import CounterId, Spend
+from signer.policy.counters import Act, CounterClaim, CounterId, Seen, Spend
 from signer.policy.facts import Facts
 from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservation, Verdict, encode_verdict
 
@@ -110,6 +110,21 @@ def combine(outcomes: Iterable[Outcome]) -> Decision:
 def by_default(facts: Facts, defaults: Defaults) -> Decision:
     """The decision where no policy is bound."""
     return combine((Outcome(BY_DEFAULT, "", _default_verdict(facts, defaults)),))
+
+
+def claim_of(decision: Allowed | Held, *, at_seconds: int, seen: Iterable[Seen] = ()) -> CounterClaim | None:
+    """What the signing commit does to counters: what policies have read still holds, and every spending is booked.
+
+    Args:
+        decision: what is signed, or was waited for and is signed now.
+        at_seconds: the request's time, as the policies were told it.
+        seen: the counters that policies have read.
+
+    Returns:
+        One claim, or None where counters have nothing to do with it.
+    """
+    acts: tuple[Act, ...] = (*sorted(set(seen), key=lambda each: (each.counter, each.spent)), *decision.spendings)
+    return CounterClaim(at_seconds, acts) if acts else None
 
 
 def _default_verdict(facts: Facts, defaults: Defaults) -> Verdict:

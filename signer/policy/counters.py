@@ -148,6 +148,15 @@ class CounterLedger:
         transaction.run(say.SWEEP, (facts.at_seconds - KEPT_SECONDS, SWEPT_AT_LEAST + 2 * len(rows)))
 
 
+def giving_back(claim: CounterClaim) -> CounterClaim | None:
+    """What undoes a claim whose signature is known not to have been made; None where it booked nothing.
+
+    Whoever commits this does so once: a second time would give back what others have spent.
+    """
+    acts = tuple(GiveBack(act.counter, act.amount) for act in claim.acts if isinstance(act, Spend))
+    return CounterClaim(claim.at_seconds, acts) if acts else None
+
+
 def read_counters(transaction: Transaction, counters: Iterable[CounterId]) -> dict[CounterId, Window]:
     """These counters as they are on record; one of which nothing is on record is empty."""
     wanted = list(counters)

@@ -16,9 +16,10 @@ from signer.policy.combine import (
     Held,
     Outcome,
     by_default,
+    claim_of,
     combine,
 )
-from signer.policy.counters import CounterId, Spend
+from signer.policy.counters import CounterClaim, CounterId, GiveBack, Seen, Spend, giving_back
 from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservation
 
 WEI = Reservation("wei", 86400, 5, 10)
@@ -90,6 +91,26 @@ def test_what_waits_for_people_brings_all_reservations_to_be_booked_when_it_is_s
 def test_nothing_is_decided_by_nobody() -> None:
     with pytest.raises(ValueError, match="no policy was heard"):
         combine([])
+
+
+def test_one_claim_carries_what_was_read_and_what_is_spent() -> None:
+    uses = CounterId("a", "uses", 0)
+    seen = Seen(CounterId("b", "wei", 60), 7), Seen(CounterId("a", "wei", 60), 3)
+    decision = combine([said("a", Allow((USES,)))])
+    assert isinstance(decision, Allowed)
+    claim = claim_of(decision, at_seconds=5, seen=[*seen, *seen])
+    assert claim == CounterClaim(5, (seen[1], seen[0], Spend(uses, 1, 3)))
+    assert giving_back(claim) == CounterClaim(5, (GiveBack(uses, 1),))
+    held = combine([said("a", RequireApproval(1, ("g",), 600, 0, (USES,)))])
+    assert isinstance(held, Held)
+    assert claim_of(held, at_seconds=5) == CounterClaim(5, (Spend(uses, 1, 3),))
+
+
+def test_what_neither_reads_nor_spends_claims_nothing_and_gives_nothing_back() -> None:
+    nothing = combine([said("a", ALLOW)])
+    assert isinstance(nothing, Allowed)
+    assert claim_of(nothing, at_seconds=5) is None
+    assert giving_back(CounterClaim(5, (Seen(CounterId("a", "wei", 60), 3),))) is None
 
 
 EVERYTHING = Defaults(transactions=True, duties=True)
