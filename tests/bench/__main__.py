@@ -19,8 +19,16 @@ from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
 from policy_rows import policies  # noqa: E402
 from prune_row import pruning  # noqa: E402
+from shared_rows import far_database, shared_database  # noqa: E402
 
-ROWS = {**FIRST_ROWS, "prune": pruning, "interchange": slashing_data, "policy": policies}
+ROWS = {
+    **FIRST_ROWS,
+    "prune": pruning,
+    "interchange": slashing_data,
+    "policy": policies,
+    "shared": shared_database,
+    "far": far_database,
+}
 
 
 def print_limits(run: Run) -> None:
