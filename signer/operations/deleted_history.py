@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from interchange import Metadata, assembled, serialise_elements
+from signer.errors import MalformedRequestError, UnavailableError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.slashing.exchange import Wanted, export_history, export_metadata
@@ -43,16 +44,26 @@ class DeletedHistory:
 
 @contextmanager
 def open_document(directory: Path, name: str) -> Iterator[DeletedHistory]:
-    """The document in this file of the data directory, which is there already; none where there is no name."""
+    """The document in this file of the data directory, which is there already; none where there is no name.
+
+    Raises:
+        MalformedRequestError: that is no name of such a file.
+        UnavailableError: the disk refuses; what is deleted by then is deleted, and the same order gives its history.
+    """
     if not name:
         yield DeletedHistory(None)
         return
     # The name alone: whatever a worker says, nothing outside the data directory is written, and no other file in it.
     file = directory / Path(name).name
     if not file.name.startswith(DOCUMENT_PREFIX):
-        raise ValueError("the document of a deletion has a name of its own")
-    with file.open("r+b") as opened:
-        yield DeletedHistory(opened)
+        raise MalformedRequestError("the document of a deletion has a name of its own")
+    try:
+        with file.open("r+b") as opened:
+            yield DeletedHistory(opened)
+    except OSError as error:
+        raise UnavailableError(
+            f"the history of the deleted keys could not be written, and asking again gives it: {error}"
+        ) from error
 
 
 def history_of(transaction: Transaction, public_key: PublicKey) -> bytes:

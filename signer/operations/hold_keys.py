@@ -78,7 +78,7 @@ class KeyHolding:
         return () if found is None else found.tags
 
     async def delete(self, keys: Sequence[PublicKey], caller: Caller, *, history: str = "") -> tuple[Carried, ...]:
-        """See DeleteKeys. Raises NotReadyError, JournalDownError; OSError: no document can be written."""
+        """See DeleteKeys. Raises NotReadyError, JournalDownError; as `open_document`."""
         self._check_ready()
         done = list[Carried]()
         with open_document(self._data_directory, history) as document:
