@@ -12,10 +12,10 @@ from wasmtime import Engine, TrapCode
 
 from signer.errors import Evidence
 from signer.policy import host_functions, native
+from signer.policy.compiled import CompiledModule
 from signer.policy.faults import Fault, Stopped
 from signer.policy.host_functions import Questions
 from signer.policy.limits import MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
-from signer.policy.modules import CompiledModule
 
 TICK_SECONDS = 0.005
 """How often the wall time of decisions is looked at (`evaluations.py`)."""

@@ -10,7 +10,7 @@ A place is (address, length) in the module's memory, and is checked before it is
 import ctypes
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,8 +84,8 @@ def begin(questions: Questions) -> None:
     _asking.questions = questions
 
 
-class _Place:
-    """The memory of the module that calls. Valid for one call."""
+class Place:
+    """The memory of the module that calls. Valid for one call. Its methods raise Stopped."""
 
     __slots__ = ("_base", "_context", "_size")
 
@@ -99,7 +99,7 @@ class _Place:
         self._base = native.memory_data(self._context, where)
 
     def charge(self, byte_count: int) -> None:
-        """Raises Stopped where the fuel does not suffice."""
+        """Take the fuel that the call costs, for so many bytes."""
         left = ctypes.c_uint64()
         native.get_fuel(self._context, ctypes.addressof(left))
         price = _FUEL_OF_A_CALL + _FUEL_OF_A_BYTE * byte_count
@@ -108,18 +108,26 @@ class _Place:
             raise Stopped(Fault.OUT_OF_FUEL, "the policy has used up its fuel in a function of its host")
 
     def read(self, start: int, length: int, *, limit: int | None = None) -> bytes:
+        """What is there."""
         start, length = self._checked(start, length)
         if limit is not None and length > limit:
             raise Stopped(Fault.HOST_FAILED, f"the policy handed over {length} bytes where {limit} are the most")
         return ctypes.string_at(self._base + start, length)
 
     def read_text(self, start: int, length: int, *, limit: int = MAX_NAME_BYTES) -> str:
+        """What is there, as a text."""
         try:
             return self.read(start, length, limit=limit).decode()
         except UnicodeDecodeError:
             raise Stopped(Fault.HOST_FAILED, "the policy handed over a text that is no UTF-8") from None
 
+    def read_terminated(self, start: int, *, most: int) -> bytes:
+        """What is there up to a zero byte, so many bytes at most."""
+        start, _ = self._checked(start, 0)
+        return ctypes.string_at(self._base + start, min(most, self._size - start)).partition(b"\0")[0]
+
     def write(self, start: int, data: bytes) -> None:
+        """Put it there."""
         start, _ = self._checked(start, len(data))
         ctypes.memmove(self._base + start, data, len(data))
 
@@ -130,7 +138,13 @@ class _Place:
         return start, length
 
 
-def _read_counter(asked: Questions, place: _Place, values: list[int]) -> int:
+def add_log_line(asked: Questions, line: bytes) -> None:
+    """Keep what the policy says, as far as it is listened to."""
+    if len(asked.log) < MAX_LOG_LINES:
+        asked.log.append(printable(line.decode(errors="replace")))
+
+
+def _read_counter(asked: Questions, place: Place, values: list[int]) -> int:
     name_at, name_length, window_seconds, answer_at = values
     place.charge(COUNTER_TEXT_BYTES)
     name = place.read_text(name_at, name_length)
@@ -151,7 +165,7 @@ def _read_counter(asked: Questions, place: _Place, values: list[int]) -> int:
     return len(text)
 
 
-def _list_contains(asked: Questions, place: _Place, values: list[int]) -> int:
+def _list_contains(asked: Questions, place: Place, values: list[int]) -> int:
     name_at, name_length, item_at, item_length = values
     place.charge(2 * MAX_NAME_BYTES)
     name = place.read_text(name_at, name_length)
@@ -160,56 +174,53 @@ def _list_contains(asked: Questions, place: _Place, values: list[int]) -> int:
     return int(bool(asked.host.list_contains(name, place.read_text(item_at, item_length))))
 
 
-def _sha256(_asked: Questions, place: _Place, values: list[int]) -> None:
+def _sha256(_asked: Questions, place: Place, values: list[int]) -> None:
     start, length, answer_at = values
     place.charge(length & _POINTER_MASK)
     place.write(answer_at, hashlib.sha256(place.read(start, length)).digest())
 
 
-def _log(asked: Questions, place: _Place, values: list[int]) -> None:
+def _log(asked: Questions, place: Place, values: list[int]) -> None:
     start, length = values
     place.charge(MAX_LOG_LINE_BYTES)
-    line = place.read(start, min(length & _POINTER_MASK, MAX_LOG_LINE_BYTES))
-    if len(asked.log) < MAX_LOG_LINES:
-        asked.log.append(printable(line.decode(errors="replace")))
+    add_log_line(asked, place.read(start, min(length & _POINTER_MASK, MAX_LOG_LINE_BYTES)))
 
 
-_FUNCTIONS: dict[HostFunction, Callable[[Questions, _Place, list[int]], int | None]] = {
-    HostFunction.READ_COUNTER: _read_counter,
-    HostFunction.LIST_CONTAINS: _list_contains,
-    HostFunction.SHA256: _sha256,
-    HostFunction.LOG: _log,
+Function = Callable[[Questions, Place, list[int]], int | None]
+"""Answers a call: for whom, in which memory, with which arguments; an i32 or nothing."""
+
+FUNCTIONS: dict[str, tuple[Signature, Function]] = {
+    HostFunction.READ_COUNTER: (SIGNATURES[HostFunction.READ_COUNTER], _read_counter),
+    HostFunction.LIST_CONTAINS: (SIGNATURES[HostFunction.LIST_CONTAINS], _list_contains),
+    HostFunction.SHA256: (SIGNATURES[HostFunction.SHA256], _sha256),
+    HostFunction.LOG: (SIGNATURES[HostFunction.LOG], _log),
 }
 
 
-def define_host_functions(linker: Linker) -> tuple[Any, ...]:
-    """Offer all of them to modules of this linker. Returns what must live as long as the linker is used."""
+def define_functions(linker: Linker, host: str, functions: Mapping[str, tuple[Signature, Function]]) -> tuple[Any, ...]:
+    """Offer functions to modules of this linker. Returns what must live as long as the linker is used."""
     callbacks = []
-    for name, function in _FUNCTIONS.items():
-        parameters, results = SIGNATURES[name]
-        kind = FuncType([_VALUE_TYPES[each]() for each in parameters], [_VALUE_TYPES[each]() for each in results])
+    for name, ((parameters, results), function) in functions.items():
+        kind = FuncType([ValType.i32() for _ in parameters], [ValType.i32() for _ in results])
         callback = native.HOST_CALLBACK(_callback(function, len(parameters)))
         error = native.linker_define(
             native.address(linker.ptr()),
-            IMPORT_MODULE.encode(), len(IMPORT_MODULE), name.encode(), len(name),
+            host.encode(), len(host), name.encode(), len(name),
             native.address(kind.ptr()), callback, None, None,
         )  # fmt: skip
         if error:
-            raise ValueError(f"wasmtime does not take the function {name}")
+            raise ValueError(f"wasmtime does not take the function {host}.{name}")
         callbacks.append(callback)
     return tuple(callbacks)
 
 
-_VALUE_TYPES = {"i32": ValType.i32, "i64": ValType.i64}
-
-
-def _callback(function: Callable[[Questions, _Place, list[int]], int | None], parameters: int) -> Callable[..., Any]:
+def _callback(function: Function, parameters: int) -> Callable[..., Any]:
     def called(_environment: int, caller: int, values: Any, _count: int) -> int | None:
         asked = _asking.questions
         if asked is None:
             return _trap()
         try:
-            answer = function(asked, _Place(caller), [values[i].i32 for i in range(parameters)])
+            answer = function(asked, Place(caller), [values[i].i32 for i in range(parameters)])
             if answer is not None:
                 values[0].i32 = answer
         except Stopped as stopped:

@@ -1,8 +1,6 @@
 """A policy's WebAssembly module: checked, compiled once, and kept by the SHA-256 of its bytes.
 
-The interface, version 1 (`policies/README.md` is its text for authors): the module exports `memory`,
-`holdfast_allocate(i32) -> i32` and `holdfast_evaluate_1(i32, i32) -> i64`, and imports nothing but functions of
-`holdfast` that its manifest grants. `_initialize()` is called first where it is exported.
+Two interfaces are known: ours (`version_1.py`) and Open Policy Agent's (`opa.py`); the exports tell them apart.
 
 Rule 1: only modules are compiled here. Compiled code is never read from a disk: whoever could write there would run
   any code in this process.
@@ -24,48 +22,51 @@ from signer.errors import (
     PolicyModuleInvalidError,
     PolicyModuleTooLargeError,
 )
-from signer.policy import native
-from signer.policy.grants import ALL_FUNCTIONS, Grants, HostFunction
-from signer.policy.host_functions import IMPORT_MODULE, SIGNATURES, define_host_functions
+from signer.policy import host_functions, native, opa, version_1
+from signer.policy.compiled import CompiledModule, Interface
+from signer.policy.grants import Grants, HostFunction
+from signer.policy.host_functions import Signature
 from signer.policy.limits import MAX_EXPORTS, MAX_MEMORY_BYTES, MAX_MODULE_BYTES
+from signer.policy.own_memory import with_own_memory
 
 MEMORY = "memory"
-ALLOCATE = "holdfast_allocate"
-EVALUATE = "holdfast_evaluate_1"
-INITIALIZE = "_initialize"
+"""The export of both interfaces."""
 
 KEPT_MODULES = 256
 """Compiled modules that nobody may be using and that are kept all the same."""
 
 _PAGE_BYTES = 64 << 10
 _MAGIC = b"\0asm\x01\0\0\0"
-_SHAPES = {
-    ALLOCATE: (("i32",), ("i32",)),
-    EVALUATE: (("i32", "i32"), ("i64",)),
-    INITIALIZE: ((), ()),
-}
+_OPA_MARK = b"\x08opa_eval\x00"
+"""The export of a function with that name, in the binary format."""
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledModule:
-    """A module that can be run, as often as wanted and on any thread."""
+class _Contract:
+    """What modules of an interface may import and must export."""
 
-    sha256: bytes
-    imports: frozenset[HostFunction]
-    exports: tuple[bytes, ...]
-    """Of MEMORY, ALLOCATE, EVALUATE, and INITIALIZE where there is one: the names that a decision looks up."""
+    import_module: str
+    imports: Mapping[str, Signature]
+    exports: Mapping[str, Signature]
+    looked_up: tuple[str, ...]
+    optional: frozenset[str] = frozenset()
 
-    memory_bytes: int
-    """What it begins with."""
 
-    initializes: bool
-    """True where `_initialize` is exported."""
-
-    prepared: int
-    """Address of the prepared instance (`wasmtime_instance_pre_t`)."""
-
-    holds: tuple[Any, ...]
-    """What must live as long as `prepared` is used."""
+_CONTRACTS = {
+    Interface.VERSION_1: _Contract(
+        host_functions.IMPORT_MODULE,
+        {name: signature for name, (signature, _) in host_functions.FUNCTIONS.items()},
+        version_1.SHAPES,
+        version_1.EXPORTS,
+        frozenset({version_1.INITIALIZE}),
+    ),
+    Interface.OPA: _Contract(
+        opa.IMPORT_MODULE,
+        {name: signature for name, (signature, _) in opa.FUNCTIONS.items()},
+        opa.SHAPES,
+        opa.EXPORTS,
+    ),
+}
 
 
 class Modules:
@@ -74,7 +75,10 @@ class Modules:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._linker = Linker(engine)
-        self._callbacks = define_host_functions(self._linker)
+        self._callbacks = (
+            host_functions.define_functions(self._linker, host_functions.IMPORT_MODULE, host_functions.FUNCTIONS),
+            host_functions.define_functions(self._linker, opa.IMPORT_MODULE, opa.FUNCTIONS),
+        )
         self._lock = threading.Lock()
         self._kept: OrderedDict[bytes, CompiledModule] = OrderedDict()
 
@@ -104,19 +108,23 @@ class Modules:
         if not module.startswith(_MAGIC):
             # wasmtime would also take the text format: two spellings of one policy, and a second parser.
             raise PolicyModuleInvalidError("this is no WebAssembly module: it does not begin with \\0asm and version 1")
+        interface = Interface.OPA if _OPA_MARK in module else Interface.VERSION_1
+        contract = _CONTRACTS[interface]
+        if interface is Interface.OPA:
+            module = with_own_memory(module, host=opa.IMPORT_MODULE, name=opa.MEMORY_IMPORT)
         try:
             compiled = Module(self._engine, module)
-            imports = _checked_imports(compiled)
-            exports = _checked_exports(compiled)
+            imports = _checked_imports(compiled, contract)
+            exports = _checked_exports(compiled, contract)
             prepared = self._linker.instantiate_pre(compiled)
         except WasmtimeError as error:
             raise PolicyModuleInvalidError(f"the module cannot be used as a policy: {_all_lines(error)}") from None
         return CompiledModule(
             sha256=sha256,
-            imports=imports,
-            exports=tuple(name.encode() for name in (MEMORY, ALLOCATE, EVALUATE, INITIALIZE) if name in exports),
+            interface=interface,
+            imports=frozenset(map(HostFunction, imports)) if interface is Interface.VERSION_1 else frozenset(),
+            exports=tuple(name.encode() for name in contract.looked_up if name in exports),
             memory_bytes=exports[MEMORY].limits.min * _PAGE_BYTES,
-            initializes=INITIALIZE in exports,
             prepared=native.address(prepared.ptr()),
             holds=(prepared, compiled, self._linker, self._callbacks),
         )
@@ -126,38 +134,38 @@ def _all_lines(error: WasmtimeError) -> str:
     return " ".join(str(error).split())[:500]
 
 
-def _checked_imports(module: Module) -> frozenset[HostFunction]:
-    found: set[HostFunction] = set()
+def _checked_imports(module: Module, contract: _Contract) -> set[str]:
+    found: set[str] = set()
     for each in module.imports:
-        imported = f"{each.module}.{each.name}"
-        if each.module != IMPORT_MODULE or each.name not in ALL_FUNCTIONS or not isinstance(each.type, FuncType):
-            offered = ", ".join(f"{IMPORT_MODULE}.{name}" for name in sorted(ALL_FUNCTIONS))
+        name = each.name or ""
+        imported = f"{each.module}.{name}"
+        if each.module != contract.import_module or name not in contract.imports or not isinstance(each.type, FuncType):
+            offered = ", ".join(f"{contract.import_module}.{name}" for name in sorted(contract.imports))
             raise PolicyImportError(
                 f"the module imports {imported[:200]!r}; a policy is given nothing but {offered}. There is no WASI,"
                 " no clock and no randomness: build it without",
                 imported=imported[:200],
             )
-        function = HostFunction(each.name)
-        if _shape(each.type) != SIGNATURES[function]:
+        if _shape(each.type) != contract.imports[name]:
             raise PolicyImportError(
                 f"the module imports {imported} as {_written(_shape(each.type))}; it is"
-                f" {_written(SIGNATURES[function])}",
+                f" {_written(contract.imports[name])}",
                 imported=imported,
             )
-        found.add(function)
-    return frozenset(found)
+        found.add(name)
+    return found
 
 
 def _check_granted(imports: frozenset[HostFunction], grants: Grants) -> None:
     for function in sorted(imports - grants.functions):
         raise PolicyImportNotGrantedError(
-            f"the module imports {IMPORT_MODULE}.{function}, which its manifest does not grant; name it under"
-            " `functions`, or build the module without",
-            imported=f"{IMPORT_MODULE}.{function}",
+            f"the module imports {host_functions.IMPORT_MODULE}.{function}, which its manifest does not grant; name it"
+            " under `functions`, or build the module without",
+            imported=f"{host_functions.IMPORT_MODULE}.{function}",
         )
 
 
-def _checked_exports(module: Module) -> Mapping[str, Any]:
+def _checked_exports(module: Module, contract: _Contract) -> Mapping[str, Any]:
     exports = {each.name: each.type for each in module.exports}
     if len(exports) > MAX_EXPORTS:
         raise PolicyModuleTooLargeError(
@@ -166,10 +174,9 @@ def _checked_exports(module: Module) -> Mapping[str, Any]:
             limit=MAX_EXPORTS,
         )
     _check_memory(exports.get(MEMORY))
-    for name, shape in _SHAPES.items():
-        if name == INITIALIZE and name not in exports:
-            continue
-        _check_function(name, exports.get(name), shape)
+    for name, shape in contract.exports.items():
+        if name in exports or name not in contract.optional:
+            _check_function(name, exports.get(name), shape)
     return exports
 
 
@@ -185,11 +192,11 @@ def _check_memory(memory: object) -> None:
         )
 
 
-def _check_function(name: str, exported: object, shape: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+def _check_function(name: str, exported: object, shape: Signature) -> None:
     if not isinstance(exported, FuncType):
         raise PolicyExportError(
-            f"the module does not export a function {name!r}: a policy for version 1 of the interface has"
-            f" {ALLOCATE}{_written(_SHAPES[ALLOCATE])} and {EVALUATE}{_written(_SHAPES[EVALUATE])}",
+            f"the module does not export a function {name}{_written(shape)}: it follows neither our interface nor"
+            " Open Policy Agent's (see policies/README.md)",
             export=name,
         )
     if _shape(exported) != shape:
@@ -198,10 +205,10 @@ def _check_function(name: str, exported: object, shape: tuple[tuple[str, ...], t
         )
 
 
-def _shape(function: FuncType) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _shape(function: FuncType) -> Signature:
     return tuple(map(str, function.params)), tuple(map(str, function.results))
 
 
-def _written(shape: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
+def _written(shape: Signature) -> str:
     parameters, results = shape
     return f"({', '.join(parameters)}) -> {', '.join(results) or 'nothing'}"

@@ -9,19 +9,16 @@ from dataclasses import dataclass
 
 from wasmtime import Engine
 
+from signer.errors import PolicyModuleInvalidError
+from signer.policy import opa, version_1
+from signer.policy.compiled import CompiledModule, Interface
 from signer.policy.facts import MAX_FACTS_BYTES
 from signer.policy.faults import Fault, Stopped, denied
-from signer.policy.grants import NO_GRANTS, Grants, Host
+from signer.policy.grants import NO_GRANTS, EmptyHost, Grants, Host
 from signer.policy.guest import Guest
 from signer.policy.host_functions import CounterRead, Questions
 from signer.policy.limits import DEFAULT_LIMITS, Limits
-from signer.policy.modules import CompiledModule
-from signer.policy.verdict import MAX_VERDICT_BYTES, Verdict, decode_verdict, too_large
-
-_ALLOCATE, _EVALUATE, _INITIALIZE = 1, 2, 3
-"""The exports' numbers in `CompiledModule.exports`."""
-
-_POINTER_MASK = 2**32 - 1
+from signer.policy.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,11 @@ class LoadedPolicy:
     module: CompiledModule
     grants: Grants = NO_GRANTS
     limits: Limits = DEFAULT_LIMITS
+    data: bytes = b""
+    """Open Policy Agent's `data` document, as JSON; for other modules nothing."""
+
+    entry_point: int = 0
+    """Open Policy Agent's number of the rule that decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,22 @@ class Sandbox:
             )
         try:
             self._guest.start(policy.module)
-            if policy.module.initializes:
-                self._guest.call(_INITIALIZE)
-            return _asked(self._guest, facts)
+            match policy.module.interface:
+                case Interface.VERSION_1:
+                    initializes = len(policy.module.exports) == len(version_1.EXPORTS)
+                    return version_1.ask(self._guest, facts, initializes=initializes)
+                case Interface.OPA:
+                    return opa.ask(self._guest, facts, data=policy.data, entry_point=policy.entry_point)
         except Stopped as stopped:
             return stopped.verdict
 
-
-def _asked(guest: Guest, facts: bytes) -> Verdict:
-    """Version 1 of the interface: room for the facts, the facts, the question, the verdict."""
-    place = guest.call(_ALLOCATE, len(facts)) & _POINTER_MASK
-    if place == 0:
-        raise Stopped(Fault.OUT_OF_MEMORY, "the policy found no room for its facts", {"facts_bytes": len(facts)})
-    guest.write(place, facts, what="the room for the facts")
-    result = guest.call(_EVALUATE, place, len(facts))
-    place, length = result >> 32 & _POINTER_MASK, result & _POINTER_MASK
-    if length > MAX_VERDICT_BYTES and place + length <= guest.memory_bytes():
-        return too_large(length)
-    return decode_verdict(guest.read(place, length, what="the verdict"))
+    def needs_of(self, module: CompiledModule, limits: Limits = DEFAULT_LIMITS) -> opa.Needs:
+        """What a module of Open Policy Agent says of itself. Raises PolicyModuleInvalidError where it cannot."""
+        self._guest.begin(limits, Questions(NO_GRANTS, EmptyHost()))
+        try:
+            self._guest.start(module)
+            return opa.describe(self._guest)
+        except Stopped as stopped:
+            raise PolicyModuleInvalidError(f"the module cannot say what it needs: {stopped}") from None
+        finally:
+            self._guest.end()

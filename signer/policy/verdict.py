@@ -147,13 +147,13 @@ def decode_verdict(output: bytes) -> Verdict:
     if len(output) > MAX_VERDICT_BYTES:
         return too_large(len(output))
     if is_nested_deeper(output, levels=_MAX_LEVELS):
-        return _bad("the answer is nested more deeply than a verdict")
+        return bad_verdict("the answer is nested more deeply than a verdict")
     try:
         wire = _DECODER.decode(output)
         json.loads(output, object_pairs_hook=_refuse_repeated_names)
         return _verdict(wire)
     except (DecodeError, ValueError, RecursionError) as error:
-        return _bad(str(error))
+        return bad_verdict(str(error))
 
 
 def too_large(output_bytes: int) -> Deny:
@@ -175,7 +175,8 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
-def _bad(reason: str) -> Deny:
+def bad_verdict(reason: str) -> Deny:
+    """The denial of an answer that is no verdict."""
     return Deny(BAD_VERDICT, f"the policy's answer is no verdict: {printable(reason)}")
 
 
