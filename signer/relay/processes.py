@@ -147,6 +147,7 @@ class WorkerProcesses:
         if waiting.done():
             return
         waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)  # or its end is logged as an error that nobody saw
         if self._failed.done():
             self._failed.result()
         raise StartupError(f"a worker process did not serve within {START_SECONDS} s", remedy=_REMEDY)
@@ -184,6 +185,9 @@ class WorkerProcesses:
         except OSError as error:
             ours.close()
             worker.kill()
+            if worker.process is not None:
+                await worker.process.wait()
+                worker.process = None
             return f"could not be started: {error}"
         admission = asyncio.create_task(self._admit(worker, link))
         code = await process.wait()
