@@ -109,12 +109,15 @@ def material(signer: RunningSigner, key: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def doomed(tmp_path: Path, library: Path, at: str, *, workers: int) -> Iterator[tuple[RunningSigner, Path]]:
+def doomed(
+    tmp_path: Path, library: Path, at: str, *, workers: int, sections: dict[str, Any] | None = None
+) -> Iterator[tuple[RunningSigner, Path]]:
     """A signer that dies at this operation once the file is there."""
     armed = tmp_path / "armed"
     environment = {"LD_PRELOAD": str(library), "KILLED_WHEN": str(armed), "KILLED_AT": at}
-    sections = merged({"key_manager": {"enabled": True}, "server": {"workers": workers}}, NO_GUARD)
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=sections, environment=environment) as signer:
+    settings = merged({"key_manager": {"enabled": True}, "server": {"workers": workers}}, NO_GUARD)
+    settings = merged(settings, sections or {})
+    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settings, environment=environment) as signer:
         yield signer, armed
 
 
@@ -144,6 +147,32 @@ def test_a_key_whose_tombstone_is_on_record_never_signs_again_and_its_material_g
         assert answer is not None
         assert "holdfast keys allow" in answer["data"][0]["message"]
         assert signer.holdfast("audit", "verify").returncode == 0
+
+
+@needs_compiler
+def test_a_tombstone_that_outlived_its_signer_holds_for_another_on_the_same_database(
+    tmp_path: Path, library: Path, database_url: str
+) -> None:
+    on_database = {"journal": {"url": database_url}}
+    other_sections = merged(merged(on_database, {"key_manager": {"enabled": True}}), NO_GUARD)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with (
+        doomed(tmp_path / "one", library, BETWEEN, workers=1, sections=on_database) as (signer, armed),
+        running_signer(tmp_path / "other", secrets=[interop_secret(1)], sections=other_sections) as other,
+    ):
+        key = bring_in(signer, 1, tmp_path / "one", into_files=False)
+        assert verdict(signer, key, 5) == "signed"
+        assert verdict(other, key, 6) == "signed"
+        armed.touch()
+        assert delete(signer, key) is None
+        assert signer.process.wait(timeout=60) == -9
+        assert verdict(other, key, 7) == "412 KEY_DELETED", "while the first one is dead, and its material lies there"
+        armed.unlink()
+        signer.restart()
+        assert material(signer, key) == []
+        assert verdict(signer, key, 7) == "404 UNKNOWN_KEY"
+        assert delete(signer, key) == ("not_active", ["6", "7"]), "what the other one has signed too"
 
 
 @needs_compiler
