@@ -525,6 +525,15 @@ def test_where_one_rule_could_grant_its_reason_is_told() -> None:
     assert verdict.evidence == {"receiver": ALICE, "rule": "it", "where": "rules.yaml:3"}
 
 
+@pytest.mark.parametrize(("count", "names"), [(8, "r1, r2, r3, r4, r5, r6, r7, r8)"), (9, "r7, r8 and 1 more)")])
+def test_where_many_rules_could_grant_some_are_named(count: int, names: str) -> None:
+    lines = "".join(f"  - {{name: r{n}, callers: [nobody]}}\n" for n in range(1, count + 1))
+    verdict = policy(f"version: 1\nallow:\n{lines}")(facts(transaction=payment()))
+    assert isinstance(verdict, Deny)
+    assert verdict.message.endswith(names)
+    assert verdict.evidence == {"rules": count}
+
+
 def test_an_explanation_says_of_each_rule_what_it_did_and_why() -> None:
     found = {finding.rule: finding for finding in TREASURY.explain(ether(16)).findings}
     assert {name: finding.effect for name, finding in found.items()} == {

@@ -20,6 +20,9 @@ from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservati
 NOT_GRANTED = "NOT_GRANTED"
 DENIED_BY_RULE = "DENIED_BY_RULE"
 
+_NAMED_RULES = 8
+"""So many of the rules that do not grant are named; an explanation has them all."""
+
 
 class Section(StrEnum):
     """Where a rule stands, and so what it does."""
@@ -242,8 +245,9 @@ def _not_granted(findings: Sequence[Finding], facts: Facts) -> Deny:
         )
     if not _is_readable(facts):
         return Deny("OPAQUE", "no rule grants a payload that cannot be read", {"rules": len(could)})
-    names = ", ".join(each.rule for each in could) or "none"
-    return Deny(NOT_GRANTED, f"no rule grants it (of these: {names})", {"rules": len(could)})
+    names = ", ".join(each.rule for each in could[:_NAMED_RULES]) or "none"
+    more = f" and {len(could) - _NAMED_RULES} more" if len(could) > _NAMED_RULES else ""
+    return Deny(NOT_GRANTED, f"no rule grants it (of these: {names}{more})", {"rules": len(could)})
 
 
 def _evidence(finding: Finding, miss: Miss) -> Evidence:
