@@ -11,6 +11,7 @@
     |  |- BodyTooLargeError
     |  |- ValidatorIndexNeededError, NetworkUnknownError   what an exit lacks
     |  |- PolicyModuleError        a policy's WebAssembly module that is not taken: one class per reason
+    |  |- PolicyPackError          a policy's pack that cannot be read
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
     |- ForbiddenError              somebody we know asks for what they may not do
@@ -235,6 +236,12 @@ class PolicyExportError(PolicyModuleError):
 
     def __init__(self, sentence: str, *, export: str) -> None:
         super().__init__(sentence, evidence={"export": export})
+
+
+class PolicyPackError(RequestError):
+    """Bytes that should be the pack of a policy and are none."""
+
+    code = "POLICY_BAD_PACK"
 
 
 # --- who asks, and may they ------------------------------------------------------------------

@@ -20,7 +20,11 @@ MAX_MODULE_BYTES = 4 << 20
 MAX_EXPORTS = 1024
 """Names that a module may offer; Open Policy Agent's modules offer about a hundred."""
 
+MAX_FUEL = 1_000_000_000
+"""The most that a manifest may ask for; the wall time is over before."""
+
 MAX_WALL_SECONDS = 1.0
+"""The most that a manifest may ask for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,8 @@ from signer.policy.compiled import CompiledModule, Interface
 from signer.policy.grants import NO_GRANTS, Grants
 from signer.policy.limits import DEFAULT_LIMITS, Limits
 from signer.policy.modules import Modules
+from signer.policy.pack import MAX_DATA_BYTES
 from signer.policy.sandbox import LoadedPolicy, Sandbox
-
-MAX_DATA_BYTES = 256 << 10
-"""Of a `data` document: it is read again in every decision, for about 15 fuel a byte."""
 
 _MAX_DATA_LEVELS = 32
 

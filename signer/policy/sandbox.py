@@ -50,7 +50,10 @@ class Evaluation:
 
 
 class Sandbox:
-    """Makes decisions, one at a time. Owned by one thread."""
+    """Makes decisions, one at a time. Owned by one thread.
+
+    Wall time ends a decision only where ticks are counted (`evaluations.py`); alone, a sandbox has fuel to end it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._guest = Guest(engine)

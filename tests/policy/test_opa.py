@@ -14,8 +14,9 @@ from signer.errors import PolicyExportError, PolicyImportError, PolicyModuleErro
 from signer.policy.faults import Fault
 from signer.policy.grants import NO_GRANTS, EmptyHost
 from signer.policy.limits import DEFAULT_LIMITS, Limits
-from signer.policy.loading import MAX_DATA_BYTES, load_policy
+from signer.policy.loading import load_policy
 from signer.policy.opa import NOT_ALLOWED
+from signer.policy.pack import MAX_DATA_BYTES
 from signer.policy.sandbox import LoadedPolicy
 from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservation
 
