@@ -28,6 +28,7 @@ from signer.units import PublicKey
 
 ONE, OTHER = public_key(1), public_key(2)
 LIDO, PAID = Tag("lido"), Tag("paid")
+ON_BOTH_DATABASES = True
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Post:
 async def post(house: House) -> AsyncIterator[Post]:
     documents = Documents()
     with house.record() as record:
-        reading = house.places.view.reading
+        reading = house.reading
         orders = LocalOrders(
             changes=record.writer,
             reading=reading,
@@ -82,8 +83,8 @@ async def post(house: House) -> AsyncIterator[Post]:
         yield Post(house, record, documents, KeyTagging(orders=orders, reading=reading))
 
 
-async def test_each_order_about_tags_is_told_once_for_each_key_in_the_audit_log(tmp_path: Path) -> None:
-    async with post(House(tmp_path)) as at:
+async def test_each_order_about_tags_is_told_once_for_each_key_in_the_audit_log(house: House) -> None:
+    async with post(house) as at:
         assert await at.tag(ONE, add=["paid", "lido", "lido"]) == ("tagged", "")
         assert await at.tag(ONE, add=["lido"], remove=["nothing"]) == ("unchanged", "")
         both = await at.tagging.tag(tag_order([ONE, OTHER], add=["new"], remove=["paid"]), CALLER)
@@ -97,8 +98,8 @@ async def test_each_order_about_tags_is_told_once_for_each_key_in_the_audit_log(
         ]
 
 
-async def test_a_frozen_tag_is_taken_from_no_key_and_the_attempt_is_told(tmp_path: Path) -> None:
-    async with post(House(tmp_path)) as at:
+async def test_a_frozen_tag_is_taken_from_no_key_and_the_attempt_is_told(house: House) -> None:
+    async with post(house) as at:
         await at.tag(ONE, add=["lido"])
         await at.perform(lambda transaction: freeze_tag(transaction, LIDO, now_ms=1))
         status, message = await at.tag(ONE, add=["new"], remove=["lido", "other"])
@@ -114,8 +115,8 @@ async def test_a_frozen_tag_is_taken_from_no_key_and_the_attempt_is_told(tmp_pat
         assert [entry.note for entry in at.told()] == ["+lido", "refused: frozen lido", "was so before", "-lido"]
 
 
-async def test_who_takes_away_what_a_document_names_is_told_that_it_comes_back(tmp_path: Path) -> None:
-    async with post(House(tmp_path)) as at:
+async def test_who_takes_away_what_a_document_names_is_told_that_it_comes_back(house: House) -> None:
+    async with post(house) as at:
         at.documents.named[ONE] = (LIDO, PAID)
         await at.tag(ONE, add=["lido", "own"])
         assert await at.tag(ONE, remove=["own"]) == ("tagged", "")
@@ -124,10 +125,10 @@ async def test_who_takes_away_what_a_document_names_is_told_that_it_comes_back(t
         assert "its document names lido still" in message
 
 
-async def test_who_sees_one_key_tags_no_other_and_who_only_lists_tags_none(tmp_path: Path) -> None:
+async def test_who_sees_one_key_tags_no_other_and_who_only_lists_tags_none(house: House) -> None:
     tenant = Caller(Principal("tenant", keys=frozenset({ONE})))
     watchman = Caller(Principal("watchman", actions=frozenset(Action) - {Action.KEYS_TAG}))
-    async with post(House(tmp_path)) as at:
+    async with post(house) as at:
         with pytest.raises(UnknownKeyError):
             await at.tagging.tag(tag_order([ONE, OTHER], add=["x"], remove=[]), tenant)
         with pytest.raises(ForbiddenError, match="keys:tag"):
@@ -154,13 +155,13 @@ def test_an_order_that_says_nothing_or_contradicts_itself_is_none(add: list[str]
 
 def load(house: House, record: Record, named: dict[PublicKey, tuple[Tag, ...]]) -> LoadReport:
     """Load keys with these tags in their documents, as the service does."""
-    reading = house.places.view.reading
+    reading = house.reading
     loader = TaggingLoader(Documents(named), changes=record.writer, reading=reading, clock=house.clock)
     return loader.load(lambda _done, _all: None, None)
 
 
 def kept(house: House) -> dict[PublicKey, set[str]]:
-    with house.places.view.reading() as moment:
+    with house.reading() as moment:
         return {key: set(tags) for key, tags in read_tags(moment).items()}
 
 
