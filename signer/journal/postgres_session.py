@@ -75,6 +75,8 @@ class Session:
                 f"PostgreSQL does not let us in: {error}",
                 remedy="correct user, password and database in journal.url, and pg_hba.conf on the server",
             ) from None
+        except (asyncpg.ProtocolViolationError, asyncpg.UndefinedObjectError) as error:
+            raise _not_postgres(error) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
             # The second: of several hosts none is what `target_session_attrs` asks for, while a replica takes over.
             raise LostConnectionError(_reason(error)) from None
@@ -292,6 +294,16 @@ def _element(value: object) -> str:
 def _ends_the_connection(error: asyncpg.PostgresError) -> bool:
     severity = getattr(error, "severity_en", None) or getattr(error, "severity", "")
     return severity in {"FATAL", "PANIC"} or (error.sqlstate or "").startswith(("08", "57P"))
+
+
+def _not_postgres(error: asyncpg.PostgresError) -> StartupError:
+    """It speaks the protocol and refuses the settings that a connection begins with."""
+    if isinstance(error, asyncpg.UndefinedObjectError):
+        return StartupError(f"this PostgreSQL is older than 15: {error}", remedy="upgrade the server to 15 or newer")
+    return StartupError(
+        f"a connection pooler stands between Holdfast and PostgreSQL: {error}",
+        remedy="point journal.url at the server itself: locks and settings belong to one connection",
+    )
 
 
 def _reason(error: BaseException) -> str:
