@@ -29,6 +29,8 @@ _SETTINGS = {
     "application_name": "holdfast",
     "client_connection_check_interval": "1s",  # a backend that waits for a lock notices that we are gone
     "default_transaction_isolation": "read committed",  # each statement sees what was committed before it
+    "enable_hashjoin": "off",  # our statements begin with few rows and look each of them up
+    "enable_mergejoin": "off",
     "enable_seqscan": "off",  # a plan made while a table was empty must not read all of it a year later
     "jit": "off",  # compiles for longer than any of our statements takes
     "lock_timeout": "0",
