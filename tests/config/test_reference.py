@@ -1,5 +1,9 @@
 """The manual, the example file and the listing come from the sections, and the shipped files are up to date."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,27 @@ def test_the_shipped_manual_and_example_are_what_the_sections_say() -> None:
     manual = (ROOT / "docs" / "configuration.md").read_text()
     assert render_manual(manual) == manual, "run `python -m signer.config`"
     assert (ROOT / "config" / "holdfast.example.yaml").read_text() == render_example(), "run `python -m signer.config`"
+
+
+def test_the_command_writes_both_files_and_only_in_the_root_of_a_source_tree(tmp_path: Path) -> None:
+    def run() -> subprocess.CompletedProcess[str]:
+        command, environment = [sys.executable, "-m", "signer.config"], {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    manual, example = Path("docs/configuration.md"), Path("config/holdfast.example.yaml")
+    elsewhere = run()
+    assert elsewhere.returncode == 1
+    assert "root of the source tree" in elsewhere.stderr
+    assert list(tmp_path.iterdir()) == []
+    for file in (manual, example):
+        (tmp_path / file).parent.mkdir()
+    shipped = (ROOT / manual).read_text()
+    outdated = re.sub(r"^\| `security\.principals.*\n", "", shipped, flags=re.MULTILINE)
+    assert outdated != shipped
+    (tmp_path / manual).write_text(outdated)
+    assert run().returncode == 0
+    for file in (manual, example):
+        assert (tmp_path / file).read_text() == (ROOT / file).read_text()
 
 
 def test_the_example_says_exactly_the_defaults(tmp_path: Path) -> None:
