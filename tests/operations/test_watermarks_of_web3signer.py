@@ -1,4 +1,4 @@
-"""Watermarks on a shared database are Web3Signer's own: what its tables forbid is refused in words, and it follows ours."""
+"""Watermarks on a shared database are Web3Signer's own: it follows them, and what its tables forbid is explained."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +55,7 @@ async def test_a_high_watermark_stops_web3signer_and_us_and_is_cleared_again(hou
         done = await keeping(house, record).move(MoveWatermarks(high_epoch=50, high_slot=1600), CALLER)
         assert (done.after["high_epoch"], done.after["high_slot"]) == (50, 1600)
         assert await asked(house, "SELECT high_watermark_epoch::int FROM metadata") == 50
-        assert await verdict(record, 49, 50) == "ABOVE_HIGH_WATERMARK"
+        assert await verdict(record, 49, 50) == "HIGH_WATERMARK"
         await keeping(house, record).move(MoveWatermarks(clear_high=True), CALLER)
         assert await verdict(record, 49, 50) == "new"
 

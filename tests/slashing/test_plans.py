@@ -70,11 +70,12 @@ async def connection(emptied_url: str, tmp_path: Path) -> AsyncIterator[asyncpg.
     settings = Session(emptied_url, settings={"search_path": record.place.search_path(record.instance)})._settings
     connection = await asyncpg.connect(emptied_url, server_settings=settings)
     await connection.execute(
-        "INSERT INTO validators (public_key) SELECT decode(lpad(to_hex(n), 96, '0'), 'hex') FROM generate_series(1, 500) n;"
+        "INSERT INTO validators (public_key)"
+        " SELECT decode(lpad(to_hex(n), 96, '0'), 'hex') FROM generate_series(1, 500) n;"
         "INSERT INTO signed_attestations (validator_id, source_epoch, target_epoch)"
-        " SELECT v, n - 1, n FROM generate_series(1, 500) v, generate_series(1, 20) n;"
-        "INSERT INTO signed_blocks (validator_id, slot) SELECT v, n FROM generate_series(1, 500) v, generate_series(1, 5) n;"
-        "INSERT INTO low_watermarks (validator_id, source_epoch, target_epoch) SELECT v, 0, 1 FROM generate_series(1, 500) v"
+        " SELECT id, n - 1, n FROM validators, generate_series(1, 20) n;"
+        "INSERT INTO signed_blocks (validator_id, slot) SELECT id, n FROM validators, generate_series(1, 5) n;"
+        "INSERT INTO low_watermarks (validator_id, source_epoch, target_epoch) SELECT id, 0, 1 FROM validators"
     )
     yield connection
     await connection.close()
