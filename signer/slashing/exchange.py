@@ -98,7 +98,8 @@ def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Ite
     marks = read_watermarks(transaction)
     low_epoch = None if marks.low_epoch is None else ordered(marks.low_epoch)
     low_slot = None if marks.low_slot is None else ordered(marks.low_slot)
-    after = b""
+    # Shorter than a key, and so before it: of ten thousand validators one page is read for one key.
+    after = bytes(min(wanted.keys)[:-1]) if wanted.keys else b""
     while page := list(transaction.rows(_VALIDATORS, (after,))):
         for validator_id, public_key, floor_source, floor_target, floor_slot in page:
             if wanted.keys is not None and public_key not in wanted.keys:
@@ -107,6 +108,8 @@ def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Ite
             floors = tuple(map(_greatest, own, lowest))
             yield from export_validator(transaction, (validator_id, public_key), floors, wanted)
         after = bytes(page[-1][1])
+        if wanted.keys is not None and after >= max(wanted.keys, default=b""):
+            return
 
 
 # A validator without a floor has no records: the first of each kind, signed or imported, sets it. Floors and records

@@ -23,7 +23,7 @@ from signer.errors import RefusalError
 from signer.journal.command import Command
 from signer.journal.ledger import Transaction
 from signer.journal.sqlite import SqliteDatabase, open_writer
-from signer.slashing.exchange import PAGE, export_history, export_metadata
+from signer.slashing.exchange import PAGE, Wanted, export_history, export_metadata
 from signer.slashing.incoming import ImportReport, import_history
 from signer.slashing.ledger import AttestationClaim, AttestationLedger, BlockClaim, BlockLedger
 from signer.slashing.network import bind_network
@@ -145,6 +145,28 @@ async def test_nothing_below_an_accepted_restores_watermark_is_exported(record: 
     )
     expected = ValidatorHistory(KEY, (SignedBlock(1600),), (SignedAttestation(50, 50),))
     assert await given_out(record) == (expected,)
+
+
+async def test_the_keys_that_are_asked_for_are_exported_wherever_they_stand(record: KeptRecord) -> None:
+    """More validators than one page has; the first, the last, neighbours that differ in their last byte, and none."""
+    everybody = [PublicKey(number.to_bytes(48)) for number in (0, *range(1, 1200, 2), 2**384 - 1)]
+    vote = SignedAttestation(1, 2, bytes(32))
+    await take_in(record, *(ValidatorHistory(key, (), (vote,)) for key in everybody))
+
+    async def exported(*keys: PublicKey) -> list[PublicKey]:
+        wanted = Wanted(keys=frozenset(keys))
+        found = await record.writer.perform(
+            lambda transaction: list(export_history(transaction, wanted)), lambda _: PlainStory()
+        )
+        return sorted({PublicKey(history.pubkey) for history in found})
+
+    chosen = [everybody[place] for place in (0, 1, 2, 255, 256, 499, 500, 501, -2, -1)]
+    for key in chosen:
+        assert await exported(key) == [key]
+    assert await exported(*chosen) == sorted(chosen)
+    assert await exported(everybody[0], everybody[-1]) == [everybody[0], everybody[-1]]
+    assert await exported(PublicKey((2).to_bytes(48)), everybody[3]) == [everybody[3]]
+    assert await exported() == []
 
 
 async def test_two_sources_for_one_target_refuse_what_either_would(record: KeptRecord) -> None:
