@@ -15,6 +15,9 @@ from postgres_server import PostgresServer, started_server
 from properties.test_no_history_is_slashable import SignedVote, slashable
 from running import RunningSigner, free_port, holdfast, interop_secret, running_signer, set_up, write_configuration
 
+PATIENCE_SECONDS = 180.0
+"""A slow machine's."""
+
 SECRETS = [interop_secret(number) for number in range(3)]
 
 
@@ -88,13 +91,13 @@ def test_a_server_killed_under_load_costs_time_and_no_slashing(server: PostgresS
             client.start()
         for _ in range(2):
             before = [len(client.signed) for client in clients]
-            until(lambda before=before: _grown(clients, before, by=20), 60)
+            until(lambda before=before: _grown(clients, before, by=20), PATIENCE_SECONDS)
             server.kill()
-            until(lambda: all(client.verdicts.keys() & UNSURE for client in clients), 60)
-            assert {signer.get("/healthcheck")[0] for signer in (one, other)} == {503}
+            until(lambda: all(client.verdicts.keys() & UNSURE for client in clients), PATIENCE_SECONDS)
+            until(lambda: {signer.get("/healthcheck")[0] for signer in (one, other)} == {503}, PATIENCE_SECONDS)
             server.start()
         before = [len(client.signed) for client in clients]
-        until(lambda: _grown(clients, before, by=20), 60)
+        until(lambda: _grown(clients, before, by=20), PATIENCE_SECONDS)
         for client in clients:
             client.stop.set()
         together.abort()
@@ -126,9 +129,9 @@ def test_while_the_database_is_down_every_signature_is_refused_in_time_with_a_co
         [key] = signer.public_keys()
         assert line.sign(key, vote_body(1, 2)).verdict == "signed"
         server.stop()
-        answer = line.sign(key, vote_body(2, 3))
-        assert answer.verdict in {"500 DATABASE_DOWN", "500 OUTCOME_UNKNOWN"}
-        assert line.sign(key, vote_body(2, 3)).verdict == "500 DATABASE_DOWN"
+        verdicts: list[str] = []
+        until(lambda: verdicts.append(line.sign(key, vote_body(2, 3)).verdict) or verdicts[-1] == "500 DATABASE_DOWN")
+        assert set(verdicts) <= UNSURE
         assert signer.get("/healthcheck")[0] == 503
         doctor = signer.holdfast("doctor", "--json")
         findings = {each["subject"]: each for each in json.loads(doctor.stdout)["findings"]}
