@@ -35,13 +35,14 @@ class FrozenWatch:
     It is for those who watch; every commit judges for itself.
     """
 
-    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, tell: Callable[[], Awaitable[None]], *, seconds: float = FROZEN_SECONDS) -> None:
         self._tell = tell
+        self._seconds = seconds
 
     async def run(self) -> None:
-        """Look every FROZEN_SECONDS; while the database does not answer, what was told last stands."""
+        """Look again and again; while the database does not answer, what was told last stands."""
         while True:
-            await asyncio.sleep(FROZEN_SECONDS)
+            await asyncio.sleep(self._seconds)
             with contextlib.suppress(SignerError):
                 await self._tell()
 

@@ -1,14 +1,16 @@
-"""What a load of keys tells the metrics."""
+"""What a load of keys tells the metrics, and what is told of frozen keys."""
 
+import asyncio
 import time
 
 from signer.clock import FixedClock
+from signer.errors import DatabaseDownError
 from signer.events import Events, KeyOpened, KeysLoaded
 from signer.keys.key import Origin
 from signer.keys.reload import Reloader
 from signer.keys.report import LoadReport, Retrieval
 from signer.keys.ring import KeyRing
-from signer.operations.telling import LoadStory
+from signer.operations.telling import FrozenWatch, LoadStory
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.metrics import Metrics
 
@@ -51,3 +53,19 @@ def test_each_key_that_was_read_is_told_with_its_source_and_time():
     opened, _, page = told_of(LoadReport((), (), (), (), 0, retrievals))
     assert opened == [KeyOpened("file-raw", 0.25), KeyOpened("file-keystore", 0.5)]
     assert 'signing_private_key_retrieval_time_sum{signer="file-keystore"} 0.5' in page
+
+
+async def test_what_others_freeze_is_looked_for_again_also_after_the_database_was_down() -> None:
+    told, enough = list[int](), asyncio.Event()
+
+    async def tell() -> None:
+        told.append(len(told))
+        if len(told) == 1:
+            raise DatabaseDownError("it does not answer")
+        enough.set()
+
+    task = asyncio.create_task(FrozenWatch(tell, seconds=0).run())
+    async with asyncio.timeout(60):
+        await enough.wait()
+    task.cancel()
+    assert told[:2] == [0, 1]
