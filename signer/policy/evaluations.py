@@ -114,8 +114,9 @@ class Evaluations:
             self._turns.add(lane, _Job(work, future))
             idle = len(self._asleep) == len(self._wakers)
             woken = self._asleep.pop() if self._asleep and (idle or self._stalled()) else None
+            if not self._busy.is_set():
+                self._busy.set()  # also while no thread is asleep: those that are starting may all be taken
         if woken is not None:
-            self._busy.set()
             self._wakers[woken].release()
         return future
 

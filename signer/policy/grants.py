@@ -10,6 +10,7 @@ class HostFunction(StrEnum):
 
     READ_COUNTER = "read_counter"
     LIST_CONTAINS = "list_contains"
+    KECCAK256 = "keccak256"
     SHA256 = "sha256"
     LOG = "log"
 

@@ -15,6 +15,7 @@ from signer.policy import host_functions, native
 from signer.policy.compiled import CompiledModule
 from signer.policy.faults import Fault, Stopped
 from signer.policy.host_functions import Questions
+from signer.policy.keccak import Keccak256
 from signer.policy.limits import MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
 
 TICK_SECONDS = 0.005
@@ -37,6 +38,7 @@ class Guest:
 
     def __init__(self, engine: Engine) -> None:
         self._held_engine = engine
+        self._keccak = Keccak256(engine)
         self._engine = native.address(engine.ptr())
         self._instance = native.Instance()
         self._externs = tuple(native.Extern() for _ in range(MAX_EXPORTS_USED))
@@ -55,7 +57,7 @@ class Guest:
 
     def begin(self, limits: Limits, questions: Questions) -> None:
         """A new store with these limits; nothing runs yet. Whoever begins calls `end`."""
-        host_functions.begin(questions)
+        host_functions.begin(questions, keccak256=self._keccak.digest)
         self._limits, self._questions = limits, questions
         self._store = native.store_new(self._engine, None, None)
         self._context = native.store_context(self._store)

@@ -44,6 +44,7 @@ Signature = tuple[tuple[str, ...], tuple[str, ...]]
 SIGNATURES: dict[HostFunction, Signature] = {
     HostFunction.READ_COUNTER: (("i32", "i32", "i32", "i32"), ("i32",)),
     HostFunction.LIST_CONTAINS: (("i32", "i32", "i32", "i32"), ("i32",)),
+    HostFunction.KECCAK256: (("i32", "i32", "i32"), ()),
     HostFunction.SHA256: (("i32", "i32", "i32"), ()),
     HostFunction.LOG: (("i32", "i32"), ()),
 }
@@ -74,14 +75,16 @@ class _Asking(threading.local):
     """The decision that this thread is making."""
 
     questions: Questions | None = None
+    keccak256: Callable[[bytes], bytes]
 
 
 _asking = _Asking()
 
 
-def begin(questions: Questions) -> None:
-    """This thread makes this decision from now on."""
+def begin(questions: Questions, *, keccak256: Callable[[bytes], bytes]) -> None:
+    """This thread makes this decision from now on; `keccak256` is its own way to compute digests."""
     _asking.questions = questions
+    _asking.keccak256 = keccak256
 
 
 class Place:
@@ -180,6 +183,12 @@ def _sha256(_asked: Questions, place: Place, values: list[int]) -> None:
     place.write(answer_at, hashlib.sha256(place.read(start, length)).digest())
 
 
+def _keccak256(_asked: Questions, place: Place, values: list[int]) -> None:
+    start, length, answer_at = values
+    place.charge(2 * (length & _POINTER_MASK))
+    place.write(answer_at, _asking.keccak256(place.read(start, length)))
+
+
 def _log(asked: Questions, place: Place, values: list[int]) -> None:
     start, length = values
     place.charge(MAX_LOG_LINE_BYTES)
@@ -192,6 +201,7 @@ Function = Callable[[Questions, Place, list[int]], int | None]
 FUNCTIONS: dict[str, tuple[Signature, Function]] = {
     HostFunction.READ_COUNTER: (SIGNATURES[HostFunction.READ_COUNTER], _read_counter),
     HostFunction.LIST_CONTAINS: (SIGNATURES[HostFunction.LIST_CONTAINS], _list_contains),
+    HostFunction.KECCAK256: (SIGNATURES[HostFunction.KECCAK256], _keccak256),
     HostFunction.SHA256: (SIGNATURES[HostFunction.SHA256], _sha256),
     HostFunction.LOG: (SIGNATURES[HostFunction.LOG], _log),
 }

@@ -15,6 +15,7 @@ IMPORTS = {
     HostFunction.READ_COUNTER: '(import "holdfast" "read_counter" (func $ask (param i32 i32 i32 i32) (result i32)))',
     HostFunction.LIST_CONTAINS: '(import "holdfast" "list_contains" (func $ask (param i32 i32 i32 i32) (result i32)))',
     HostFunction.SHA256: '(import "holdfast" "sha256" (func $ask (param i32 i32 i32)))',
+    HostFunction.KECCAK256: '(import "holdfast" "keccak256" (func $ask (param i32 i32 i32)))',
     HostFunction.LOG: '(import "holdfast" "log" (func $ask (param i32 i32)))',
 }
 NAME = "spend"
@@ -174,18 +175,25 @@ def test_a_list_that_is_not_granted_stops_the_decision(decide):
     assert denial(decide(module, grants=no_list, host=Lists())) == Fault.NOT_GRANTED
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", b"x" * 5000])
-def test_sha256_is_sha256(decide, data: bytes):
-    digest = hashlib.sha256(data).digest()
+HASHES = [
+    *((HostFunction.SHA256, data, hashlib.sha256(data).hexdigest()) for data in (b"", b"abc", b"x" * 5000)),
+    # Known answers: the empty account's code hash, and the selector of a transfer (Ethereum's contract ABI).
+    (HostFunction.KECCAK256, b"", "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"),
+    (HostFunction.KECCAK256, b"transfer(address,uint256)", "a9059cbb"),
+    (HostFunction.KECCAK256, b"approve(address,uint256)", "095ea7b3"),
+]
+
+
+@pytest.mark.parametrize(("function", "data", "digest"), HASHES)
+def test_a_hash_is_that_hash(decide, function: HostFunction, data: bytes, digest: str):
     equal = " ".join(
         f"(if (i32.ne (i32.load8_u (i32.const {ANSWER_ROOM + at})) (i32.const {byte})) (then (unreachable)))"
-        for at, byte in enumerate(digest)
+        for at, byte in enumerate(bytes.fromhex(digest))
     )
     module = asking(
-        HostFunction.SHA256,
-        f"(call $ask (local.get 0) (local.get 1) (i32.const {ANSWER_ROOM})) {equal} {answering()}",
+        function, f"(call $ask (local.get 0) (local.get 1) (i32.const {ANSWER_ROOM})) {equal} {answering()}"
     )
-    assert decide(module, data, grants=SHA256).verdict is ALLOW
+    assert decide(module, data, grants=Grants(frozenset({function}))).verdict is ALLOW
 
 
 def test_a_policy_says_what_it_thinks_in_printable_lines(decide):
@@ -212,6 +220,7 @@ def test_a_policy_that_says_very_much_is_not_heard_to_the_end(decide):
         (HostFunction.READ_COUNTER, f"(drop {READ})"),
         (HostFunction.LIST_CONTAINS, f"(drop (call $ask {NAME_PLACE} {NAME_PLACE}))"),
         (HostFunction.SHA256, "(call $ask (i32.const 0) (i32.const 0) (i32.const 2000))"),
+        (HostFunction.KECCAK256, "(call $ask (i32.const 0) (i32.const 60000) (i32.const 2000))"),
         (HostFunction.LOG, "(call $ask (i32.const 0) (i32.const 0))"),
     ],
 )
