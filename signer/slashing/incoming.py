@@ -12,6 +12,10 @@ Rule 1: before the first part each validator is held at the highest of the docum
 is signed up to there that is not on record. A crash on the way leaves the hold, which refuses more than the document;
 the same import, run again, completes the record and lifts it.
 Rule 2: whatever a part hides raises the floor in the part's own transaction: running it twice is running it once.
+Rule 3: on a shared database validators are held, and rows written, under the locks that Web3Signer signs under. The
+hold itself binds Holdfasts alone. It does not raise Web3Signer's watermarks for the time of the import: they would have
+to fall again, and what a pruning of its own has deleted below them meanwhile would protect from nothing any more. To
+Web3Signer an unfinished import is one that has not ended: it refuses what has arrived, and never less than before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
