@@ -387,6 +387,45 @@ def test_what_cannot_be_read_is_granted_by_its_name_alone(rules: RuleFile, expec
     assert code(rules(facts(opaque=True))) == expected
 
 
+OF_TRANSACTIONS = [
+    "chains: [eip155:1]",
+    f"receivers: ['{ALICE}']",
+    "at_most: {native: 1 ether}",
+    "fees: {total: 1 ether}",
+    f"typed_data: [{{verifying_contract: '{TOKEN}'}}]",
+]
+OF_DUTIES = [
+    f"fee_recipients: ['{RECIPIENT}']",
+    "gas_limits: {least: 1, most: 2}",
+    "graffiti: [hello]",
+    f"deposits: {{withdrawal_credentials: ['{CREDENTIALS}']}}",
+    f"execution_addresses: ['{RECIPIENT}']",
+    "epochs: {most: 6}",
+]
+
+
+@pytest.mark.parametrize("condition", OF_TRANSACTIONS)
+def test_a_condition_on_transactions_fits_nothing_else(condition: str) -> None:
+    assert code(granting(condition)(facts(duty=a_duty()))) == "NO_TRANSACTION"
+    assert code(granting(condition)(facts(opaque=True))) == "OPAQUE"
+    assert code(requiring(condition)(facts(duty=a_duty()))) == "ALLOW", "the rule is about something else"
+    assert code(requiring(condition)(facts(opaque=True))) == "OPAQUE"
+
+
+@pytest.mark.parametrize("condition", OF_DUTIES)
+def test_a_condition_on_duties_fits_nothing_else(condition: str) -> None:
+    assert code(granting(condition)(facts(transaction=payment()))) == "NO_DUTY"
+    assert code(granting(condition)(facts(opaque=True))) == "OPAQUE"
+    assert code(requiring(condition)(facts(transaction=payment()))) == "ALLOW", "the rule is about something else"
+    assert code(requiring(condition)(facts(opaque=True))) == "OPAQUE"
+
+
+@pytest.mark.parametrize("condition", [f"touches: ['{ALICE}']", "above: {native: 1}"])
+def test_a_rule_that_denies_transactions_denies_what_may_be_one(condition: str) -> None:
+    assert code(denying(condition)(facts(duty=a_duty()))) == "ALLOW"
+    assert code(denying(condition)(facts(opaque=True))) == "DENIED_BY_RULE"
+
+
 TREASURY = policy(
     f"""
 version: 1
