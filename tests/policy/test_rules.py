@@ -557,6 +557,14 @@ def test_a_denial_names_rule_line_and_values_and_says_what_its_author_wanted_sai
     assert verdict.evidence == {"chain": "eip155:5", "rule": "mainnet", "where": "rules.yaml:22"}
 
 
+def test_a_rule_that_denies_says_so_or_what_its_author_wanted_said() -> None:
+    for lines, said in (("", "it denies what this is, or may be"), ("\n    message: ask Ann", "ask Ann")):
+        verdict = denying(f"callers: [payroll]{lines}")(facts(transaction=payment()))
+        assert isinstance(verdict, Deny)
+        assert verdict.message == f"rule it: {said}"
+        assert verdict.evidence == {"rule": "it", "where": "rules.yaml:4"}
+
+
 def test_where_one_rule_could_grant_its_reason_is_told() -> None:
     verdict = granting(f"receivers: ['{BOB}']")(facts(transaction=payment()))
     assert isinstance(verdict, Deny)

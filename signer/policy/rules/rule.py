@@ -20,6 +20,8 @@ from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservati
 NOT_GRANTED = "NOT_GRANTED"
 DENIED_BY_RULE = "DENIED_BY_RULE"
 
+_FITS = Miss(DENIED_BY_RULE, "it denies what this is, or may be")
+
 _NAMED_RULES = 8
 """So many of the rules that do not grant are named; an explanation has them all."""
 
@@ -162,7 +164,7 @@ def _find_denial(rule: Rule, facts: Facts) -> Finding:
             return _finding(rule, Effect.PASSES_BY, miss)
     if rule.unless and _first_miss(rule.unless, facts) is None:
         return _finding(rule, Effect.PASSES_BY, Miss("EXEMPTED", "what `unless` names fits"))
-    return _finding(rule, Effect.DENIES, Miss(DENIED_BY_RULE, rule.message or f"rule {rule.name} denies it"))
+    return _finding(rule, Effect.DENIES, _FITS)
 
 
 def _find_requirement(rule: Rule, facts: Facts) -> Finding:
@@ -229,7 +231,7 @@ def _place(finding: Finding) -> tuple[int, str]:
 
 
 def _denial(finding: Finding) -> Deny:
-    miss = finding.because or Miss(DENIED_BY_RULE, f"rule {finding.rule} denies it")
+    miss = finding.because or _FITS
     sentence = f"rule {finding.rule}: {finding.message or miss.message}"
     return Deny(miss.code, sentence, _evidence(finding, miss))
 
