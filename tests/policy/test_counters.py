@@ -211,6 +211,27 @@ async def test_counters_that_nobody_uses_any_more_are_swept_away_and_others_are_
     assert {name for _, name, *_ in rows(kept)} == {"life", "wei"}, "a batch removes twice what it adds, and 64"
 
 
+async def test_a_batch_removes_twice_as_many_as_it_adds(writer, kept: KeptRecord) -> None:
+    async def spend_all(names: list[str], at: int) -> None:
+        """One batch."""
+        spendings = [command(spend(1, limit=9, of=counter(name, 60)), at=at) for name in names]
+        await asyncio.gather(*writer.commit_all(spendings))
+
+    await spend_all([f"old-{n}" for n in range(SWEPT_AT_LEAST + 200)], NOON)
+    await spend_all([f"new-{n}" for n in range(100)], NOON + 61 + KEPT_SECONDS)
+    assert {name.partition("-")[0] for _, name, *_ in rows(kept)} == {"new"}
+
+
+async def test_a_request_that_asks_for_more_than_the_limit_in_two_parts_is_told_that_waiting_does_not_help(
+    writer,
+) -> None:
+    assert await commit(writer, spend(4, limit=10)) == "signed"
+    with pytest.raises(CounterLimitError) as caught:
+        await writer.commit(command(spend(6, limit=10), spend(5, limit=10)))
+    assert caught.value.evidence["spent"] == "10"
+    assert caught.value.evidence["frees_at"] is None
+
+
 async def test_one_request_with_a_clock_that_is_ahead_frees_no_other_counter(writer, kept: KeptRecord) -> None:
     assert await commit(writer, spend(10, limit=10)) == "signed"
     assert await commit(writer, spend(1, limit=10, of=counter("other")), at=NOON + KEPT_SECONDS) == "signed"
