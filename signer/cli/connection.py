@@ -149,9 +149,11 @@ def endpoint_connection(endpoint: Endpoint) -> Connection:
         ValueError: the URL is none of ours, or would carry a token in clear text; the message says so.
         OSError: a certificate, key or CA file cannot be read or used.
     """
+    if "@" in endpoint.url:
+        raise ValueError("an endpoint holds no user and no password; write https://HOST:PORT")
     parts = urlsplit(endpoint.url)
     host = parts.hostname
-    if parts.scheme not in {"http", "https"} or not host or parts.username or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ValueError(f"{endpoint.url} is no endpoint; write https://HOST:PORT")
     headers = {"Authorization": f"Bearer {endpoint.token.reveal().decode()}"} if endpoint.token else {}
     connect: Callable[[], http.client.HTTPConnection]

@@ -3,33 +3,28 @@
 A URL may hold a password: what is printed of it has stars there, and it is compared and passed on as a whole.
 """
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from signer.config.secret_files import read_first_line
-from signer.crypto.secret import STARS
+from signer.journal.address import (
+    SPELLING,
+    address_parameters,
+    find_address_fault,
+    holds_password,
+    hosts_of,
+    shown_address,
+)
 
 SQLITE = "sqlite"
 """The word for the database in the data directory."""
 
-SPELLINGS = "sqlite, or postgresql://USER@HOST:PORT/DATABASE"
+SPELLINGS = f"{SQLITE}, or {SPELLING}"
 """What a key of this type takes, in words."""
 
-PARAMETERS = frozenset(
-    {"host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey",
-     "sslpassword", "sslcrl", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version",
-     "target_session_attrs", "krbsrvname", "gsslib"}
-)  # fmt: skip
-"""What may stand behind the question mark: libpq's names, as far as the driver knows them (PostgreSQL manual, 34.1.2).
-Any other would be sent to the server as one of its settings."""
-
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-_SECRETS = frozenset({"password", "sslpassword"})
-_PASSWORD = re.compile(r"^(?P<before>[a-z]+://[^/?@]*?):[^/?@]*@")
 
 
 class JournalUrl(Struct, frozen=True):
@@ -46,34 +41,24 @@ class JournalUrl(Struct, frozen=True):
     @property
     def holds_password(self) -> bool:
         """True when the URL itself holds the password of its user."""
-        return self.is_shared and (
-            urlsplit(self.text).password is not None or "password" in dict(parse_qsl(urlsplit(self.text).query))
-        )
+        return self.is_shared and holds_password(self.text)
 
     @property
     def shown(self) -> str:
         """The URL for people: stars in the place of every secret."""
-        text = _PASSWORD.sub(rf"\g<before>:{STARS}@", self.text)
-        before, mark, query = text.partition("?")
-        parts = [
-            f"{part.partition('=')[0]}={STARS}" if part.partition("=")[0] in _SECRETS else part
-            for part in query.split("&")
-        ]
-        return before + mark + "&".join(parts)
+        return shown_address(self.text) if self.is_shared else self.text
 
     @property
     def is_checked(self) -> bool:
         """True when nobody in between can pose as the server: its certificate is checked, or it is on this machine."""
-        parameters = dict(parse_qsl(urlsplit(self.text).query))
-        if parameters.get("sslmode") in {"verify-full", "verify-ca"}:
+        if address_parameters(self.text).get("sslmode") in {"verify-full", "verify-ca"}:
             return True
-        hosts = urlsplit(self.text).netloc.rpartition("@")[2] or parameters.get("host", "")
-        return all(_is_here(host) for host in hosts.split(","))
+        return all(_is_here(host) for host in hosts_of(self.text))
 
     @property
     def files(self) -> dict[str, Path]:
         """The files that the URL names, by parameter."""
-        parameters = dict(parse_qsl(urlsplit(self.text).query))
+        parameters = address_parameters(self.text)
         return {name: Path(parameters[name]) for name in _FILES if parameters.get(name)}
 
     def with_password(self, password: str) -> str:
@@ -101,29 +86,13 @@ def journal_address(url: JournalUrl, password_file: Path | None) -> str:
 
 def _is_here(host: str) -> bool:
     """A socket's directory, or an address of this machine alone."""
-    name = host if host.startswith("/") else host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
-    return not name or name.startswith(("/", "127.")) or name in {"localhost", "::1"}
+    return not host or host.startswith(("/", "127.")) or host in {"localhost", "::1"}
 
 
 def find_url_fault(text: str) -> str | None:
     """What is wrong with the text of a `journal.url`, without repeating it; None when nothing is."""
     if text == SQLITE:
         return None
-    if not text.startswith(("postgresql://", "postgres://")):
+    if "://" not in text or not text.startswith("postgres"):
         return f"it wants {SPELLINGS}"
-    try:
-        parts = urlsplit(text)
-        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    except ValueError:
-        return "it is no URL (characters that mean something in one are written with %)"
-    return _find_fault(parts, parameters)
-
-
-def _find_fault(parts: SplitResult, parameters: Mapping[str, str]) -> str | None:
-    if parts.netloc.count("@") > 1 or parts.fragment:
-        return "in a user or a password `@` is written %40, and `#` %23"
-    if parameters.keys() - PARAMETERS:
-        return f"behind its question mark only these parameters are known: {', '.join(sorted(PARAMETERS))}"
-    if not parts.path.strip("/") and not parameters.get("dbname"):
-        return "it names no database: postgresql://USER@HOST:PORT/DATABASE"
-    return None
+    return find_address_fault(text)

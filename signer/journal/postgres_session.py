@@ -84,9 +84,9 @@ class Session:
             raise LostConnectionError(_reason(error)) from None
         except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError):
             raise StartupError(
-                "journal.url cannot be used to connect",
-                remedy="write it as postgresql://user@host:5432/database; with sslmode=verify-full or verify-ca the"
-                " file in sslrootcert must be there (without it, ~/.postgresql/root.crt)",
+                "the database's URL cannot be used to connect",
+                remedy="write it (journal.url) as postgresql://user@host:5432/database; with sslmode=verify-full or"
+                " verify-ca the file in sslrootcert must be there (without it, ~/.postgresql/root.crt)",
             ) from None
 
     async def _connect(self, seconds: float) -> asyncpg.Connection:

@@ -376,6 +376,12 @@ def test_an_endpoint_that_is_none_is_a_wrong_command_line(cli: Cli, url: str) ->
     assert cli("keys", "list", "--endpoint", url).code == 2
 
 
+@pytest.mark.parametrize("login", ["client:hush", ":hush", "client:hush/x", "client:hush#x"])
+def test_a_credential_in_an_endpoint_is_refused_and_not_shown(cli: Cli, login: str) -> None:
+    said = cli("keys", "list", "--endpoint", f"http://{login}@127.0.0.1:1")
+    assert (said.code, "hush" in said.out + said.err) == (2, False)
+
+
 @pytest.mark.parametrize("option", ["--token-file", "--client-certificate", "--client-key", "--ca"])
 def test_a_credential_without_an_endpoint_is_a_wrong_command_line(cli: Cli, option: str) -> None:
     said = cli("keys", "list", option, "file", *DEVELOPMENT)

@@ -1,5 +1,6 @@
 """`journal.url`: which URLs are taken, and what is shown of one that holds a password."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ TAKEN = (
     "postgresql://holdfast@one,two:5433/holdfast?target_session_attrs=primary",
     "postgresql:///holdfast?host=/run/postgresql",
     "postgresql://db/?dbname=holdfast",
-    "postgresql://u%40x:p%23@db/holdfast",
+    "postgresql://u%40x:p%23%2F@db/holdfast",
+    "postgresql://u:p@%2Frun%2Fpostgresql/holdfast",
+    "postgresql://u:p@[fe80::1%25eth0]:5432,[::1],db:1/holdfast",
+    "postgresql:///holdfast?user=u@azure&host=[::1]:5432,db:5432",
 )
 REFUSED = {
     "": "wants",
@@ -32,6 +36,18 @@ REFUSED = {
     "postgresql://db/holdfast?options=-cfsync%3Doff": "only these parameters",
     "postgresql://u:p@x@db/holdfast": "%40",
     "postgresql://u:p#x@db/holdfast": "%23",
+    "postgresql://u:p/x@db:5432/holdfast": "%2F",
+    "postgresql://u:5432/x@db/holdfast": "%2F",
+    "postgresql://u:p?x@db/holdfast": "no URL",
+    "postgresql://u:p?user=x@db/holdfast": "%3F",
+    "postgresql://u:p%40db/holdfast": "%40",
+    "postgresql://u:p@db:/holdfast": "%40",
+    "postgresql://u:p:q/holdfast": "%40",
+    "postgresql://u:p\tq@db/holdfast": "written %",
+    "postgresql://db/postgresql%3A%2F%2Fu%3Ap%40db%2Fx": "no other URL",
+    "postgresql://db?dbname=host%3Ddb+password%3Dp": "no other URL",
+    "postgresql:///x?host=u:p@db": "hosts alone",
+    "jdbc:postgresql://db/x?password=p": "wants",
 }
 
 
@@ -45,6 +61,21 @@ def test_what_the_driver_would_misread_is_refused_with_a_reason(text: str) -> No
     assert REFUSED[text] in (find_url_fault(text) or "")
 
 
+@pytest.mark.parametrize("mark", "/#?@:[]%\\\t;&= +,")
+def test_no_password_is_ever_shown_whatever_it_is_made_of(mark: str) -> None:
+    for password in (f"hunt{mark}erzebra", f"{mark}hunt{mark}erzebra{mark}", f"543{mark}zebra", f"hunt{mark}erzebra/"):
+        for text in (
+            f"postgresql://u:{password}@127.0.0.1:55431/x",
+            f"postgresql://:{password}@/x?host=/run/postgresql",
+            f"postgresql://u:{password}@%2Frun%2Fpostgresql/x",
+            f"postgresql://u:{password}@/run/postgresql/x",
+        ):
+            assert "zebra" not in f"{JournalUrl(text)}{find_url_fault(text)}", text
+            with suppress(ConfigError):
+                config = load_config(None, environ={"HOLDFAST_JOURNAL__URL": text}, flags={})
+                assert "zebra" not in repr(config) + repr(show(config)), text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -53,6 +84,10 @@ def test_what_the_driver_would_misread_is_refused_with_a_reason(text: str) -> No
         ("postgresql://u:hunter2@db:1/x?sslmode=require", "postgresql://u:********@db:1/x?sslmode=require"),
         ("postgresql://u:@db/x", "postgresql://u:********@db/x"),
         ("postgresql://:hunter2@db/x", "postgresql://:********@db/x"),
+        ("postgresql://u%3Ahunter2@db/x", "postgresql://u:********@db/x"),
+        ("postgresql://u:hunter2@%2Frun%2Fdb/x", "postgresql://u:********@%2Frun%2Fdb/x"),
+        ("postgresql://db/x?p%61ssword=hunter2&password=hunter2", "postgresql://db/x?p%61ssword=********&password=********"),
+        ("postgresql://u:hunter2/x@db/x", "postgresql://********"),
         ("postgresql://db/x?user=u&password=hunter2", "postgresql://db/x?user=u&password=********"),
         ("postgresql://u@db/x?sslpassword=hunter2&sslmode=require", "postgresql://u@db/x?sslpassword=********&sslmode=require"),
     ],
@@ -110,6 +145,7 @@ def test_a_file_that_the_url_names_must_be_there(tmp_path: Path) -> None:
         ("postgresql://u@[::1]:5432/x", True),
         ("postgresql://u@[2001:db8::1]:5432/x", False),
         ("postgresql:///x?host=/run/postgresql", True),
+        ("postgresql://u@%2Frun%2Fpostgresql/x", True),
         ("postgresql:///x", True),
         ("postgresql://u@localhost,db2/x", False),
         ("postgresql://localhost@db/x", False),

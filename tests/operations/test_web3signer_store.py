@@ -132,6 +132,25 @@ async def test_a_password_on_the_command_line_is_refused_and_not_shown(store: st
         assert "hush" not in str(error) + repr(error.evidence)
 
 
+def test_a_url_with_a_password_that_is_no_url_is_not_shown_either() -> None:
+    for address, told in {
+        "postgresql://hfu:hush/a@127.0.0.1:1/w3": "%2F",
+        "postgresql://127.0.0.1:1/w3?p%61ssword=hush": "PGPASSFILE",
+        "postgresql://127.0.0.1:1/w3?sslpassword=hush": "PGPASSFILE",
+        "jdbc:postgresql://127.0.0.1:1/w3?user=u&password=hush": "it wants postgresql://",
+        "POSTGRESQL://u:hush@127.0.0.1:1/w3": "it wants postgresql://",
+    }.items():
+        error = refused(address)
+        assert told in error.reason, address
+        assert "hush" not in str(error) + repr(error.evidence)
+        assert "journal.url" not in str(error)
+
+
+def test_a_url_that_the_driver_cannot_use_is_not_blamed_on_the_configuration() -> None:
+    error = refused("postgresql://127.0.0.1:1/w3?sslmode=whatever")
+    assert error.reason == "the database's URL cannot be used to connect"
+
+
 async def test_a_password_may_stand_in_a_file(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "pgpass"
     file.write_text("*:*:*:*:hush\n")

@@ -7,12 +7,12 @@ Rule 1: one read-only moment; nothing is locked, and nothing is written.
 Rule 2: no password on a command line, where every user of the machine may read it.
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import suppress
-from urllib.parse import parse_qsl, urlsplit
 
 from interchange import Metadata, ValidatorHistory
 from signer.errors import StartupError, UnreadableFileError
+from signer.journal.address import find_address_fault, holds_secret, shown_address
 from signer.journal.postgres_session import LostConnectionError, ServerRefusedError, Session, SessionTransaction
 from signer.journal.postgres_setup import WEB3SIGNER_VERSION
 from signer.slashing.exchange import export_validator
@@ -45,9 +45,12 @@ WHERE v.id > ? ORDER BY v.id LIMIT 500
 """
 
 
+_ADDRESS = re.compile(r"(jdbc:)?postgres(ql)?:|[a-z0-9+.:-]+://", re.IGNORECASE)
+
+
 def is_address(text: str) -> bool:
-    """True for what names a PostgreSQL database rather than a file."""
-    return text.startswith(("postgresql:", "postgres:"))
+    """True for what names a database, be it misspelt: a URL may hold a password, and a file's name is shown."""
+    return _ADDRESS.match(text) is not None
 
 
 class Web3SignerStore:
@@ -127,21 +130,19 @@ class Web3SignerStore:
             )
 
     def _unreadable(self, reason: str) -> UnreadableFileError:
-        return UnreadableFileError(self._address, reason=reason)
+        return UnreadableFileError(shown_address(self._address), reason=reason)
 
 
 def _check_address(address: str) -> None:
-    """Raises UnreadableFileError, without showing it: it holds a password, or is no URL."""
-    shown, has_password = "the database", True
-    with suppress(ValueError):
-        parts = urlsplit(address)
-        has_password = parts.password is not None or "password" in dict(parse_qsl(parts.query))
-    if has_password:
-        raise UnreadableFileError(
-            shown,
-            reason="leave the password out of its URL, for every user of this machine may see a command line: name a"
-            " file in PGPASSFILE (host:port:database:user:password), or set PGPASSWORD",
+    """Raises UnreadableFileError, without showing it: it holds a password, or is no URL that could be taken apart."""
+    fault = find_address_fault(address)
+    if fault is None and holds_secret(address):
+        fault = (
+            "leave the password out of its URL, for every user of this machine may see a command line: name a"
+            " file in PGPASSFILE (host:port:database:user:password), or set PGPASSWORD"
         )
+    if fault is not None:
+        raise UnreadableFileError("the database", reason=fault)
 
 
 def _words(error: Exception) -> str:
