@@ -5,13 +5,14 @@ which waits for the batch under way, and puts a token of its own into it. So a p
 is still under way somewhere, cannot commit after the take-over. Times are the database's clock alone.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from signer.errors import InstanceInUseError, LeaseLostError, RolledBackError, StartupError
-from signer.journal.postgres_session import Session, filled
+from signer.journal.postgres_session import LostConnectionError, ServerRefusedError, Session, filled
 from signer.journal.postgres_setup import log_schema
 
 LEASE_SECONDS = 10.0
@@ -37,6 +38,8 @@ WHERE log_id = ?1
 """
 _GIVE_UP = "UPDATE holdfast.instances SET expires_at = clock_timestamp() WHERE log_id = ? AND token = ?"
 _POLL_SECONDS = 0.25
+
+_log = logging.getLogger("holdfast")
 
 
 @dataclass(slots=True)
@@ -133,6 +136,19 @@ class Lease:
     def give_up(self, session: Session, *, seconds: float) -> None:
         """Let it end at once, and not as after an orderly stop: others still wait for this instance's word."""
         session.script(filled(_GIVE_UP, (self.instance, self.token)), seconds=seconds)
+
+    def protest(self, session: Session, *, seconds: float) -> None:
+        """Stop every signer on a database that has not all that this instance knows of. Never raises.
+
+        Until an operator accepts the loss: no word of this instance lifts it, for it cannot confirm its log.
+        """
+        try:
+            text = filled("SELECT holdfast.protest(?)", (self.instance,))
+            if not self.is_known(session, seconds=seconds):
+                text += f"; SELECT holdfast.make_log('{log_schema(self.instance)}')"
+            session.script(f"ROLLBACK; BEGIN; {text}; COMMIT", seconds=seconds, commits=True)
+        except (LostConnectionError, ServerRefusedError) as error:
+            _log.error("the other signers of this database could not be told that it lost entries: %s", error)
 
     def _lost(self, holder: int) -> StartupError:
         if holder not in self._past:

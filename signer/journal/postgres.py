@@ -264,6 +264,8 @@ class PostgresDatabase:
         except (LostConnectionError, StartupError, asyncpg.PostgresError) as error:
             if isinstance(error, LostConnectionError):
                 error.in_commit = False  # nothing of a batch was under way
+            if isinstance(error, RolledBackError | CorruptDatabaseError):
+                self._lease.protest(self._connected(), seconds=self._deadline_seconds)
             if self._session is not None:
                 self._session.abandon()
             self._last_failure, self._retry_at = error, time.monotonic() + _RETRY_SECONDS

@@ -314,6 +314,8 @@ def _begin_instance(
 ) -> Head:
     """A first start, or one that crashed before its end: files first, so that no instance is left that nobody is."""
     if anchor is not None and anchor.size > 0:
+        if anchor.database_id == place.database_id:
+            lease.protest(session, seconds=SETUP_SECONDS)
         raise RolledBackError(
             f"the database does not know this instance, but its head file tells of {anchor.size} audit entries",
             remedy="bring the newest database back, or correct journal.url",

@@ -59,9 +59,14 @@ CREATE TABLE holdfast.instances (
     released boolean NOT NULL -- it stopped in order: all it had committed is in front of this
 );
 
--- Which life of which server this is: a promoted replica, or a copy restored elsewhere, has another one.
+-- Which life of which database this is. A promoted replica has another timeline, a dump that was restored other object
+-- ids, and files that were put back a server that was started anew.
 CREATE FUNCTION holdfast.incarnation() RETURNS text AS $$
-    SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()
+    SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+        || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
+        || '/' || 'holdfast.identity'::regclass::oid
+        || '/' || extract(epoch FROM pg_postmaster_start_time())
+    FROM pg_control_system()
 $$ LANGUAGE sql VOLATILE;
 
 CREATE FUNCTION holdfast.hold_lease(instance bytea, held bigint) RETURNS void AS $$
@@ -90,6 +95,14 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the lease of this instance has ended' USING ERRCODE = 'HF002';
     END IF;
+    -- Whoever died in this life of the database has all that it committed in front of this: nobody need wait for it
+    -- later. Within the minute it may be about to come back and say so itself.
+    UPDATE holdfast.instances SET released = true WHERE log_id IN (
+        SELECT log_id FROM holdfast.instances
+        WHERE NOT released AND expires_at < clock_timestamp() - interval '1 minute'
+            AND incarnation = (SELECT incarnation FROM holdfast.identity) AND incarnation = holdfast.incarnation()
+        FOR UPDATE SKIP LOCKED
+    );
 END
 $$ LANGUAGE plpgsql VOLATILE;
 
@@ -115,6 +128,17 @@ BEGIN
     END IF;
     UPDATE holdfast.identity SET incarnation = now_in WHERE incarnation <> now_in;
     RETURN true;
+END
+$$ LANGUAGE plpgsql VOLATILE;
+
+-- An instance knows of commits that this database has not: nobody signs on it until an operator has accepted the loss.
+CREATE FUNCTION holdfast.protest(instance bytea) RETURNS void AS $$
+BEGIN
+    PERFORM 1 FROM holdfast.identity FOR UPDATE;
+    INSERT INTO holdfast.instances (log_id, token, expires_at, incarnation, released)
+    VALUES (instance, 0, clock_timestamp(), 'lost', false)
+    ON CONFLICT (log_id) DO UPDATE SET incarnation = 'lost', released = false;
+    UPDATE holdfast.identity SET incarnation = 'lost';
 END
 $$ LANGUAGE plpgsql VOLATILE;
 
