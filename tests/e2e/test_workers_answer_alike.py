@@ -274,7 +274,7 @@ STEPS = [
     Step("GET", "/admin/slashing/export", headers=(AS_LIMITED,)),
     Step("POST", "/admin/audit/verify", headers=(AS_OPERATOR,)),
     Step("POST", "/admin/audit/verify", headers=(AS_LIMITED,)),
-    Step("GET", "/admin/audit/entries?last=5&public_key={0}", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/audit/entries?last=4&public_key={0}", headers=(AS_OPERATOR,)),
     Step("GET", "/admin/audit/entries?last=x", headers=(AS_OPERATOR,)),
     Step("GET", "/admin/audit/entries", headers=(AS_LIMITED,)),
     # the edge
