@@ -4,7 +4,8 @@ They are served beside every other route on a unix socket in the data directory 
 uid must be ours or root's; whoever gets in is OPERATOR), and on the network listener only if
 `ApiSettings.admin_over_network` is set, where they demand a named principal: an anonymous caller is answered 401 there,
 whatever its address. Every operation checks its own action, named below. Errors are problem documents
-(`application/problem+json`: type, title, status, detail, code, request_id, evidence members).
+(`application/problem+json`: type, title, status, detail, code, request_id, evidence members). A parameter of the query
+that is not named here, or stands there twice, is 400, and nothing was done.
 
     GET  /admin/status           200 {"version": "0.1.0", "network": "mainnet", "data_directory": "/...", "ready": true,
                                       "keys": {"loaded": 4, "errors": 0,
@@ -134,7 +135,9 @@ async def get_keys(exchange: Exchange) -> Answer:
 async def post_import(exchange: Exchange) -> Answer:
     """Merge an EIP-3076 document into the record, all or nothing unless the query says otherwise."""
     asked = exchange.request.query
-    options = ImportOptions(partial=_flag(asked, "partial"), dry_run=_flag(asked, "dry_run"))
+    options = ImportOptions(
+        partial=_flag(asked, "partial"), dry_run=_flag(asked, "dry_run"), far_ahead=_flag(asked, "far_ahead")
+    )
     with tempfile.NamedTemporaryFile(dir=exchange.services.identity.data_directory, prefix=_UPLOAD_PREFIX) as upload:
         await _receive(exchange, upload)
         imported = await exchange.services.protection.import_interchange(Path(upload.name), exchange.caller, options)
@@ -189,7 +192,13 @@ ROUTES = [
     Route("GET", "/admin/status", get_status, Access.NAMED),
     Route("GET", "/admin/keys", get_keys, Access.NAMED),
     Route("POST", "/admin/reload", post_reload, Access.NAMED),
-    Route("POST", "/admin/slashing/import", post_import, Access.NAMED),
+    Route("POST", "/admin/slashing/import", post_import, Access.NAMED, query=frozenset({"partial", "dry_run"})),
     Route("POST", "/admin/audit/verify", post_verify, Access.NAMED),
-    Route("GET", "/admin/audit/entries", get_entries, Access.NAMED),
+    Route(
+        "GET",
+        "/admin/audit/entries",
+        get_entries,
+        Access.NAMED,
+        query=frozenset({"last", "before", "request_id", "public_key"}),
+    ),
 ]

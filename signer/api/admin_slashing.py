@@ -124,8 +124,14 @@ def _number(text: str, name: str) -> int:
 
 
 ROUTES = [
-    Route("GET", "/admin/slashing/status", get_status, Access.NAMED),
-    Route("GET", "/admin/slashing/explain", get_explanation, Access.NAMED),
+    Route("GET", "/admin/slashing/status", get_status, Access.NAMED, query=frozenset({"public_key", "after", "limit"})),
+    Route(
+        "GET",
+        "/admin/slashing/explain",
+        get_explanation,
+        Access.NAMED,
+        query=frozenset({"public_key", "source", "target", "slot", "root"}),
+    ),
     Route("POST", "/admin/slashing/watermark", post_watermark, Access.NAMED),
     Route("POST", "/admin/slashing/prune", post_prune, Access.NAMED),
 ]

@@ -127,6 +127,12 @@ def _pieces(document: Path) -> Iterator[bytes]:
 ROUTES = [
     Route("POST", "/admin/keys/release", post_release, Access.NAMED),
     Route("POST", "/admin/migration/out", post_out, Access.NAMED),
-    Route("POST", "/admin/migration/in", post_in, Access.NAMED),
-    Route("POST", "/admin/migration/undo", post_undo, Access.NAMED),
+    Route("POST", "/admin/migration/in", post_in, Access.NAMED, query=frozenset({"signed_by"})),
+    Route(
+        "POST",
+        "/admin/migration/undo",
+        post_undo,
+        Access.NAMED,
+        query=frozenset({"reason", "nothing_else_signs"}),
+    ),
 ]

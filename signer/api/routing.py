@@ -1,7 +1,7 @@
 """Routes: what is served where, found with one or two dict look-ups."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,6 +9,7 @@ from aiohttp import web
 
 from signer.api.answer import Answer
 from signer.api.exchange import Exchange
+from signer.errors import MalformedRequestError
 
 Handler = Callable[[Exchange], Awaitable[Answer | web.StreamResponse]]
 """Parses, calls one operation, answers."""
@@ -40,6 +41,23 @@ class Route:
     access: Access = Access.CALLER
     signs: bool = False
     """True where a signature is the answer: such a route never answers 503 (Prysm and Nimbus misread it)."""
+    query: frozenset[str] = frozenset()
+    """The names that its query may hold. What is not in them is refused on operators' routes (`Access.NAMED`) and where
+    there are any; the others, Web3Signer's, overlook it."""
+
+    def check_query(self, names: Sequence[str]) -> None:
+        """Raises MalformedRequestError: a name that is not known, or that stands there twice.
+
+        A misspelt `dry_run` that was overlooked would be an import.
+        """
+        if not names or not (self.query or self.access is Access.NAMED):
+            return
+        known = "these are known: " + ", ".join(sorted(self.query)) if self.query else "none is known here"
+        for name in names:
+            if name not in self.query:
+                raise MalformedRequestError(f"the query holds a parameter that is not known; {known}", path=name[:64])
+            if names.count(name) > 1:
+                raise MalformedRequestError(f"the query holds {name} more than once", path=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,8 @@ class ApiServer(web.Server):
             if route.access is Access.NAMED and principal is ANONYMOUS:
                 raise AuthenticationError("this route is for principals with a name")
             exchange.caller = Caller(principal, connection.address, exchange.request_id)
+        if request.query_string:
+            route.check_query([name for name, _ in request.query.items()])
         return await route.handler(exchange)
 
     async def _find_manager(self, authorization: str | None, connection: Connection) -> Principal:

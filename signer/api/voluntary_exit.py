@@ -43,6 +43,13 @@ def _number(exchange: Exchange, name: str) -> int | None:
 
 
 ROUTES = [
-    Route("POST", "/eth/v1/validator/{pubkey}/voluntary_exit", post_voluntary_exit, Access.MANAGER, signs=True),
+    Route(
+        "POST",
+        "/eth/v1/validator/{pubkey}/voluntary_exit",
+        post_voluntary_exit,
+        Access.MANAGER,
+        signs=True,
+        query=frozenset({"epoch", "validator_index"}),
+    ),
 ]
 """Served on the network only where `ApiSettings.key_manager` is set."""

@@ -5,6 +5,7 @@ import json
 import pytest
 from http_twins import KEY, connected
 
+from signer.api.settings import ApiSettings
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
 
 
@@ -91,3 +92,43 @@ async def test_an_order_that_cannot_be_read_is_400_and_nothing_is_done(world, pa
 async def test_a_question_that_cannot_be_read_is_400(world, asked):
     async with connected(world) as client:
         assert (await client.ask("GET", f"/admin/slashing/{asked}")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("POST", "/admin/slashing/import?dry-run=true", "dry_run, partial"),
+        ("POST", "/admin/slashing/import?dry_run=true&Partial=true", "dry_run, partial"),
+        ("POST", "/admin/slashing/import?dry_run=true&dry_run=false", "dry_run more than once"),
+        ("POST", "/admin/slashing/import?dry_run=true&dry%5frun=true", "dry_run more than once"),
+        ("POST", "/admin/slashing/import?dry_run", "true or false"),
+        ("POST", "/admin/slashing/import?dry_run=1", "true or false"),
+        ("POST", "/admin/slashing/watermark?dry_run=true", "none is known"),
+        ("POST", "/admin/slashing/prune?keep_epochs=9", "none is known"),
+        ("GET", "/admin/slashing/export?keys=0xab", "none is known"),
+        ("POST", "/admin/slashing/export?since=x", "none is known"),
+        ("GET", "/admin/slashing/receipt?x", "none is known"),
+        ("GET", "/admin/slashing/status?publickey=0xab", "after, limit, public_key"),
+        ("GET", "/admin/slashing/explain?public_key=0xab&epoch=3", "public_key, root, slot, source, target"),
+        ("POST", "/admin/migration/in?signedby=0xab", "signed_by"),
+        ("POST", "/admin/migration/out?dry_run=true", "none is known"),
+        ("POST", "/admin/migration/undo?reason=a&reason=b", "reason more than once"),
+        ("POST", "/admin/keys/freeze?dry_run=true", "none is known"),
+        ("POST", "/admin/reload?dry_run=true", "none is known"),
+        ("GET", "/admin/audit/entries?lst=3", "before, last, public_key, request_id"),
+        ("POST", f"/eth/v1/validator/0x{KEY.hex()}/voluntary_exit?epcoh=7", "epoch, validator_index"),
+    ],
+)
+async def test_a_query_that_is_not_understood_is_refused_and_nothing_is_done(world, method, path, told):
+    async with connected(world, settings=ApiSettings(admin_over_network=True, key_manager=True)) as client:
+        answer = await client.ask(method, path, body=b"{}")
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["code"]) == (400, "MALFORMED_REQUEST")
+    assert told in problem["detail"]
+    assert world.protection.imported == []
+
+
+async def test_other_routes_overlook_a_query_as_web3signer_does(world):
+    async with connected(world) as client:
+        assert (await client.ask("GET", "/api/v1/eth2/publicKeys?cache=no&cache=no")).status == 200
+        assert (await client.ask("GET", "/upcheck?x")).status == 200

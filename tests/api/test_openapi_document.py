@@ -77,6 +77,8 @@ SMALL = ApiSettings(
 )
 NOBODY = Principal("nobody", actions=frozenset())
 
+_WITHOUT_BODY = ("/admin/status", "/admin/keys", "/admin/keys/frozen", "/admin/reload")
+
 Arrange = Callable[[World, dict[str, Any]], None]
 
 
@@ -91,6 +93,8 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
 
 def _bad_body(_: World, request: dict[str, Any]) -> None:
     request["body"] = b"nonsense"
+    if request["path"] in _WITHOUT_BODY:
+        request["path"] += "?unknown=1"
     if request["path"].startswith("/admin/audit"):
         request["path"] += "?last=0"
     if request["path"].startswith(("/eth/v1/validator", "/admin/keys/preferences/")):
@@ -204,6 +208,18 @@ async def _send(listener: Listener, method: str, request: dict[str, Any]) -> Rec
 def test_the_document_has_every_route_and_no_other():
     documented = {(method.upper(), path) for method, path, _ in DOCUMENTED}
     assert documented == {(route.method, route.path) for route in ALL_ROUTES}
+
+
+def test_the_document_has_every_parameter_of_the_queries():
+    known = {(route.method, route.path): route.query for route in ALL_ROUTES if route.query}
+    documented = {
+        (method.upper(), path): frozenset(
+            one["name"] for one in operation.get("parameters", []) if one["in"] == "query"
+        )
+        for path, operations in SPECIFICATION["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert known == {route: names for route, names in documented.items() if names}
 
 
 def test_the_document_is_openapi_3_1_and_its_references_lead_somewhere():
