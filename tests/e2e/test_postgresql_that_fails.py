@@ -4,6 +4,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 
@@ -75,29 +76,21 @@ class Client(threading.Thread):
             self.signed.append((key, target, self._mark))
 
 
-def test_a_server_killed_under_load_costs_time_and_no_slashing(server: PostgresServer, tmp_path: Path) -> None:
-    """Two clients of the same keys disagree about every vote, through two signers; PostgreSQL dies under them twice."""
-    url = server.make_database("killed")
+@contextmanager
+def disagreeing_clients(directory: Path, url: str) -> Iterator[tuple[list[RunningSigner], list[Client]]]:
+    """Two clients of the same keys disagree about every vote, through two signers. At the end nothing was slashable."""
     for name in ("one", "other"):
-        (tmp_path / name).mkdir()
+        (directory / name).mkdir()
     sections = on_database(url, {"journal": {"deadline_seconds": 1.0}})
     with (
-        running_signer(tmp_path / "one", secrets=SECRETS, sections=sections) as one,
-        running_signer(tmp_path / "other", secrets=SECRETS, sections=sections) as other,
+        running_signer(directory / "one", secrets=SECRETS, sections=sections) as one,
+        running_signer(directory / "other", secrets=SECRETS, sections=sections) as other,
     ):
         together = threading.Barrier(2)
         clients = [Client(signer, mark, together) for signer, mark in ((one, "a"), (other, "b"))]
         for client in clients:
             client.start()
-        for _ in range(2):
-            before = [len(client.signed) for client in clients]
-            until(lambda before=before: _grown(clients, before, by=20), PATIENCE_SECONDS)
-            server.kill()
-            until(lambda: all(client.verdicts.keys() & UNSURE for client in clients), PATIENCE_SECONDS)
-            until(lambda: {signer.get("/healthcheck")[0] for signer in (one, other)} == {503}, PATIENCE_SECONDS)
-            server.start()
-        before = [len(client.signed) for client in clients]
-        until(lambda: _grown(clients, before, by=20), PATIENCE_SECONDS)
+        yield [one, other], clients
         for client in clients:
             client.stop.set()
         together.abort()
@@ -114,6 +107,44 @@ def test_a_server_killed_under_load_costs_time_and_no_slashing(server: PostgresS
     assert len(votes) == len(SECRETS)
     assert not any(slashable(*pair) for found in votes.values() for pair in combinations(found, 2))
     assert all({"signed", "412 DOUBLE_VOTE"} <= client.verdicts.keys() for client in clients)
+
+
+def test_a_server_killed_under_load_costs_time_and_no_slashing(server: PostgresServer, tmp_path: Path) -> None:
+    """PostgreSQL dies under them twice."""
+    with disagreeing_clients(tmp_path, server.make_database("killed")) as (signers, clients):
+        for _ in range(2):
+            until_signed(clients, 20)
+            server.kill()
+            until(lambda: all(client.verdicts.keys() & UNSURE for client in clients), PATIENCE_SECONDS)
+            until(lambda: {signer.get("/healthcheck")[0] for signer in signers} == {503}, PATIENCE_SECONDS)
+            server.start()
+        until_signed(clients, 20)
+
+
+def test_a_fail_over_to_a_synchronous_replica_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    """As the guide has it: both servers in `journal.url`, the first one gone for good, nobody restarts a signer."""
+    first = started_server()
+    try:
+        second = first.make_replica()
+        try:
+            hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+            url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=primary"
+            with disagreeing_clients(tmp_path, url) as (signers, clients):
+                until_signed(clients, 20)
+                first.kill()
+                until(lambda: {signer.get("/healthcheck")[0] for signer in signers} == {503}, PATIENCE_SECONDS)
+                second.promote()
+                until_signed(clients, 20)
+        finally:
+            second.remove()
+    finally:
+        first.remove()
+
+
+def until_signed(clients: list[Client], count: int) -> None:
+    """Each has so many signatures more."""
+    before = [len(client.signed) for client in clients]
+    until(lambda: _grown(clients, before, by=count), PATIENCE_SECONDS)
 
 
 def _grown(clients: list[Client], before: list[int], *, by: int) -> bool:
