@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from cli_line import Cli
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import pkcs12
+from postgres_server import PostgresServer
 
 from signer.cli.demo_request import curl_line, randao_request
 from signer.config.load import load_config
@@ -182,6 +184,23 @@ def test_an_empty_record_beside_keys_that_are_listed_is_told(cli: Cli, tmp_path:
     assert "keys are already configured here (1)" in said.err
     assert "import their slashing data before you start (or mount the disk that holds the record)" in said.err
     assert cli("init", "--config", "mine.yaml").err == "", "the record was there"
+
+
+@pytest.mark.parametrize(("validators", "told"), [(8, "8 validators are on record"), (0, "new and empty")])
+def test_a_record_that_was_adopted_from_web3signer_is_not_called_empty(
+    cli: Cli, tmp_path: Path, postgres: PostgresServer, database_url: str, validators: int, told: str
+) -> None:
+    database = database_url.rpartition("/")[2]
+    postgres.psql((resources.files("signer.journal") / "shared" / "web3signer_12.sql").read_text(), database)
+    for number in range(validators):
+        postgres.psql(f"INSERT INTO validators (public_key) VALUES ('\\x{number:096x}')", database)
+    (tmp_path / "data/keys").mkdir(mode=0o700, parents=True)
+    (tmp_path / "data").chmod(0o700)
+    (tmp_path / "data/keys/a.yaml").write_text(f"type: file-raw\nprivateKey: '0x{1:064x}'\n")
+    said = cli("init", "--data-directory", "data", "--set", f"journal.url={database_url}")
+    assert said.code == 0
+    assert told in said.err
+    assert said.err.count("\n") == 1, said.err
 
 
 def test_with_a_master_password_no_key_file_is_made(cli: Cli, tmp_path: Path) -> None:

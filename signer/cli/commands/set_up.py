@@ -54,10 +54,6 @@ FIRST_PRINCIPAL = {
 """What the file will say of the token: settings that need a principal are no contradiction then."""
 
 
-RECORD = "slashing record"
-"""The step that makes it."""
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("init")(init)
@@ -88,14 +84,13 @@ def init(
     if demo and planned.preset is Preset.PRODUCTION:
         raise UsageFault("a demonstration key has no place in production", remedy="add --preset development")
     try:
-        steps, config = _make(session, planned, file)
+        steps, config, begun = _make(session, planned, file)
         shown = ensure_demo_key(config.keys.config_directory, load()) if demo else None
     except OSError as error:
         raise StartupError(
             f"{error.filename or planned.storage.data_directory} cannot be made: {error.strerror or error}",
             remedy="run it as the user that will run the signer, and check the directory's owner and mode",
         ) from error
-    begun = any(step.what == RECORD and step.made for step in steps)
     if shown is not None:
         steps.append(shown[0])
     _show(session, config, file, steps, shown[1] if shown else None)
@@ -134,7 +129,8 @@ def _refuse_contradiction(session: Session, kept: Config, file: Path) -> None:
     )
 
 
-def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config]:
+def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Config, bool]:
+    """What was made, the configuration that is used, and whether a record was begun with nothing on it."""
     directory = planned.storage.data_directory
     token = directory / TOKEN_FILE
     steps = [ensure_directory(directory, "data directory")]
@@ -156,11 +152,11 @@ def _make(session: Session, planned: Config, file: Path) -> tuple[list[Step], Co
     places = _places(config)
     if places.head_file.parent != places.data_directory:
         steps.append(ensure_head_directory(places.head_file))
-    steps += _record(session, config, places)
-    return steps, config
+    record, begun = _record(session, config, places)
+    return steps + record, config, begun
 
 
-def _record(session: Session, config: Config, places: Places) -> list[Step]:
+def _record(session: Session, config: Config, places: Places) -> tuple[list[Step], bool]:
     journal = config.journal
     if journal.url.is_shared:
         address = journal_address(journal.url, journal.password_file)
@@ -170,11 +166,12 @@ def _record(session: Session, config: Config, places: Places) -> list[Step]:
             session.output.notice(
                 f"the database was Web3Signer's and is adopted as it stands: {validators} validators are on record"
             )
-        return [step]
+        return [step], step.made and not validators
     # A record that is in use is there: nothing has to be made.
     with suppress(DataDirectoryInUseError):
-        return [ensure_record(places, vault_directory=config.storage.vault_directory)]
-    return []
+        step = ensure_record(places, vault_directory=config.storage.vault_directory)
+        return [step], step.made
+    return [], False
 
 
 def _places(config: Config) -> Places:
