@@ -1,6 +1,7 @@
 """Lighthouse's and Nimbus' slashing protection files, made with their schemas, read and left as they are."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -144,7 +145,11 @@ def test_a_store_that_its_program_holds_is_refused(tmp_path: Path) -> None:
 
 def test_whatever_is_no_store_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "nothing")
-    assert "no such file" in refused(tmp_path)
+    assert "no such file" in refused(tmp_path / "nothing" / "below")
+    assert "it is a directory" in refused(tmp_path)
+    assert refused(Path("/dev/zero")) == "it is no regular file"
+    os.mkfifo(tmp_path / "pipe")
+    assert "it is a pipe" in refused(tmp_path / "pipe")
     assert "of which chain" in refused(lighthouse(tmp_path), chain=None)
     old = tmp_path / "old"
     old.mkdir()

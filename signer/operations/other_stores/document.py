@@ -3,6 +3,7 @@
 Another program's store becomes a document, a file or (Web3Signer's) a PostgreSQL database as it may be.
 """
 
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,9 +58,19 @@ def _open(source: Path | str) -> _Store | None:
     if is_address(str(source)):
         return Web3SignerStore(str(source))
     file = Path(source)
-    if not file.is_file():
-        raise UnreadableFileError(str(file), reason="there is no such file")
     try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise UnreadableFileError(str(file), reason=_IRREGULAR.get(stat.S_IFMT(mode), "it is no regular file"))
         return SqliteStore(file) if is_sqlite(file) else None
     except OSError as error:
-        raise UnreadableFileError(str(file), reason=error.strerror or str(error)) from error
+        missing = isinstance(error, FileNotFoundError)
+        reason = "there is no such file" if missing else error.strerror or str(error)
+        raise UnreadableFileError(str(file), reason=reason) from error
+
+
+_IRREGULAR = {
+    stat.S_IFDIR: "it is a directory: name the file in it",
+    stat.S_IFIFO: "it is a pipe, and it is read more than once: write it into a file first",
+}
+"""What is wrong with what is there and is no file."""
