@@ -81,7 +81,7 @@ class Session:
             raise _not_postgres(error) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
             # The second: of several hosts none is what `target_session_attrs` asks for, while a replica takes over.
-            raise LostConnectionError(_reason(error)) from None
+            raise LostConnectionError(lost_reason(error)) from None
         except (asyncpg.InterfaceError, asyncpg.ClientConfigurationError, ValueError):
             raise StartupError(
                 "the database's URL cannot be used to connect",
@@ -161,15 +161,15 @@ class Session:
             if not _ends_the_connection(error):
                 raise
             self.abandon()
-            raise LostConnectionError(_reason(error)) from None
+            raise LostConnectionError(lost_reason(error)) from None
         except (OSError, asyncpg.InternalClientError) as error:
             self.abandon()
-            raise LostConnectionError(_reason(error)) from None
+            raise LostConnectionError(lost_reason(error)) from None
         except asyncpg.InterfaceError as error:
             if self.is_open:
                 raise  # a value of a wrong type: ours, not the connection's
             self.abandon()
-            raise LostConnectionError(_reason(error)) from None
+            raise LostConnectionError(lost_reason(error)) from None
 
     async def _within(self, begin: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
         task = asyncio.ensure_future(begin())
@@ -308,8 +308,17 @@ def _not_postgres(error: asyncpg.PostgresError) -> StartupError:
     )
 
 
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def lost_reason(error: BaseException) -> str:
+    """Why a connection is gone, for people: of the driver's own states nobody could make anything."""
+    match error:
+        case asyncpg.TargetServerAttributeNotMatched():
+            return "none of the hosts is what target_session_attrs asks for"
+        case asyncpg.InternalClientError() | asyncpg.InterfaceError():
+            return "the server ended the connection"
+        case TimeoutError():
+            return "the server did not answer in time"
+        case _:
+            return str(error) or type(error).__name__
 
 
 async def _terminate(connection: asyncpg.Connection) -> None:
