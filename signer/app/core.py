@@ -102,7 +102,7 @@ def open_core(
         record_orders = LocalRecordOrders(changes=record.writer, pruning=pruning, horizon=horizon)
         holdings = Holdings(ring, vault, config.keys.config_directory, Deletions(config.storage.deletions_file))
         holdings.finish(deleted_keys(reading))
-        after_load.append(TombstoneWatch(ring))
+        after_load.append(TombstoneWatch())
         holding = KeyHolding(
             changes=record.writer,
             holdings=holdings,

@@ -9,6 +9,7 @@ from typing import Literal
 from signer.clock import Clock
 from signer.errors import BusyError, SignerError
 from signer.keys.guard import LoadsKeys
+from signer.keys.key import Key
 from signer.keys.loader import no_progress
 from signer.keys.report import LoadReport, Progress, keys_to_keep
 from signer.keys.ring import KeyRing
@@ -36,6 +37,9 @@ class LoadResult:
     report: LoadReport | None
     kept: int
     """Keys that still serve though their file could not be read again."""
+
+    withheld: tuple[Key, ...]
+    """Keys that were read and are not served, for they were deleted here."""
 
     error: Exception | None
     seconds: float
@@ -124,9 +128,10 @@ class Reloader:
         try:
             report = self._loader.load(progress, self._stop)
             kept = self._replace_ring(report)
-            result = LoadResult(report, kept, None, time.perf_counter() - started)
+            withheld = tuple(key for key in report.keys if key.public_key in self._ring.banished)
+            result = LoadResult(report, kept, withheld, None, time.perf_counter() - started)
         except Exception as fault:  # noqa: BLE001  # whatever it was, the ring is untouched and "running" must end
-            result = LoadResult(None, 0, fault, time.perf_counter() - started)
+            result = LoadResult(None, 0, (), fault, time.perf_counter() - started)
         self._listener(result)
         self._status = self._status_after(result)
         return result
@@ -143,7 +148,21 @@ class Reloader:
         if result.report is None:
             reason = result.error.sentence if isinstance(result.error, SignerError) else type(result.error).__name__
             return ReloadStatus("failed", now, reason)
-        errors = len(result.report.errors)
-        if errors:
-            return ReloadStatus("completed_with_errors", now, f"Reload completed with {errors} signer loading error(s)")
-        return ReloadStatus("completed", now, None)
+        told = []
+        if result.report.errors:
+            told.append(f"Reload completed with {len(result.report.errors)} signer loading error(s)")
+        if result.withheld:
+            told.append(_told_withheld(result.withheld))
+        return (
+            ReloadStatus("completed_with_errors", now, "; ".join(told))
+            if told
+            else ReloadStatus("completed", now, None)
+        )
+
+
+def _told_withheld(keys: Sequence[Key]) -> str:
+    first = "0x" + keys[0].public_key.hex() + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
+    return (
+        f"{first} not served: deleted here (KEY_DELETED). Remove the key from its source, or let it be served again"
+        " with `holdfast keys allow`"
+    )

@@ -66,20 +66,16 @@ class FirstLoad:
 class TombstoneWatch:
     """Tells of sources that still hold a deleted key: it is not served, and should not lie about."""
 
-    def __init__(self, ring: KeyRing) -> None:
-        self._ring = ring
-
     def __call__(self, result: LoadResult) -> None:
         """Called from the loading thread."""
-        for key in result.report.keys if result.report is not None else ():
-            if key.public_key in self._ring.banished:
-                logging.getLogger("holdfast.keys").warning(
-                    "%s holds 0x%s, which was deleted here: it is not served. Remove it there; `holdfast keys allow` "
-                    "would let it be served again",
-                    key.source_file,
-                    key.public_key.hex(),
-                    extra={"code": "KEY_DELETED"},
-                )
+        for key in result.withheld:
+            logging.getLogger("holdfast.keys").warning(
+                "%s holds 0x%s, which was deleted here: it is not served. Remove it there; `holdfast keys allow` "
+                "would let it be served again",
+                key.source_file,
+                key.public_key.hex(),
+                extra={"code": "KEY_DELETED"},
+            )
 
 
 class LoadStory:
@@ -108,8 +104,9 @@ class LoadStory:
                 log.error("%s: %s", fault.file, fault.sentence, extra={"code": fault.code})
             for warning in result.report.warnings:
                 log.warning(warning)
-            note = f"loaded={len(result.report.keys)} kept={result.kept} errors={len(result.report.errors)}"
-            loaded = len(result.report.keys) + result.kept
+            read = len(result.report.keys) - len(result.withheld)
+            note = f"loaded={read} kept={result.kept} errors={len(result.report.errors)}"
+            loaded = read + result.kept
             for retrieval in result.report.retrievals:
                 self._events.publish(KeyOpened(str(retrieval.origin), retrieval.seconds))
             self._events.publish(KeysLoaded(loaded, len(result.report.errors), result.seconds))

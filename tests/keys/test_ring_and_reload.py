@@ -144,6 +144,31 @@ def test_a_file_that_fails_on_reload_never_unloads_its_key(house: Any) -> None:
     assert reloader.status == ReloadStatus("completed", 1_700_000_000.0, None)
 
 
+def test_a_source_that_holds_a_deleted_key_is_told_by_every_load(house: Any) -> None:
+    house.add_raw("a", 1)
+    house.add_raw("b", 2)
+    ring = KeyRing()
+    results: list[LoadResult] = []
+    reloader = reloader_of(house, ring, listener=results.append)
+    ring.banish({key(house, 1).public_key})
+    for _ in range(2):
+        reloader.load_now()
+        assert served(house, ring) == {2}
+        assert reloader.status.state == "completed_with_errors"
+        told = reloader.status.last_error or ""
+        assert told.startswith(f"0x{key(house, 1).public_key.hex()} not served: deleted here (KEY_DELETED)")
+    assert [[each.public_key for each in result.withheld] for result in results] == [[key(house, 1).public_key]] * 2
+    (house.config / "b.yaml").write_text("type: file-raw\nprivateKey: broken")
+    ring.banish({key(house, 2).public_key})
+    reloader.load_now()
+    assert (reloader.status.last_error or "").startswith("Reload completed with 1 signer loading error(s); 0x")
+    ring.readmit({key(house, 1).public_key})
+    (house.config / "b.yaml").unlink()
+    reloader.load_now()
+    assert reloader.status == ReloadStatus("completed", 1_700_000_000.0, None)
+    assert served(house, ring) == {1}
+
+
 @pytest.mark.parametrize("gone", ["config", "bulk", "passwords"])
 def test_a_directory_that_is_gone_unloads_nothing(house: Any, gone: str) -> None:
     house.add_raw("a", 1)

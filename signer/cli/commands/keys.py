@@ -223,3 +223,5 @@ def _show(session: Session, done: list[ImportedKeystore], reload: dict[str, Any]
         session.output.line("No server runs: the keys are loaded at the next start.")
     else:
         session.output.line(f"The running server loaded its keys anew: {reload.get('status')}.")
+        if reload.get("lastError"):
+            session.output.notice(str(reload["lastError"]))
