@@ -33,7 +33,8 @@ that is not named here, or stands there twice, is 400, and nothing was done.
                                  {"slot": "1" | null, "source_epoch": ..., "target_epoch": ..., "held": false},
                                  "floors_after": the same}]}; 400 UNUSABLE_HISTORIES where some are at fault, and
                                  nothing was imported, but ?partial=true imports the others; ?dry_run=true changes
-                                 nothing and tells what would be (slashing:read)               (slashing:write)
+                                 nothing and tells what would be (slashing:read); records further ahead of the clock
+                                 than anything is signed are a fault without ?far_ahead=true   (slashing:write)
     POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x...", "verified_from": 0}; 500 AUDIT_BROKEN;
                                  `verified_from` is above 0 where older entries were archived elsewhere
                                                                                                (audit:read)
@@ -188,11 +189,13 @@ def _number(text: str, name: str) -> int:
     return int(text)
 
 
+_IMPORT_QUERY = frozenset({"partial", "dry_run", "far_ahead"})
+
 ROUTES = [
     Route("GET", "/admin/status", get_status, Access.NAMED),
     Route("GET", "/admin/keys", get_keys, Access.NAMED),
     Route("POST", "/admin/reload", post_reload, Access.NAMED),
-    Route("POST", "/admin/slashing/import", post_import, Access.NAMED, query=frozenset({"partial", "dry_run"})),
+    Route("POST", "/admin/slashing/import", post_import, Access.NAMED, query=_IMPORT_QUERY),
     Route("POST", "/admin/audit/verify", post_verify, Access.NAMED),
     Route(
         "GET",

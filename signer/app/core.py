@@ -85,14 +85,14 @@ def open_core(
                 epochs=config.keys.quarantine_epochs,
             )
         reloader = Reloader(loader, ring, clock, listener=partial(tell_each, after_load))
+        horizon = horizon_of(config, network, clock)
         imports = WriterImports(
             changes=record.writer,
-            clock=clock,
+            horizon=horizon,
             pinned=lambda: record.pinned,
             reading=reading,
             data_directory=record.view.data_directory,
         )
-        horizon = horizon_of(config, network, clock)
         pruning = RecordPruning(
             changes=record.writer,
             read=reading,

@@ -92,7 +92,7 @@ class RemoteService:
 
     def import_slashing(self, file: Path, options: ImportOptions = WHOLE) -> list[ImportedHistory]:
         """See `Service.import_slashing`."""
-        flags = {"partial": options.partial, "dry_run": options.dry_run}
+        flags = {"partial": options.partial, "dry_run": options.dry_run, "far_ahead": options.far_ahead}
         query = "&".join(f"{name}=true" for name, is_set in flags.items() if is_set)
         with file.open("rb") as body:
             answer = self._connection.post(f"/admin/slashing/import{'?' if query else ''}{query}", body)

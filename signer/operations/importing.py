@@ -17,10 +17,10 @@ from pathlib import Path
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
-from signer.clock import Clock
 from signer.errors import MalformedRequestError, SignerError, UnusableHistoriesError, WrongNetworkError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
+from signer.operations.horizon import Horizon
 from signer.operations.protect import WHOLE, Changes, ImportedValidator, ImportOptions
 from signer.operations.staged_document import parts_file, stage_document
 from signer.operations.story import NoteStory
@@ -39,7 +39,7 @@ from signer.slashing.incoming import (
     slices,
 )
 from signer.slashing.network import bind_network, recorded_network
-from signer.slashing.staging import Part, Staged, StagedValidator, Unusable, read_parts
+from signer.slashing.staging import Furthest, Part, Staged, StagedValidator, Unusable, read_parts
 from signer.units import PublicKey, Root
 
 
@@ -73,14 +73,14 @@ class WriterImports:
         self,
         *,
         changes: Changes,
-        clock: Clock,
+        horizon: Horizon,
         pinned: Callable[[], Root | None],
         reading: Reading,
         data_directory: Path,
     ) -> None:
         """`data_directory` takes the parts of a document while it is imported."""
         self._changes = changes
-        self._clock = clock
+        self._horizon = horizon
         self._pinned = pinned
         self._reading = reading
         self._directory = data_directory
@@ -95,7 +95,7 @@ class WriterImports:
     async def _merge(
         self, file: Path, parts: Path, caller: Caller, options: ImportOptions
     ) -> tuple[ImportedValidator, ...]:
-        staged = await stage_document(file, parts)
+        staged = await stage_document(file, parts, None if options.far_ahead else self._furthest())
         if isinstance(staged, Unusable):
             raise MalformedRequestError(staged.sentence, path=staged.path)
         run = _Import(staged, parts, caller)
@@ -107,6 +107,11 @@ class WriterImports:
             # What has begun goes on to its end, though the caller hangs up: half an import holds its validators.
             await asyncio.shield(asyncio.ensure_future(self._add(run)))
         return tuple(_told(run, before))
+
+    def _furthest(self) -> Furthest | None:
+        """What is taken without being asked for; None where nobody knows when the chain began."""
+        epoch = self._horizon.last_imported_epoch
+        return None if epoch is None else Furthest(epoch, self._horizon.last_slot_of(epoch))
 
     def _check_network(self, root: Root, pinned: Root | None) -> None:
         if pinned is not None and root != pinned:
@@ -168,7 +173,7 @@ class WriterImports:
 
     def _story(self, run: _Import, note: str) -> NoteStory:
         caller = run.caller
-        now_ms = int(self._clock.now() * 1000)
+        now_ms = self._horizon.now_ms
         return NoteStory(Kind.INTERCHANGE_IMPORTED, now_ms, note, caller.principal.name, caller.request_id)
 
 

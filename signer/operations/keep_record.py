@@ -5,7 +5,7 @@ from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
 from signer.errors import BadWatermarkError, ForbiddenError, MalformedRequestError
 from signer.journal.ledger import Transaction
-from signer.operations.horizon import Horizon
+from signer.operations.horizon import FURTHEST_LOW_EPOCHS, Horizon
 from signer.operations.protect import Changes
 from signer.operations.prune import RecordPruning
 from signer.operations.record_orders import (
@@ -29,10 +29,6 @@ from signer.slashing.watermarks import (
     set_high_watermark,
 )
 from signer.units import Epoch, PublicKey, Slot
-
-FURTHEST_LOW_EPOCHS = 225
-"""How far ahead of the clock a low watermark may be raised without saying so twice: a day of mainnet. It is never
-lowered again, and a slot typed for an epoch would stop the keys for years."""
 
 
 class RecordKeeping:
@@ -68,8 +64,8 @@ class RecordKeeping:
         now = self._horizon.epoch
         if now is None:
             return
-        epoch = now + FURTHEST_LOW_EPOCHS
-        slot = (epoch + 1) * self._horizon.network.preset.slots_per_epoch - 1
+        epoch = Epoch(now + FURTHEST_LOW_EPOCHS)
+        slot = self._horizon.last_slot_of(epoch)
         for name, asked, furthest in (("low_epoch", order.low_epoch, epoch), ("low_slot", order.low_slot, slot)):
             if asked is not None and asked > furthest:
                 raise BadWatermarkError(

@@ -49,7 +49,7 @@ from signer.operations.migration_receipt import (
 from signer.operations.move_keys import check_is_new
 from signer.operations.move_orders import ArriveKeys, Arriving, LeaveKeys, Move
 from signer.operations.orders import Orders
-from signer.operations.protect import Imports
+from signer.operations.protect import ImportOptions, Imports
 from signer.slashing.exchange import Wanted, export_history
 from signer.slashing.locking import wait_for_signatures
 from signer.slashing.network import recorded_network
@@ -146,7 +146,9 @@ class Migration:
             if not may_see(caller.principal, one.key):
                 raise UnknownKeyError(one.public_key)
         arriving = await asyncio.to_thread(self._check_arrival, receipt, document)
-        await self._imports.merge(document, caller)
+        # Whatever the receipt vouches for is taken, a floor far ahead too: it stopped these keys at the sender already,
+        # and to refuse it here would leave them nowhere.
+        await self._imports.merge(document, caller, ImportOptions(far_ahead=True))
         await self._orders.carry_out(ArriveKeys(arriving, receipt_id(text)), caller)
         return Arrival(tuple(one.key for one in receipt.claims.keys), receipt.claims.signed_by, receipt_id(text))
 

@@ -74,6 +74,9 @@ class ImportOptions:
     dry_run: bool = False
     """Tell what would change; change nothing."""
 
+    far_ahead: bool = False
+    """Records further ahead of the clock than anything is signed are meant; otherwise their validators are at fault."""
+
 
 WHOLE = ImportOptions()
 """All of a document, or nothing."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from signer.errors import SignerError
-from signer.slashing.staging import Staged, Unusable, decode_outcome, stage
+from signer.slashing.staging import Furthest, Staged, Unusable, decode_outcome, stage
 
 OWN_PROCESS_BYTES = 1 << 20
 """A shorter document is read on a thread: some tens of milliseconds, less than a process takes to start."""
@@ -31,15 +31,15 @@ def parts_file(directory: Path) -> Iterator[Path]:
         yield Path(file.name)
 
 
-async def stage_document(document: Path, parts: Path) -> Staged | Unusable:
+async def stage_document(document: Path, parts: Path, furthest: Furthest | None) -> Staged | Unusable:
     """See `staging.stage`.
 
     Raises:
         SignerError: the process that should read it has failed.
     """
     if await asyncio.to_thread(_is_long, document):
-        return await _stage_apart(document, parts)
-    return await asyncio.to_thread(stage, document, parts)
+        return await _stage_apart(document, parts, furthest)
+    return await asyncio.to_thread(stage, document, parts, furthest)
 
 
 def _is_long(document: Path) -> bool:
@@ -49,9 +49,10 @@ def _is_long(document: Path) -> bool:
         return False  # the reading itself will tell
 
 
-async def _stage_apart(document: Path, parts: Path) -> Staged | Unusable:
+async def _stage_apart(document: Path, parts: Path, furthest: Furthest | None) -> Staged | Unusable:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "signer.slashing.staging", document, parts),
+        *map(str, furthest or ()),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

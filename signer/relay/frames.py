@@ -219,6 +219,7 @@ class AskImport(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     request_id: _RequestId
     partial: bool
     dry_run: bool
+    far_ahead: bool
 
 
 class KeysTaken(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=7):

@@ -136,7 +136,9 @@ class MainLink:
         """Merge a file of the data directory; takes as long as it takes. Raises as `Imports.merge`."""
         name, request_id = caller.principal.name, caller.request_id
         answer: Imported = await self._ask(
-            lambda number: AskImport(number, file_name, name, request_id, options.partial, options.dry_run),
+            lambda number: AskImport(
+                number, file_name, name, request_id, options.partial, options.dry_run, options.far_ahead
+            ),
             within_seconds=None,
         )
         return [validator_of(row) for row in answer.validators]

@@ -228,7 +228,7 @@ class WorkerLink:
     async def _import(self, question: AskImport) -> Imported:
         # The name alone: whatever a worker says, nothing outside the data directory is read.
         file = self._services.data_directory / Path(question.file_name).name
-        options = ImportOptions(partial=question.partial, dry_run=question.dry_run)
+        options = ImportOptions(partial=question.partial, dry_run=question.dry_run, far_ahead=question.far_ahead)
         done = await self._services.mainstay.imports.merge(file, _told_caller(question), options)
         return Imported(question.number, [validator_row(one) for one in done])
 

@@ -6,6 +6,7 @@ numbers they lie) is known only at the end of the document; so the parts are wri
 
 Rule 1: nothing here touches the record.
 Rule 2: of a validator with a fault in the document no row reaches a part.
+Rule 3: a record further ahead of the clock than is allowed is such a fault: it would stop the validator until then.
 """
 
 import errno
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,6 +42,15 @@ _NICENESS = 10
 
 Range = tuple[int, int]
 """The lowest and the highest."""
+
+
+class Furthest(NamedTuple):
+    """Records beyond these are faults."""
+
+    epoch: int
+    """Of a source or a target."""
+
+    slot: int
 
 
 class StagedValidator(msgspec.Struct, array_like=True, frozen=True):
@@ -212,13 +223,13 @@ class Staging:
         return encoded
 
 
-def stage(document: Path, parts: Path) -> Staged | Unusable:
+def stage(document: Path, parts: Path, furthest: Furthest | None = None) -> Staged | Unusable:
     """Read a document to its end, and write its parts to a file of their own, a line each.
 
     The file must be there (and private): it is written anew. A document with faults is read twice.
     """
     try:
-        return _stage(document, parts)
+        return _stage(document, parts, furthest)
     except InterchangeError as error:
         return Unusable(str(error), error.path)
     except OSError as error:
@@ -227,11 +238,13 @@ def stage(document: Path, parts: Path) -> Staged | Unusable:
         return Unusable(f"{document.name} cannot be read: {error.strerror}", None)
 
 
-def _stage(document: Path, parts: Path) -> Staged | Unusable:
+def _stage(document: Path, parts: Path, furthest: Furthest | None) -> Staged | Unusable:
     digest = hashlib.sha256()
     staging = Staging()
     _write(parts, staging, _pieces(document, digest.update))
     spoiled = frozenset(fault.pubkey for fault in staging.faults if fault.pubkey is not None)
+    ahead = [] if furthest is None else [one for one in _far_ahead(staging, furthest) if one.key not in spoiled]
+    spoiled |= {one.key for one in ahead}
     if spoiled:
         staging = Staging(spoiled)
         _write(parts, staging, _pieces(document, lambda _: None))
@@ -241,6 +254,7 @@ def _stage(document: Path, parts: Path) -> Staged | Unusable:
         StagedFault(fault.pubkey.hex() if fault.pubkey else None, str(fault.error), fault.error.path)
         for fault in staging.faults[:_FAULTS_TOLD]
     ]
+    told += [StagedFault(one.key.hex(), one.sentence, "$.data") for one in ahead[:_FAULTS_TOLD]]
     return Staged(
         digest.hexdigest(),
         staging.metadata.genesis_validators_root.hex(),
@@ -248,8 +262,32 @@ def _stage(document: Path, parts: Path) -> Staged | Unusable:
         staging.parts,
         staging.validators(),
         told,
-        len(staging.faults),
+        len(staging.faults) + len(ahead),
     )
+
+
+class _FarAhead(NamedTuple):
+    key: bytes
+    sentence: str
+
+
+def _far_ahead(staging: Staging, furthest: Furthest) -> Iterator[_FarAhead]:
+    """The validators with a record that lies too far ahead, and which."""
+    for key, one in staging.tallies.items():
+        reaches = (
+            ("a vote with target epoch", one.targets, furthest.epoch),
+            ("a vote with source epoch", one.sources, furthest.epoch),
+            ("a block at slot", one.slots, furthest.slot),
+        )
+        for what, reach, limit in reaches:
+            if reach is not None and reach[1] > limit:
+                yield _FarAhead(
+                    key,
+                    f"0x{key.hex()} has {what} {reach[1]}, which lies ahead of the clock: at most {limit} is taken,"
+                    " for up to there it may sign nothing more, and that is never taken back; if it is meant, import"
+                    " it with `holdfast slashing import --far-ahead` (over HTTP: far_ahead=true)",
+                )
+                break
 
 
 def read_parts(file: Path) -> Iterator[Part]:
@@ -266,10 +304,11 @@ def decode_part(encoded: bytes) -> Part:
 
 
 def main() -> int:
-    """`python -m signer.slashing.staging DOCUMENT PARTS`: a process of its own, which disturbs no signature."""
+    """`python -m signer.slashing.staging DOCUMENT PARTS [EPOCH SLOT]`: on its own, it disturbs no signature."""
     document, parts = (Path(name) for name in sys.argv[1:3])
+    furthest = Furthest(*map(int, sys.argv[3:5])) if len(sys.argv) > 3 else None
     os.nice(_NICENESS)
-    sys.stdout.buffer.write(encode_outcome(stage(document, parts)))
+    sys.stdout.buffer.write(encode_outcome(stage(document, parts, furthest)))
     return 0
 
 

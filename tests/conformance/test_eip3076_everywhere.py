@@ -20,8 +20,10 @@ from signer.cli.connection import socket_connection
 from signer.cli.remote_service import RemoteService
 from signer.clock import FixedClock
 from signer.errors import AnsweredError, RefusalError, WrongNetworkError
+from signer.eth2.builtin_networks import find_network
 from signer.journal.command import Command
 from signer.journal.reader import read_sqlite
+from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.protect import Protection
 from signer.operations.record import Places, open_record
@@ -78,7 +80,7 @@ async def on_the_journal(case: dict[str, Any], directory: Path) -> int:
     record = open_record(places, genesis_validators_root=chain, on_death=_fail)
     imports = WriterImports(
         changes=record.writer,
-        clock=FixedClock(0),
+        horizon=Horizon(find_network("mainnet"), FixedClock(0), 1),
         pinned=lambda: record.pinned,
         reading=partial(read_sqlite, places.database),
         data_directory=directory,

@@ -77,7 +77,7 @@ def opened(
         reading = house.reading
         imports = WriterImports(
             changes=record.writer,
-            clock=house.clock,
+            horizon=horizon(house),
             pinned=lambda: record.pinned,
             reading=reading,
             data_directory=house.data,

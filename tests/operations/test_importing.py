@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from journal.record import public_key, root
+from operations.keeping_twin import horizon
 from operations.record_twin import CALLER, CHAIN, House, verdict
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
 from signer.errors import MalformedRequestError, UnusableHistoriesError, WrongNetworkError
 from signer.journal.statement import Statement
+from signer.operations.horizon import FURTHEST_LOW_EPOCHS, Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.protect import Changes, ImportOptions, Protection
@@ -45,10 +48,12 @@ def write(house: House, histories: list[ValidatorHistory], name: str = "document
     return file
 
 
-def importer(house: House, record: Record, changes: Changes | None = None) -> WriterImports:
+def importer(
+    house: House, record: Record, changes: Changes | None = None, *, present: Horizon | None = None
+) -> WriterImports:
     return WriterImports(
         changes=changes or record.writer,
-        clock=house.clock,
+        horizon=present or horizon(house),
         pinned=lambda: record.pinned,
         reading=house.reading,
         data_directory=house.data,
@@ -317,3 +322,65 @@ async def test_an_export_while_an_import_is_unfinished_protects_as_the_hold_does
         (str(LAST - 1), str(LAST))
     ]
     assert validator["signed_blocks"][0]["slot"] == "89"
+
+
+AHEAD = [
+    (
+        "targets",
+        ValidatorHistory(public_key(2), (), (SignedAttestation(0, 2**64 - 1),)),
+        "target epoch 18446744073709551615",
+    ),
+    ("sources", ValidatorHistory(public_key(2), (), (SignedAttestation(10**9, 5),)), "source epoch 1000000000"),
+    ("slots", ValidatorHistory(public_key(2), (SignedBlock(3), SignedBlock(2**63))), f"slot {2**63}"),
+]
+
+
+@pytest.mark.parametrize(("ahead", "record_named"), [case[1:] for case in AHEAD], ids=[case[0] for case in AHEAD])
+async def test_records_far_ahead_of_the_clock_are_taken_only_where_they_are_meant(
+    house: House, record: Record, ahead: ValidatorHistory, record_named: str
+) -> None:
+    sound = ValidatorHistory(public_key(1), (SignedBlock(60),), (SignedAttestation(1, 2),))
+    file, empty = write(house, [sound, ahead]), rows(house)
+    with pytest.raises(UnusableHistoriesError) as caught:
+        await importer(house, record).merge(file, CALLER)
+    for word in ("0x" + public_key(2).hex(), record_named, "--far-ahead"):
+        assert word in caught.value.sentence
+    assert (caught.value.evidence["unusable"], caught.value.evidence["usable"]) == (1, 1)
+    one, other = await importer(house, record).merge(file, CALLER, DRY_RUN)
+    assert (one.error, other.public_key) == (None, public_key(2))
+    assert record_named in (other.error or "")
+    assert rows(house) == empty
+    await importer(house, record).merge(file, CALLER, PARTIAL)
+    assert [bytes(row[1]) for row in rows(house)[0]] == [public_key(1)]
+    meant = await importer(house, record).merge(file, CALLER, ImportOptions(far_ahead=True))
+    assert [each.error for each in meant] == [None, None]
+    assert public_key(2) in [bytes(row[1]) for row in rows(house)[0]]
+
+
+async def test_a_long_document_is_asked_for_records_far_ahead_too(house: House, record: Record) -> None:
+    [known, ahead] = long_histories()
+    far = ValidatorHistory(ahead.pubkey, ahead.blocks, (*ahead.attestations, SignedAttestation(LAST, 10**9)))
+    many = [ValidatorHistory(public_key(9), tuple(SignedBlock(n, root(7)) for n in range(9_000)))]
+    file = write(house, [known, far, *many])
+    assert file.stat().st_size > OWN_PROCESS_BYTES
+    with pytest.raises(UnusableHistoriesError, match="target epoch 1000000000"):
+        await importer(house, record).merge(file, CALLER)
+    await importer(house, record).merge(file, CALLER, PARTIAL)
+    assert [bytes(row[1]) for row in rows(house)[0]] == [public_key(1), public_key(9)]
+
+
+@pytest.mark.parametrize(("guard", "reach"), [(0, 1), (1, 1), (40, 40), (None, FURTHEST_LOW_EPOCHS)])
+async def test_as_far_ahead_as_the_guard_lets_sign_is_taken(
+    house: House, record: Record, guard: int | None, reach: int
+) -> None:
+    present = replace(horizon(house), far_future_epochs=guard)
+    now = present.epoch
+    assert now is not None
+    for ahead, is_taken in ((reach, True), (reach + 1, False)):
+        last_slot = (now + ahead + 1) * 32 - 1
+        history = ValidatorHistory(public_key(1), (SignedBlock(last_slot),), (SignedAttestation(now, now + ahead),))
+        [told] = await importer(house, record, present=present).merge(write(house, [history]), CALLER, DRY_RUN)
+        assert (told.error is None) is is_taken
+    timeless = replace(present, network=replace(present.network, genesis_time=None))
+    [told] = await importer(house, record, present=timeless).merge(write(house, [history]), CALLER, DRY_RUN)
+    assert told.error is None, "nobody knows what is ahead"

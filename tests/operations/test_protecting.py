@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from journal.record import PlainStory, block, public_key, vote
+from operations.keeping_twin import horizon
 from operations.record_twin import CALLER, CHAIN, House, verdict
 
 from signer.audit.chain import unpack
@@ -33,7 +34,7 @@ def protection(house: House, record: Record) -> Protection:
 def imports(house: House, record: Record, changes: Changes | None = None) -> WriterImports:
     return WriterImports(
         changes=changes or record.writer,
-        clock=house.clock,
+        horizon=horizon(house),
         pinned=lambda: record.pinned,
         reading=partial(read_sqlite, house.places.database),
         data_directory=house.data,

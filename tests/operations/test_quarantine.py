@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 from journal.record import PlainStory, block, public_key, vote
-from operations.keeping_twin import entries, horizon
+from operations.keeping_twin import entries, explaining, horizon, keeping
 from operations.record_twin import CALLER, CHAIN, House
 
 from signer.audit.entry import Kind
@@ -22,10 +23,12 @@ from signer.keys.key import Key, Origin
 from signer.keys.ledger import EVERY_KEY, KeyUseClaim, freeze_key, thaw_key
 from signer.keys.report import LoadReport
 from signer.operations.carry_out import LocalOrders
+from signer.operations.explain import Question
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.quarantine import Quarantine, QuarantiningLoader
+from signer.operations.record_orders import MoveWatermarks
 from signer.units import Epoch, PublicKey
 
 ON_BOTH_DATABASES = True
@@ -103,15 +106,18 @@ async def voted(record: Record, number: int, target: int) -> str:
     return await signed(record, public_key(number), target, *claims)
 
 
-async def imported(house: House, record: Record, key: PublicKey, target: int) -> None:
-    vote_told = {"source_epoch": str(target - 1), "target_epoch": str(target)}
-    data = [{"pubkey": "0x" + key.hex(), "signed_blocks": [], "signed_attestations": [vote_told]}]
+async def imported(
+    house: House, record: Record, key: PublicKey, target: int | None, *, slot: int | None = None
+) -> None:
+    vote_told = {} if target is None else {"source_epoch": str(max(target - 1, 0)), "target_epoch": str(target)}
+    blocks, votes = [{"slot": str(slot)}] if slot is not None else [], [vote_told] if vote_told else []
+    data = [{"pubkey": "0x" + key.hex(), "signed_blocks": blocks, "signed_attestations": votes}]
     metadata = {"interchange_format_version": "5", "genesis_validators_root": "0x" + CHAIN.hex()}
     file = house.data / "history.json"
     file.write_text(json.dumps({"metadata": metadata, "data": data}))
     imports = WriterImports(
         changes=record.writer,
-        clock=house.clock,
+        horizon=horizon(house),
         pinned=lambda: record.pinned,
         reading=house.reading,
         data_directory=house.data,
@@ -188,6 +194,79 @@ def test_a_vote_for_the_end_of_the_wait_does_not_end_it_earlier(house: House, re
 async def _order(record: Record) -> None:
     await record.writer.perform(lambda change: freeze_key(change, OTHER, now_ms=1), lambda _: PlainStory())
     await record.writer.perform(lambda change: thaw_key(change, OTHER), lambda _: PlainStory())
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        MoveWatermarks(ONE, low_epoch=1),
+        MoveWatermarks(ONE, low_epoch=1, low_slot=1),
+        MoveWatermarks(low_epoch=1, low_slot=1),
+    ],
+    ids=["epoch", "both", "for all keys"],
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["before the key is loaded", "while it waits"])
+def test_a_watermark_is_no_history(house: House, record: Record, order: MoveWatermarks, *, is_first: bool) -> None:
+    if not is_first:
+        load(house, record, ONE)
+    asyncio.run(keeping(house, record).move(order, CALLER))
+    assert load(house, record, ONE) != ()
+    began = now(house)
+    assert asyncio.run(voted(record, 1, began)) == "KEY_QUARANTINED"
+    assert asyncio.run(signed(record, ONE, began, *block(began * 32).claims)) == "KEY_QUARANTINED"
+    asyncio.run(quarantine(house, record).release([ONE], CALLER))
+    assert asyncio.run(voted(record, 1, began)) == "signed"
+
+
+@pytest.mark.parametrize(
+    ("target", "slot", "is_history"),
+    [(0, None, False), (None, 0, False), (0, 0, False), (1, None, True), (None, 1, True), (0, 1, True), (1, 0, True)],
+)
+def test_what_is_written_for_a_validator_that_never_signed_is_no_history(
+    house: House, record: Record, target: int | None, slot: int | None, *, is_history: bool
+) -> None:
+    asyncio.run(imported(house, record, ONE, target, slot=slot))
+    assert (load(house, record, ONE) == ()) is is_history
+    assert asyncio.run(voted(record, 1, now(house))) == ("signed" if is_history else "KEY_QUARANTINED")
+
+
+@pytest.mark.parametrize(("target", "told"), [(0, "KEY_QUARANTINED"), (1, "signed")])
+def test_only_a_vote_above_epoch_0_ends_a_wait(house: House, record: Record, target: int, told: str) -> None:
+    load(house, record, ONE)
+    asyncio.run(imported(house, record, ONE, target, slot=0))
+    assert asyncio.run(voted(record, 1, now(house))) == told
+
+
+def test_rows_of_web3signer_without_a_watermark_are_history_and_its_enabled_is_told_first(
+    pool: Iterable[str], tmp_path: Path
+) -> None:
+    house = House(tmp_path, new_database=iter(pool).__next__)
+    with house.record() as record:
+        asyncio.run(_entered(house))
+        [warning] = load(house, record, ONE, OTHER, public_key(3))
+        assert warning.startswith("1 keys")
+        assert "0x" + public_key(3).hex() in warning
+        began = now(house)
+        assert asyncio.run(voted(record, 1, began)) == "signed"
+        assert asyncio.run(signed(record, OTHER, began, *block(began * 32, key=2).claims)) == "signed"
+        assert asyncio.run(voted(record, 3, began)) == "DISABLED_IN_DATABASE"
+        question = Question.parse(public_key=public_key(3).hex(), source=began - 1, target=began)
+        assert asyncio.run(explaining(house).explain(question, CALLER)).code == "DISABLED_IN_DATABASE"
+        asyncio.run(quarantine(house, record).release([public_key(3)], CALLER))
+        assert asyncio.run(voted(record, 3, began)) == "DISABLED_IN_DATABASE"
+
+
+async def _entered(house: House) -> None:
+    """What a Web3Signer has written: a vote of one validator, a block of another, and a third that is disabled."""
+    connection = await asyncpg.connect(house.make_database())
+    for number in (1, 2, 3):
+        await connection.execute("INSERT INTO validators (public_key) VALUES ($1)", public_key(number))
+    named = "FROM validators WHERE public_key = $1"
+    vote_columns, block_columns = "(validator_id, source_epoch, target_epoch)", "(validator_id, slot)"
+    await connection.execute(f"INSERT INTO signed_attestations {vote_columns} SELECT id, 7, 8 {named}", ONE)
+    await connection.execute(f"INSERT INTO signed_blocks {block_columns} SELECT id, 9 {named}", OTHER)
+    await connection.execute("UPDATE validators SET enabled = false WHERE public_key = $1", public_key(3))
+    await connection.close()
 
 
 def test_a_key_waits_once_whatever_is_loaded_later(house: House, record: Record, network: Network) -> None:

@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +41,9 @@ def import_(
     partial: Annotated[
         bool, typer.Option("--partial", help="Import the sound histories though others in the file are not.")
     ] = False,
+    far_ahead: Annotated[
+        bool, typer.Option("--far-ahead", help="Records further ahead of the clock than anything is signed are meant.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Import without being asked.")] = False,
     chain: Annotated[
         str | None,
@@ -55,7 +58,8 @@ def import_(
 
     What is on record stays on record; floors only rise, to the least record of the file or above. Stop the other signer
     before it is exported there. On a terminal each validator's changes are shown first, and you are asked.
-    A validator whose records contradict each other, or reach far beyond the present, is named in a warning.
+    A validator whose records contradict each other is named in a warning. Records ahead of the clock might let it sign
+    nothing until then, and that is never taken back: they are refused unless --far-ahead says that they are meant.
 
     An import that was interrupted holds its validators: they sign nothing up to the file's newest record that is not on
     record, until the same import is run again.
@@ -76,7 +80,7 @@ def import_(
         if program is not None:
             session.output.notice(f"{file}: {program}'s store")
         warnings = _odd_histories(session, document)
-        options = ImportOptions(partial=partial, dry_run=dry_run)
+        options = ImportOptions(partial=partial, dry_run=dry_run, far_ahead=far_ahead)
         with session.service() as service:
             asks = not (dry_run or yes or session.options.as_json) and sys.stdin.isatty()
             if asks and not _agreed(session, service, document, options):
@@ -94,7 +98,7 @@ def _merge(session: Session, service: Service, document: Path, options: ImportOp
         except SignerError as error:
             if error_code(error) != UnusableHistoriesError.code:
                 raise
-            told = service.import_slashing(document, ImportOptions(dry_run=True))
+            told = service.import_slashing(document, replace(options, dry_run=True))
             for each in told:
                 if each.error:
                     session.output.notice(f"{each.public_key or 'a validator without a readable key'}: {each.error}")
@@ -103,9 +107,8 @@ def _merge(session: Session, service: Service, document: Path, options: ImportOp
 
 def _agreed(session: Session, service: Service, document: Path, options: ImportOptions) -> bool:
     """Show what would change, and ask."""
-    preview = ImportOptions(partial=options.partial, dry_run=True)
     with session.output.progress("reading"):
-        validators = service.import_slashing(document, preview)
+        validators = service.import_slashing(document, replace(options, dry_run=True))
     _table(session, validators)
     failed = sum(1 for each in validators if each.error)
     if failed and not options.partial:
