@@ -16,7 +16,13 @@ from types import MappingProxyType
 
 import msgspec
 
-from signer.errors import KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError
+from signer.errors import (
+    DisabledInDatabaseError,
+    KeyDeletedError,
+    KeyDisabledError,
+    KeyFrozenError,
+    KeyQuarantinedError,
+)
 from signer.journal.ledger import Row, Transaction
 from signer.journal.statement import Statement
 from signer.keys.tags import Tag
@@ -27,28 +33,33 @@ EVERY_KEY = PublicKey(b"")
 
 _READ = Statement(
     embedded="""
-SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms, waits_until)) FROM (
+SELECT json_group_array(json_array(hex(public_key), frozen_ms, disabled_ms, deleted_ms, waits_until, 0)) FROM (
     SELECT public_key, frozen_ms, disabled_ms, deleted_ms,
         CASE WHEN quarantine_until > -9223372036854775807 - 1 AND NOT EXISTS (
-            SELECT 1 FROM validators v WHERE v.public_key = k.public_key AND v.floor_target < k.quarantine_until
+            SELECT 1 FROM validators v JOIN signed_attestations a ON a.validator_id = v.id
+            WHERE v.public_key = k.public_key
+                AND a.target_epoch > -9223372036854775807 - 1 AND a.target_epoch < k.quarantine_until
         ) THEN quarantine_until END AS waits_until
     FROM key_states k
 ) WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
 """,
     shared="""
 SELECT coalesce(json_agg(json_build_array(
-    encode(public_key, 'hex'), frozen_ms, disabled_ms, deleted_ms, waits_until
+    encode(public_key, 'hex'), frozen_ms, disabled_ms, deleted_ms, waits_until,
+    EXISTS (SELECT 1 FROM validators v WHERE v.public_key = s.public_key AND NOT v.enabled)
 ))::text, '[]') FROM (
     SELECT public_key, frozen_ms, disabled_ms, deleted_ms,
         CASE WHEN quarantine_until > -9223372036854775808 AND NOT EXISTS (
-            SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
-            WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
+            SELECT 1 FROM validators v JOIN signed_attestations a ON a.validator_id = v.id
+            WHERE v.public_key = k.public_key
+                AND a.target_epoch > 0 AND a.target_epoch < k.quarantine_until + 9223372036854775808
         ) THEN quarantine_until END AS waits_until
     FROM holdfast.key_states k
 ) AS s WHERE coalesce(frozen_ms, disabled_ms, deleted_ms, waits_until) IS NOT NULL
 """,
 )
-# In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
+# In quarantine no vote is signed: one below its end was imported, and history is what the key has waited for. What is
+# history, and that a floor is none, is said in `quarantine.py`.
 _READ_TAGGED = "SELECT t.public_key, f.tag, f.frozen_ms FROM frozen_tags f JOIN key_tags t ON t.tag = f.tag"
 _MARK = {
     mark: f"""
@@ -123,6 +134,9 @@ class KeyState:
     frozen_tags: tuple[FrozenTag, ...] = ()
     """Those that it bears, by name."""
 
+    is_disabled_beside: bool = False
+    """Web3Signer's `enabled` of a shared database is off, by whomever; read for keys that bear another mark."""
+
 
 KeyStates = Mapping[PublicKey, KeyState]
 """The keys that are not simply there to sign; EVERY_KEY among them while all are frozen."""
@@ -151,7 +165,12 @@ class KeyStateLedger:
         return self._remembered
 
     def judge(self, claim: KeyUseClaim, facts: KeyStates) -> None:
-        """Says nothing of repeats. Raises KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError."""
+        """Says nothing of repeats.
+
+        Raises:
+            KeyDeletedError, KeyDisabledError, KeyFrozenError, KeyQuarantinedError.
+            DisabledInDatabaseError: in the place of the last, for it does not pass with time.
+        """
         if not facts:
             return
         check_may_sign(claim.public_key, facts)
@@ -159,6 +178,8 @@ class KeyStateLedger:
         if state is None or state.quarantine_until is None or claim.epoch is None:
             return
         if claim.epoch < state.quarantine_until:
+            if state.is_disabled_beside:
+                raise DisabledInDatabaseError(claim.public_key)
             raise KeyQuarantinedError(
                 "0x" + claim.public_key.hex(),
                 until_epoch=state.quarantine_until,
@@ -200,9 +221,13 @@ def read_key_states(transaction: Transaction) -> KeyStates:
     ((text,),) = transaction.rows(_READ)
     states = {
         PublicKey(bytes.fromhex(key)): KeyState(
-            frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+            frozen_ms,
+            disabled_ms,
+            deleted_ms,
+            None if until is None else Epoch(until + 2**63),
+            is_disabled_beside=bool(is_off),
         )
-        for key, frozen_ms, disabled_ms, deleted_ms, until in msgspec.json.decode(text)
+        for key, frozen_ms, disabled_ms, deleted_ms, until, is_off in msgspec.json.decode(text)
     }
     return with_frozen_tags(states, transaction.rows(_READ_TAGGED))
 

@@ -2,6 +2,11 @@
 
 A key is new to the record that has neither history nor a mark of quarantine. Its mark outlives the wait, so that a key
 waits once: what has ended stands there as epoch 0.
+
+Rule 1: history is a vote above epoch 0 or a block above slot 0, signed here or imported. A vote 0 -> 0 and a block of
+slot 0 are none: clients write these for a validator that has never signed.
+Rule 2: a floor is no history. An operator's watermark says nothing of what was signed elsewhere, and whoever may raise
+one may not release a key for that.
 """
 
 from collections.abc import Iterable
@@ -15,28 +20,38 @@ from signer.keys.ledger import read_key_states
 from signer.units import Epoch, PublicKey
 
 _ENDED = -(2**63)
-"""Epoch 0, as it is stored."""
+"""Epoch 0 and slot 0, as they are stored."""
 
 _NEW = Statement(
     embedded="""
 SELECT j.value AS key FROM json_each(?1) j
 WHERE NOT EXISTS (
-    SELECT 1 FROM validators v WHERE v.public_key = unhex(j.value)
-        AND (v.floor_target IS NOT NULL OR v.floor_slot IS NOT NULL OR v.held_by IS NOT NULL)
+    SELECT 1 FROM validators v WHERE v.public_key = unhex(j.value) AND (
+        EXISTS (SELECT 1 FROM signed_attestations a WHERE a.validator_id = v.id AND a.target_epoch > ?2)
+        OR EXISTS (SELECT 1 FROM signed_blocks b WHERE b.validator_id = v.id AND b.slot > ?2)
+        OR v.held_target > ?2 OR v.held_slot > ?2
+    )
 ) AND NOT EXISTS (
     SELECT 1 FROM key_states k WHERE k.public_key = unhex(j.value) AND k.quarantine_until IS NOT NULL
 )
 """,
     shared="""
 SELECT asked.key FROM json_array_elements_text(?1::text::json) AS asked (key)
-WHERE NOT EXISTS (
-    SELECT 1 FROM known_validators() v WHERE v.public_key = decode(asked.key, 'hex')
-        AND (v.floor_target IS NOT NULL OR v.floor_slot IS NOT NULL OR v.held_by IS NOT NULL)
-) AND NOT EXISTS (
+WHERE (
+    SELECT coalesce(
+        (SELECT 1 FROM signed_attestations a
+         WHERE a.validator_id = v.id AND a.target_epoch > as_number(?2::bigint) LIMIT 1),
+        (SELECT 1 FROM signed_blocks b WHERE b.validator_id = v.id AND b.slot > as_number(?2::bigint) LIMIT 1),
+        (SELECT 1 FROM held_floors h WHERE h.validator_id = v.id
+            AND (h.target_epoch > as_number(?2::bigint) OR h.slot > as_number(?2::bigint)))
+    ) FROM validators v WHERE v.public_key = decode(asked.key, 'hex')
+) IS NULL AND NOT EXISTS (
     SELECT 1 FROM key_states k WHERE k.public_key = decode(asked.key, 'hex') AND k.quarantine_until IS NOT NULL
 )
 """,
 )
+"""Rows, and not floors, as the rules have it; and what an import under way holds a validator at."""
+
 _MARK = Statement(
     embedded="""
 INSERT INTO key_states (public_key, quarantine_until) SELECT unhex(value), ?2 FROM json_each(?1) WHERE true
@@ -63,7 +78,7 @@ class WaitingKey:
 
 def find_new_keys(transaction: Transaction, public_keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:
     """Those that the record knows nothing of."""
-    return tuple(PublicKey(bytes.fromhex(key)) for (key,) in transaction.rows(_NEW, (_texts(public_keys),)))
+    return tuple(PublicKey(bytes.fromhex(key)) for (key,) in transaction.rows(_NEW, (_texts(public_keys), _ENDED)))
 
 
 def begin_quarantine(

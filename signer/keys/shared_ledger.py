@@ -14,14 +14,16 @@ from signer.units import Epoch, PublicKey
 _READ = """
 SELECT k.public_key, NULL AS tag, k.frozen_ms, k.disabled_ms, k.deleted_ms,
     CASE WHEN k.quarantine_until > -9223372036854775808 AND NOT EXISTS (
-        SELECT 1 FROM validators v JOIN low_watermarks w ON w.validator_id = v.id
-        WHERE v.public_key = k.public_key AND w.target_epoch - 9223372036854775808 < k.quarantine_until
-    ) THEN k.quarantine_until END
+        SELECT 1 FROM validators v JOIN signed_attestations a ON a.validator_id = v.id
+        WHERE v.public_key = k.public_key
+            AND a.target_epoch > 0 AND a.target_epoch < k.quarantine_until + 9223372036854775808
+    ) THEN k.quarantine_until END,
+    EXISTS (SELECT 1 FROM validators v WHERE v.public_key = k.public_key AND NOT v.enabled)
 FROM holdfast.key_states k WHERE k.public_key = ANY (?1::text::bytea[])
 UNION ALL
-SELECT bearer, name, since_ms, NULL, NULL, NULL FROM holdfast.frozen_tags_of(?1::text::bytea[])
+SELECT bearer, name, since_ms, NULL, NULL, NULL, NULL FROM holdfast.frozen_tags_of(?1::text::bytea[])
 """
-# In quarantine no vote is signed: a floor below its end was imported, and history is what the key has waited for.
+# In quarantine no vote is signed: one below its end was imported, and history is what the key has waited for.
 
 
 class SharedKeyStateLedger(KeyStateLedger):
@@ -31,11 +33,15 @@ class SharedKeyStateLedger(KeyStateLedger):
         """The states of the batch's keys, and of all keys together; one statement, for it is a round trip."""
         keys = sorted({claim.public_key for claim in claims} | {EVERY_KEY})
         states, tagged = dict[PublicKey, KeyState](), list[Row]()
-        for key, tag, frozen_ms, disabled_ms, deleted_ms, until in transaction.rows(_READ, (array_text(keys),)):
+        for key, tag, frozen_ms, disabled_ms, deleted_ms, until, is_off in transaction.rows(_READ, (array_text(keys),)):
             if tag is not None:
                 tagged.append((key, tag, frozen_ms))
                 continue
             states[PublicKey(bytes(key))] = KeyState(
-                frozen_ms, disabled_ms, deleted_ms, None if until is None else Epoch(until + 2**63)
+                frozen_ms,
+                disabled_ms,
+                deleted_ms,
+                None if until is None else Epoch(until + 2**63),
+                is_disabled_beside=bool(is_off),
             )
         return with_frozen_tags(states, tagged)

@@ -48,8 +48,8 @@ UPDATE low_watermarks SET
 WHERE target_epoch < as_number(?1::bigint) OR source_epoch < as_number(?1::bigint) OR slot < as_number(?2::bigint)
 """,
 )
-"""The same in each validator's own row, for a Web3Signer beside us. One without history gets no row: to have one is
-what ends the wait of a key that came without any (`keys/quarantine.py`)."""
+"""The same in each validator's own row, for a Web3Signer beside us. One without history gets no row: Web3Signer itself
+makes it with the first signature."""
 
 _FLOOR_LIMITS = Statement(
     embedded="SELECT NULL, NULL",

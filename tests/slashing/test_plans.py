@@ -55,7 +55,7 @@ STATEMENTS: list[tuple[Statement, tuple[Any, ...]]] = [
     (status._ONE, (KEY,)),
     (status._GREATEST_SOURCE, (KEY,)),
     (history._HAS_HISTORY, (KEY,)),
-    (quarantine._NEW, (KEYS,)),
+    (quarantine._NEW, (KEYS, ZERO)),
     (locking._LOCK_KEYS, (KEYS,)),
     (ledger.LOAD_VOTES, (json.dumps([[KEY.hex(), ZERO + 2, ZERO + 3]]),)),
     (ledger.LOAD_PROPOSALS, (json.dumps([[KEY.hex(), ZERO + 2]]),)),
