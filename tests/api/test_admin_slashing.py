@@ -97,8 +97,8 @@ async def test_a_question_that_cannot_be_read_is_400(world, asked):
 @pytest.mark.parametrize(
     ("method", "path", "told"),
     [
-        ("POST", "/admin/slashing/import?dry-run=true", "dry_run, partial"),
-        ("POST", "/admin/slashing/import?dry_run=true&Partial=true", "dry_run, partial"),
+        ("POST", "/admin/slashing/import?dry-run=true", "dry_run, far_ahead, partial"),
+        ("POST", "/admin/slashing/import?dry_run=true&Partial=true", "dry_run, far_ahead, partial"),
         ("POST", "/admin/slashing/import?dry_run=true&dry_run=false", "dry_run more than once"),
         ("POST", "/admin/slashing/import?dry_run=true&dry%5frun=true", "dry_run more than once"),
         ("POST", "/admin/slashing/import?dry_run", "true or false"),

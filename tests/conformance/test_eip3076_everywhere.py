@@ -80,7 +80,7 @@ async def on_the_journal(case: dict[str, Any], directory: Path) -> int:
     record = open_record(places, genesis_validators_root=chain, on_death=_fail)
     imports = WriterImports(
         changes=record.writer,
-        horizon=Horizon(find_network("mainnet"), FixedClock(0), 1),
+        horizon=Horizon(find_network("mainnet"), FixedClock(1_800_000_000), 1),
         pinned=lambda: record.pinned,
         reading=partial(read_sqlite, places.database),
         data_directory=directory,
