@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from signer.audit.chain import unpack
 from signer.audit.verify import StoredBatch
 from signer.journal.ledger import Transaction
+from signer.journal.statement import Statement
 
 _PAGE = """
 SELECT first_index, count, head, entries FROM audit_batches WHERE first_index < ? ORDER BY first_index DESC LIMIT ?
@@ -12,8 +13,29 @@ SELECT first_index, count, head, entries FROM audit_batches WHERE first_index < 
 _PAGE_BATCHES = 32
 """Batches of one read: some MiB at most, a few milliseconds."""
 
+_OTHER_LOGS = Statement(
+    embedded="SELECT NULL WHERE false",
+    shared="""
+SELECT replace(current_setting('search_path'), current_schema(), 'holdfast_log_' || encode(log_id, 'hex'))
+FROM holdfast.instances WHERE 'holdfast_log_' || encode(log_id, 'hex') <> current_schema()
+ORDER BY expires_at DESC
+""",
+)
+_STEP = "SELECT set_config('search_path', ?, true)"
+
 _END = 2**63 - 1
 """Larger than any index: the largest number of the database."""
+
+
+def step_through_logs(moment: Transaction) -> Iterator[None]:
+    """Every audit log of a record in turn: at each step statements find another one, this signer's own first.
+
+    An embedded record has one; a shared one has one for each signer, those that were seen last before the others.
+    """
+    yield
+    for (path,) in list(moment.rows(_OTHER_LOGS)):
+        moment.run(_STEP, (path,))
+        yield
 
 
 def batches_backwards(transaction: Transaction, *, before: int | None) -> Iterator[StoredBatch]:

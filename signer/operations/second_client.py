@@ -5,12 +5,14 @@ other signer, which shares no record with this one, signs it.
 
 What is no sign of it, and raises nothing:
 - the same root again (a client that was restarted): a repeat, which is signed;
-- a root that nobody was given here within the last two epochs: it was imported, or the question is about the past;
+- a root that nobody was given within the last two epochs, by this signer or by another one on the same database: it was
+  imported, or the question is about the past;
 - a record without a root: an import did not carry it.
 What may be one client alone is told apart: both requests came under one name. A client that lost its own memory in a
 restart asks again for the epoch it has voted in, with a newer head. Under two names there are two.
 
-The first request is looked up in the audit log, by one look for all conflicts of a second; no signature waits for it.
+The first request is looked up in the audit log, on a shared database in every signer's. One look serves all conflicts
+of a second; no signature waits for it.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 
 from signer.audit.chain import unpack
 from signer.audit.entry import Entry, Flag, Kind, Outcome, decode_entry, entry_time_ms
-from signer.audit.reading import batches_backwards
+from signer.audit.reading import batches_backwards, step_through_logs
 from signer.errors import DoubleProposalError, DoubleVoteError
 from signer.events import ConflictingRequests, Events, RequestRefused
 from signer.journal.command import Command, Journal
@@ -128,16 +130,12 @@ class SecondClientWatch:
         network = self._horizon.network
         since_ms = self._horizon.now_ms - YOUNG_EPOCHS * network.preset.slots_per_epoch * network.slot_milliseconds
         with self._read() as moment:
-            for batch in batches_backwards(moment, before=None):
-                if entry_time_ms(next(iter(unpack(batch.entries)))) < since_ms:
-                    return
-                if not any(root in batch.entries for root in roots):
-                    continue
-                for data in unpack(batch.entries):
-                    entry = decode_entry(data)
-                    allowed = entry.kind is Kind.DUTY and entry.outcome is Outcome.ALLOWED
-                    if allowed and not entry.flags & Flag.REPEAT and entry.signing_root in roots:
-                        yield entry
+            for _ in step_through_logs(moment):
+                for batch in batches_backwards(moment, before=None):
+                    if entry_time_ms(next(iter(unpack(batch.entries)))) < since_ms:
+                        break
+                    if any(root in batch.entries for root in roots):
+                        yield from _allowed(batch.entries, roots)
 
     def _story(self, told: ConflictingRequests) -> NoteStory:
         note = (
@@ -154,6 +152,14 @@ class SecondClientWatch:
             _bytes(told.public_key),
             told.code,
         )
+
+
+def _allowed(packed: bytes, roots: set[bytes]) -> Iterator[Entry]:
+    for data in unpack(packed):
+        entry = decode_entry(data)
+        allowed = entry.kind is Kind.DUTY and entry.outcome is Outcome.ALLOWED
+        if allowed and not entry.flags & Flag.REPEAT and entry.signing_root in roots:
+            yield entry
 
 
 def _told(refused: RequestRefused, signed: Entry) -> ConflictingRequests:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ from signer.auth.principal import Caller, Principal
 from signer.errors import RefusalError
 from signer.events import ConflictingRequests, Events, RequestRefused
 from signer.journal.command import Command
-from signer.journal.reader import read_sqlite
-from signer.operations.record import Record
+from signer.operations.kept_record import KeptRecord
 from signer.operations.second_client import MAX_WAITING, YOUNG_EPOCHS, SecondClientWatch
 from signer.operations.story import DutyStory
 from signer.slashing.ledger import AttestationClaim, BlockClaim
@@ -31,14 +29,14 @@ class Scene:
     """A record in use by several clients, and who watches them. Owned by one test."""
 
     house: House
-    record: Record
+    record: KeptRecord
     events: Events = field(default_factory=Events)
     told: list[ConflictingRequests] = field(default_factory=list)
     requests: int = 0
 
     def __post_init__(self) -> None:
         self.watch = SecondClientWatch(
-            read=partial(read_sqlite, self.house.places.database),
+            read=self.house.reading,
             journal=self.record.writer,
             horizon=horizon(self.house),
             events=self.events,
@@ -90,6 +88,23 @@ def scene(tmp_path: Path):
     house = House(tmp_path)
     with house.record() as record:
         yield Scene(house, record)
+
+
+async def test_clients_at_two_signers_on_one_database_are_told_by_the_one_that_was_asked_second(
+    database_url: str, tmp_path: Path
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    houses = [House(tmp_path / name, new_database=lambda: database_url) for name in ("one", "other")]
+    with houses[0].record() as first, houses[1].record() as second:
+        one, other = Scene(houses[0], first), Scene(houses[1], second)
+        assert await one.vote(ALICE, mark=1) == "new"
+        assert await other.vote(BOB, mark=2) == "DOUBLE_VOTE"
+        await other.watch.look()
+        [told] = other.told
+        assert (told.principal, told.recorded_principal) == (BOB, ALICE)
+        assert [(note.principal, note.code) for note in other.notes()] == [(BOB, "DOUBLE_VOTE")]
+        assert not one.notes()
 
 
 async def test_two_votes_for_one_target_under_two_names_are_told_with_both_sides(scene: Scene) -> None:
