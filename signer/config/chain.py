@@ -91,8 +91,9 @@ class ClockSettings:
     far_future_epochs: int | None = field(
         default=1,
         metadata=about(
-            "How far ahead of the clock a vote or a block may be. A signature far ahead would forbid every honest one "
-            "until then. `null`, or more than 82,125 (a year of mainnet), removes the guard: in preset `test` only.",
+            "How far ahead of the clock a vote, a block or an exit may be. A signature far ahead would forbid every "
+            "honest one until then, or end a validator when nobody expects it. `null`, or more than 82,125 (a year of "
+            "mainnet), removes the guard: in preset `test` only.",
             unit="epochs",
             minimum=0,
             maximum=UINT64_MAX,

@@ -27,16 +27,17 @@ Moment = AtSlot | AtEpoch
 def moments(duty: Duty) -> tuple[Moment, ...]:
     """The slots and epochs of a duty that must not lie far ahead of the clock; empty for duties that have none.
 
-    Exits, deposits, registrations and changes of credentials are signed for any time. Sync committee selection
-    proofs are exempt: Lighthouse computes them two epochs ahead, and an early one endangers nothing.
+    Deposits, registrations and changes of credentials are signed for any time. Sync committee selection proofs are
+    exempt: Lighthouse computes them two epochs ahead, and an early one endangers nothing. An exit is void before its
+    epoch (phase0, process_voluntary_exit), and whoever keeps it until then has it carried out when nobody expects it.
     """
     match duty:
         case duties.AttestationDuty():
             return AtEpoch("attestation.target.epoch", duty.target_epoch), AtSlot("attestation.slot", duty.slot)
         case duties.AggregateAndProofDuty(vote=vote):
             return AtEpoch("aggregate.data.target.epoch", vote.target_epoch), AtSlot("aggregate.data.slot", vote.slot)
-        case duties.RandaoRevealDuty():
-            return (AtEpoch("randao_reveal.epoch", duty.epoch),)
+        case duties.RandaoRevealDuty() | duties.VoluntaryExitDuty():
+            return (AtEpoch(f"{duty.type.lower()}.epoch", duty.epoch),)
         case duties.ProposerPreferencesDuty():
             return (AtSlot("proposer_preferences.proposal_slot", duty.proposal_slot),)
         case (
@@ -53,7 +54,6 @@ def moments(duty: Duty) -> tuple[Moment, ...]:
             return (AtSlot("slot", duty.slot),)
         case (
             duties.DepositDuty()
-            | duties.VoluntaryExitDuty()
             | duties.ValidatorRegistrationDuty()
             | duties.BlsToExecutionChangeDuty()
             | duties.SyncCommitteeSelectionProofDuty()

@@ -335,7 +335,7 @@ def test_every_duty_names_its_moments_or_is_exempt():
         "AGGREGATE_AND_PROOF": (AtEpoch("aggregate.data.target.epoch", 2), AtSlot("aggregate.data.slot", 64)),
         "RANDAO_REVEAL": (AtEpoch("randao_reveal.epoch", 7),),
         "DEPOSIT": (),
-        "VOLUNTARY_EXIT": (),
+        "VOLUNTARY_EXIT": (AtEpoch("voluntary_exit.epoch", 8),),
         "SYNC_COMMITTEE_MESSAGE": (AtSlot("slot", 9),),
         "SYNC_COMMITTEE_SELECTION_PROOF": (),
         "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF": (AtSlot("slot", 11),),

@@ -7,7 +7,7 @@ from signer.auth.principal import OPERATOR, Caller
 from signer.clock import FixedClock
 from signer.errors import BelowFloorError, FarFutureError
 from signer.eth2.builtin_networks import find_network
-from signer.eth2.duties import AggregationSlotDuty, RandaoRevealDuty
+from signer.eth2.duties import AggregationSlotDuty, RandaoRevealDuty, VoluntaryExitDuty
 from signer.intent import SignDuty
 from signer.keys.ring import KeyRing
 from signer.operations.gate import Gate
@@ -36,6 +36,7 @@ def decide(duty) -> None:
     [
         (lambda slot: AggregationSlotDuty(Slot(slot)), "slot", LIMIT_SLOT),
         (lambda epoch: RandaoRevealDuty(Epoch(epoch)), "randao_reveal.epoch", LIMIT_EPOCH),
+        (lambda epoch: VoluntaryExitDuty(Epoch(epoch), 7), "voluntary_exit.epoch", LIMIT_EPOCH),
     ],
 )
 def test_the_limit_is_the_largest_value_that_is_signed_in_the_fields_own_unit(duty_of, field, limit):
@@ -43,6 +44,11 @@ def test_the_limit_is_the_largest_value_that_is_signed_in_the_fields_own_unit(du
     with pytest.raises(FarFutureError) as refused:
         decide(duty_of(limit + 1))
     assert refused.value.evidence == {"field": field, "requested": limit + 1, "limit": limit}
+
+
+@pytest.mark.parametrize("epoch", [0, 1, NOW_EPOCH - 1, NOW_EPOCH])
+def test_an_exit_for_any_epoch_up_to_now_is_signed(epoch):
+    decide(VoluntaryExitDuty(Epoch(epoch), 7))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,13 @@ from signer.errors import (
     WrongNetworkError,
 )
 from signer.eth2.builtin_networks import find_network
-from signer.eth2.duties import AttestationDuty, BlockDuty, RandaoRevealDuty, VoluntaryExitDuty
+from signer.eth2.duties import (
+    AttestationDuty,
+    BlockDuty,
+    RandaoRevealDuty,
+    SyncCommitteeSelectionProofDuty,
+    VoluntaryExitDuty,
+)
 from signer.eth2.signing_root import ForkInfo, signing_root
 from signer.events import DutyAnswered, Events
 from signer.intent import SignDuty, SignExtension
@@ -256,10 +262,22 @@ async def test_without_a_guard_any_time_is_signed_and_without_a_genesis_none(tmp
             await on.signing.sign(vote(2**40 + 1), CALLER)
 
 
+async def test_an_exit_for_an_epoch_that_has_come_is_signed_and_audited_with_it(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        leaving = SignDuty(KEYS[0], VoluntaryExitDuty(epoch=Epoch(NOW_EPOCH - 3), validator_index=1), FORK)
+        assert await on.signing.sign(leaving, CALLER) == right(leaving)
+        [entry] = on.audit()
+        assert (entry.lower, entry.upper) == (NOW_EPOCH - 3, NOW_EPOCH - 3)
+        with pytest.raises(FarFutureError):
+            await on.signing.sign(
+                SignDuty(KEYS[0], VoluntaryExitDuty(epoch=Epoch(99_999_999), validator_index=1), FORK), CALLER
+            )
+
+
 async def test_what_has_no_epoch_is_signed_at_any_time(tmp_path: Path) -> None:
     async with road(tmp_path) as on:
-        leaving = SignDuty(KEYS[0], VoluntaryExitDuty(epoch=Epoch(10**6), validator_index=1), FORK)
-        assert await on.signing.sign(leaving, CALLER) == right(leaving)
+        proof = SignDuty(KEYS[0], SyncCommitteeSelectionProofDuty(slot=Slot(10**9), subcommittee_index=1), FORK)
+        assert await on.signing.sign(proof, CALLER) == right(proof)
         [entry] = on.audit()
         assert (entry.lower, entry.upper) == (0, 0)
 
