@@ -162,6 +162,29 @@ def test_a_bad_history_lets_no_key_in(signer: RunningSigner) -> None:
     assert public_key not in signer.public_keys()
 
 
+def test_a_history_far_ahead_of_the_clock_is_taken_only_where_it_is_meant(
+    signer: RunningSigner, tmp_path: Path
+) -> None:
+    text, public_key = keystore(3)
+    ahead = history(public_key).replace('"20"', f'"{2**64 - 1}"')
+    body = {"keystores": [text], "passwords": [PASSWORD], "slashing_protection": ahead}
+    status, problem = ask(signer, "POST", KEYSTORES, body)
+    assert (status, problem["code"]) == (400, "UNUSABLE_HISTORIES")
+    assert public_key not in signer.public_keys()
+
+    file = tmp_path / "history.json"
+    file.write_text(ahead)
+    for words in ((), ("--dry-run",)):
+        told = signer.holdfast("slashing", "import", file, *words)
+        assert told.returncode == 1
+        for word in (public_key, f"target epoch {2**64 - 1}", "--far-ahead"):
+            assert word in told.stdout + told.stderr
+    assert signer.holdfast("slashing", "status", public_key).returncode == 1, "nothing of it is on record"
+    assert signer.holdfast("slashing", "import", file, "--far-ahead").returncode == 0
+    told = signer.holdfast("slashing", "status", public_key, "--json")
+    assert str(2**64 - 1) in told.stdout
+
+
 @pytest.mark.parametrize(
     ("method", "body"),
     [

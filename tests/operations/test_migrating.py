@@ -29,7 +29,7 @@ from signer.errors import (
 )
 from signer.keys.ledger import bury_key
 from signer.operations.migration_receipt import read_receipt
-from signer.operations.record_orders import PruneRecord
+from signer.operations.record_orders import MoveWatermarks, PruneRecord
 from signer.operations.story import NoteStory
 from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Root, Slot
@@ -88,6 +88,16 @@ def test_a_key_that_came_before_it_was_loaded_never_waits(signers: tuple[Place, 
     here, there = signers
     there.arrive(here.leave(OTHER).receipt, here.parcel)
     assert load(there.house, there.record, OTHER) == ()
+    assert there.votes(2, 9, 10) == "signed"
+
+
+def test_a_floor_far_ahead_comes_with_the_receipt_that_vouches_for_it(signers: tuple[Place, Place]) -> None:
+    here, there = signers
+    here.votes(1, 4, 9)
+    order = MoveWatermarks(ONE, low_epoch=10**9)
+    asyncio.run(keeping(here.house, here.record).move(order, CALLER, far_ahead=True))
+    there.arrive(here.leave(ONE, OTHER).receipt, here.parcel)
+    assert there.votes(1, 9, 10) == "BELOW_FLOOR"
     assert there.votes(2, 9, 10) == "signed"
 
 

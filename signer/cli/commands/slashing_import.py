@@ -17,11 +17,9 @@ from signer.cli.session import Session
 from signer.config.chain import read_network
 from signer.errors import SignerError, UnusableHistoriesError
 from signer.operations.examine.history import HistoryWarning, examine_history
+from signer.operations.horizon import EARLY_EPOCHS
 from signer.operations.protect import ImportOptions
 from signer.units import ROOT_BYTES, Root
-
-DEFAULT_AHEAD_EPOCHS = 1
-"""How far ahead of the clock honest records reach: a duty may be signed an epoch early."""
 
 _COLUMNS = ("public key", "blocks added", "attestations added", "differing", "floors", "error")
 
@@ -189,7 +187,7 @@ def _chain(session: Session, text: str | None) -> Root | None:
 
 def _odd_histories(session: Session, file: Path) -> tuple[HistoryWarning, ...]:
     """What is odd in the document, as far as this machine knows the chain."""
-    network, ahead = None, DEFAULT_AHEAD_EPOCHS
+    network, ahead = None, EARLY_EPOCHS
     with suppress(SignerError):
         config = session.load_config(files_must_exist=False)
         ahead = max(ahead, config.clock.far_future_epochs or 0)

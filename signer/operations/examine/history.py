@@ -1,6 +1,7 @@
 """What an operator should know of an EIP-3076 document before it is merged: contradictions, and records far ahead.
 
-Neither stops an import: refusing such a history would protect less. But the validator may be unable to sign for long.
+Contradictions stop no import: refusing such a history would protect less. But the validator may be unable to sign for
+long. Records far ahead stop one that was not told that they are meant (`importing.py`).
 """
 
 from collections.abc import Iterable, Iterator
