@@ -24,7 +24,7 @@ CONFIGURATION_KEY = re.compile(
     r"`((?:server|storage|security|network|keys|journal|audit|policy|clock|logging|metrics|namespaces)"
     r"\.[a-z0-9_.\[\]]+)(?::[^`]*)?`"
 )
-COMMAND = re.compile(r"(?:^\s*|bin/)holdfast ([a-z][a-z0-9-]+)(?:\s([a-z][a-z0-9-]+))?", re.MULTILINE)
+COMMAND = re.compile(r"(?:^\s*|bin/)holdfast ([a-z][a-z0-9-]+)(?: ([a-z][a-z0-9-]+))?", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
