@@ -137,7 +137,7 @@ def _round_trip(session: Session) -> Finding:
         taken.append(time.perf_counter() - began)
     median, worst = statistics.median(taken), max(taken)
     figures = {"median_seconds": median, "worst_seconds": worst}
-    sentence = f"a round trip takes {1000 * median:.2f} ms, {1000 * worst:.2f} ms at worst; a batch costs three"
+    sentence = f"a round trip takes {1000 * median:.2f} ms, {1000 * worst:.2f} ms at worst; a batch of votes costs four"
     if median < SLOW_SECONDS:
         return Finding("round trip", Grade.OK, sentence, figures=figures)
     remedy = "bring signer and database nearer to each other: duties wait for it"
