@@ -1,8 +1,8 @@
 """The shared database: one connection to PostgreSQL as the writer sees it.
 
 A batch costs a few round trips, whatever its size: begin with lease and locks; facts, one statement for each kind of
-claim; rows, audit entries and commit. Attestations cost four: states of keys and votes are two kinds. What a batch writes
-is gathered and sent with its commit.
+claim; rows, audit entries and commit. Attestations cost four: states of keys and votes are two kinds. What a batch
+writes is gathered and sent with its commit.
 
 Rule 1: locks are taken by a statement of their own before facts are read (READ COMMITTED): a statement that locks and
 reads at once has its snapshot from before the lock, and misses what its holder committed.
