@@ -8,10 +8,12 @@ GET  /admin/slashing/status     ?public_key=0x... for one key, or ?after=0x...&l
                                 "newest_slot": null, "newest_block_root": null}], "next_after": "0x..." | null};
                                 ask again with `after` set to `next_after` until that is null    (slashing:read)
 GET  /admin/slashing/explain    ?public_key=0x...&source=3&target=4 or &slot=128, and &root=0x... where it is known;
-                                200 {"public_key": "0x...", "verdict": "new" | "repeat" | "refused", "code": "",
-                                "reason": "", "evidence": {...}, "record": one of the keys above | null,
+                                200 {"public_key": "0x...", "verdict": "new" | "repeat" | "refused" |
+                                "not_loaded", "code": "", "reason": "", "evidence": {...},
+                                "record": one of the keys above | null,
                                 "watermarks": {...}, "room": {"least_source": 8, "least_target": 10,
-                                "greatest_target": 99, "least_slot": null, "greatest_slot": 3199}}: whatever is in
+                                "greatest_target": 99, "least_slot": null, "greatest_slot": 3199},
+                                "key_loaded": true | false | null}: whatever is in
                                 the room is accepted                                             (slashing:read)
 POST /admin/slashing/watermark  {"low_epoch": 100, "low_slot": 3200} raises, {"high_epoch": 200, "high_slot": 6400}
                                 sets, {"clear_high": true} clears; with "public_key" the floors of one key rise;

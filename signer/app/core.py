@@ -149,7 +149,7 @@ def operations_over(
         archive_directory=config.audit.archive_directory,
         key_directory=config.keys.config_directory,
         horizon=horizon_of(config, network, clock),
-        new_keys_wait=config.keys.quarantine_epochs > 0,
+        quarantine_epochs=config.keys.quarantine_epochs,
         defaults=default_preferences(config.keys),
     )
 

@@ -7,6 +7,9 @@ from signer.errors import AnsweredError, ConfigError, SignerError
 EXIT_REFUSED = 1
 """The command was understood and failed, or something is wrong with the signer."""
 
+EXIT_NOT_LOADED = 3
+"""`slashing explain`: the key is not loaded, or nothing at all is known of it."""
+
 EXIT_USAGE = 2
 """The command line or the configuration is at fault: nothing was tried."""
 

@@ -4,17 +4,19 @@ Reads alone: nothing is recorded, and the answer holds for the moment. The order
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
-from signer.errors import FarFutureError, MalformedRequestError, RefusalError
+from signer.errors import FarFutureError, KeyQuarantinedError, MalformedRequestError, RefusalError, UnknownKeyError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger, KeyUseClaim
+from signer.keys.quarantine import find_new_keys
 from signer.operations.horizon import Horizon
+from signer.operations.quarantine import RUNNING_EPOCH
 from signer.slashing.judging import judge_block, judge_vote
 from signer.slashing.rules import Proposal, Safe, Vote
 from signer.slashing.status import KeyRecord, find_key_record, greatest_source, read_key_records
@@ -120,8 +122,9 @@ class Explanation:
     """Whether something would be signed, and why."""
 
     public_key: str
-    verdict: Literal["new", "repeat", "refused"]
-    """`repeat`: the same is on record, and the same signature would be given again."""
+    verdict: Literal["new", "repeat", "refused", "not_loaded"]
+    """`repeat`: the same is on record, and the same signature would be given again; `not_loaded`: whatever the record
+    says, a request for this key is answered 404."""
 
     code: str
     """Of the refusal; empty where there is none."""
@@ -135,14 +138,33 @@ class Explanation:
 
     watermarks: ToldWatermarks
     room: Room
+    key_loaded: bool | None = None
+    """None where that was not looked at: no key is loaded in this process."""
+
+    @property
+    def would_sign(self) -> bool | None:
+        """None where the record allows it, and nobody has looked whether the key is there."""
+        return False if self.verdict in ("refused", "not_loaded") else self.key_loaded
 
 
 class Explaining:
     """One instance for the life of the process; reads beside the writer."""
 
-    def __init__(self, *, read: Reading, horizon: Horizon) -> None:
+    def __init__(
+        self,
+        *,
+        read: Reading,
+        horizon: Horizon,
+        loaded: Callable[[PublicKey], bool | None] = lambda _: None,
+        quarantine_epochs: int = 0,
+    ) -> None:
+        """`loaded`: whether a key is there to sign, None where no keys were loaded; `quarantine_epochs`: how many whole
+        ones a key without history waits.
+        """
         self._read = read
         self._horizon = horizon
+        self._loaded = loaded
+        self._quarantine_epochs = quarantine_epochs
 
     async def explain(self, question: Question, caller: Caller) -> Explanation:
         """Whether this would be signed now. Raises ForbiddenError."""
@@ -170,14 +192,16 @@ class Explaining:
         return RecordStatus(marks, seen, _shown(page[-1].public_key) if len(page) == limit else None)
 
     def _explain(self, question: Question) -> Explanation:
+        key_loaded = self._loaded(question.public_key)
         with self._read() as moment:
-            refusal: RefusalError | None = None
+            refusal: RefusalError | UnknownKeyError | None = None
             safe = Safe.NEW
             try:
+                _check_loaded(question.public_key, key_loaded)
                 self._check_time(question.asked)
                 self._check_key(moment, question)
                 safe = _judge(moment, question)
-            except RefusalError as error:
+            except (RefusalError, UnknownKeyError) as error:
                 refusal = error
             record = find_key_record(moment, question.public_key)
             marks = read_watermarks(moment)
@@ -185,13 +209,14 @@ class Explaining:
         told = None if record is None else _told(record)
         return Explanation(
             public_key=_shown(question.public_key),
-            verdict="refused" if refusal is not None else "new" if safe is Safe.NEW else "repeat",
+            verdict=_verdict(refusal, safe),
             code="" if refusal is None else refusal.code,
             reason="" if refusal is None else refusal.sentence,
             evidence={} if refusal is None else refusal.evidence,
             record=told,
             watermarks=_told_watermarks(marks),
             room=self._room(told, marks, source),
+            key_loaded=key_loaded,
         )
 
     def _check_key(self, moment: Transaction, question: Question) -> None:
@@ -200,6 +225,18 @@ class Explaining:
         claim = KeyUseClaim(question.public_key, epoch)
         ledger = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
         ledger.judge(claim, ledger.load(moment, [claim]))
+        self._check_would_wait(moment, question.public_key, Epoch(epoch))
+
+    def _check_would_wait(self, moment: Transaction, public_key: PublicKey, epoch: Epoch) -> None:
+        """A key without history begins to wait with its first load for signing."""
+        now = self._horizon.epoch
+        if not self._quarantine_epochs or now is None or not find_new_keys(moment, [public_key]):
+            return
+        until = Epoch(now + RUNNING_EPOCH + self._quarantine_epochs)
+        if epoch < until:
+            raise KeyQuarantinedError(
+                _shown(public_key), until_epoch=until, until_seconds=self._horizon.network.seconds_of_epoch(until)
+            )
 
     def _check_time(self, asked: Vote | Proposal) -> None:
         epoch, slot = self._horizon.last_epoch, self._horizon.last_slot
@@ -231,6 +268,21 @@ class Explaining:
 def parse_public_key(text: str) -> PublicKey:
     """A public key in hexadecimal, with or without 0x. Raises MalformedRequestError."""
     return PublicKey(_hex(text, PUBLIC_KEY_BYTES, "public_key"))
+
+
+def _check_loaded(public_key: PublicKey, key_loaded: bool | None) -> None:  # noqa: FBT001 - not switched by it
+    if key_loaded is False:
+        raise UnknownKeyError(_shown(public_key))
+
+
+def _verdict(
+    refusal: RefusalError | UnknownKeyError | None, safe: Safe
+) -> Literal["new", "repeat", "refused", "not_loaded"]:
+    if isinstance(refusal, UnknownKeyError):
+        return "not_loaded"
+    if refusal is not None:
+        return "refused"
+    return "new" if safe is Safe.NEW else "repeat"
 
 
 def _judge(moment: Transaction, question: Question) -> Safe:

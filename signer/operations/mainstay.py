@@ -72,7 +72,7 @@ class RecordOperations:
         archive_directory: Path,
         key_directory: Path,
         horizon: Horizon,
-        new_keys_wait: bool,
+        quarantine_epochs: int,
         defaults: Preferences,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
@@ -81,10 +81,15 @@ class RecordOperations:
             Protection(imports=mainstay.imports, reading=view.reading),
             AuditVerification(view, archive_directory=archive_directory),
             AuditReading(reading=view.reading),
-            Explaining(read=view.reading, horizon=horizon),
+            Explaining(
+                read=view.reading,
+                horizon=horizon,
+                loaded=lambda key: ring.find(key) is not None if ring.public_keys or ring.ready else None,
+                quarantine_epochs=quarantine_epochs,
+            ),
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, reading=view.reading),
-            _custody(mainstay, ring, view, horizon, raises_floors=new_keys_wait),
+            _custody(mainstay, ring, view, horizon, raises_floors=quarantine_epochs > 0),
             KeyManager(
                 orders=mainstay.orders,
                 ring=ring,

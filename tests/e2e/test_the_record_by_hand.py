@@ -53,7 +53,10 @@ def test_the_record_is_shown_explained_and_changed_by_hand(signer: RunningSigner
     assert (refused["would_sign"], refused["code"]) == (False, "DOUBLE_VOTE")
     assert refused["evidence"]["recorded_signing_root"] == root
     new = told(signer, *asked, "41")
-    assert (new["would_sign"], new["room"]["least_target"], new["room"]["least_slot"]) == (True, 41, 1301)
+    assert (new["would_sign"], new["room"]["least_target"], new["room"]["least_slot"]) == (new["key_loaded"], 41, 1301)
+    assert new["key_loaded"] in (True, None)  # None: no server runs, and the command loads no key
+    mistyped = told(signer, "explain", "0x" + "12" * 48, "--source", "40", "--target", "41", code=3)
+    assert not mistyped["would_sign"]
     assert told(signer, "explain", key, "--slot", "1300", code=1)["code"] == "DOUBLE_PROPOSAL"
     words = signer.holdfast("slashing", *asked, "40")
     assert words.returncode == 1

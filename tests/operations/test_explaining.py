@@ -11,7 +11,7 @@ from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, MalformedRequestError, RefusalError
 from signer.keys.ledger import freeze_key
 from signer.keys.quarantine import begin_quarantine
-from signer.operations.explain import Explanation, Question, Room
+from signer.operations.explain import Explaining, Explanation, Question, Room
 from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.record_orders import MoveWatermarks
 from signer.units import Epoch
@@ -130,6 +130,39 @@ async def test_the_clock_and_the_state_of_the_key_are_asked_too(house: House) ->
         assert (await ask(house, slot=now * 32)).code == "KEY_QUARANTINED"
         await record.writer.perform(lambda t: freeze_key(t, KEY, now_ms=1), lambda _: PlainStory())
         assert (await ask(house, source=1, target=now)).code == "KEY_FROZEN"
+
+
+async def test_a_key_that_is_not_loaded_is_told_before_anything_of_the_record(house: House) -> None:
+    with house.record() as record:
+        await record.writer.commit(vote(1, 2))
+        for key_loaded, verdict, would_sign in ((True, "new", True), (False, "not_loaded", False), (None, "new", None)):
+            desk = Explaining(
+                read=house.reading, horizon=horizon(house), loaded=lambda _, is_there=key_loaded: is_there
+            )
+            told = await desk.explain(Question.parse(public_key=KEY.hex(), source=2, target=3), CALLER)
+            assert (told.verdict, told.would_sign, told.key_loaded) == (verdict, would_sign, key_loaded)
+            assert (told.code == "UNKNOWN_KEY") is (key_loaded is False)
+
+
+async def test_a_key_without_history_would_wait_from_its_first_load_on(house: House) -> None:
+    now = horizon(house).epoch
+    assert now is not None
+
+    async def code() -> str:
+        desk = Explaining(read=house.reading, horizon=horizon(house), quarantine_epochs=3)
+        return (await desk.explain(Question.parse(public_key=KEY.hex(), source=now - 1, target=now), CALLER)).code
+
+    with house.record() as record:
+        assert await code() == "KEY_QUARANTINED"
+        await record.writer.commit(vote(1, 2))
+        assert await code() == ""
+
+
+@pytest.mark.parametrize(("wrong", "path"), [({"public_key": "0x12"}, "public_key"), ({"root": "0x12"}, "root")])
+def test_what_is_wrong_with_a_question_is_named(wrong: dict, path: str) -> None:
+    with pytest.raises(MalformedRequestError) as caught:
+        Question.parse(**{"public_key": KEY.hex(), "slot": 1, **wrong})
+    assert caught.value.evidence["path"] == path
 
 
 async def test_the_status_comes_in_pages_and_shows_what_the_caller_may_see(house: House) -> None:

@@ -7,12 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from signer.cli.commands.context import session_of
-from signer.cli.problem import EXIT_REFUSED, UsageFault
+from signer.cli.problem import EXIT_NOT_LOADED, EXIT_REFUSED, UsageFault
 from signer.cli.service import Service
 from signer.errors import MalformedRequestError
 from signer.operations.explain import Explanation, Question, RecordStatus, ToldRecord, parse_public_key
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
 from signer.units import PublicKey
+
+_ASK_EITHER = "give --source and --target, or --slot"
+_REMEDIES: Mapping[str | int | None, str] = {
+    "public_key": "write the whole public key, 96 hexadecimal digits; `holdfast keys list` shows those loaded",
+    "root": "write the whole signing root, 64 hexadecimal digits, or leave --root out",
+}
+"""By the part of the question that is at fault."""
 
 KeyOption = Annotated[str | None, typer.Option("--key", metavar="KEY", help="One key alone: its public key.")]
 
@@ -69,7 +76,9 @@ def explain(
     """Say whether a vote or a block would be signed, and if not, what stands against it. Nothing is written.
 
     The answer holds for this moment, for a caller who may sign, on the network of the record. Without --root any other
-    message for the same target or slot is meant. Exit code 0: it would be signed; 1: it would be refused.
+    message for the same target or slot is meant. Exit code 0: it would be signed; 1: it would be refused; 3: the key is
+    not loaded. Where no signer runs, the record alone is asked, and not whether a key file is there (`holdfast keys
+    list` loads them): then 0 means that the record allows it, and 3 that it knows nothing of the key.
 
     For example:
 
@@ -80,13 +89,13 @@ def explain(
     try:
         question = Question.parse(public_key=key, source=source, target=target, slot=slot, root=root)
     except MalformedRequestError as error:
-        raise UsageFault(error.sentence, remedy="give --source and --target, or --slot") from error
+        raise UsageFault(error.sentence, remedy=_REMEDIES.get(error.evidence.get("path"), _ASK_EITHER)) from error
     with session.service() as service, session.output.progress("asking the record"):
         found = service.explain(question)
-    session.output.document({"would_sign": found.verdict != "refused", **asdict(found)})
+    session.output.document({"would_sign": found.would_sign, **asdict(found)})
     for line in _explanation(found):
         session.output.line(line)
-    return EXIT_REFUSED if found.verdict == "refused" else 0
+    return _exit_code(found)
 
 
 def watermark(
@@ -191,14 +200,38 @@ def _row(each: ToldRecord) -> tuple[str, ...]:
     return each.public_key, *(_text(number) for number in numbers)
 
 
-def _explanation(found: Explanation) -> list[str]:
+def _exit_code(found: Explanation) -> int:
+    if found.verdict == "not_loaded":
+        return EXIT_NOT_LOADED
+    if found.verdict == "refused":
+        return EXIT_REFUSED
+    return EXIT_NOT_LOADED if found.key_loaded is None and found.record is None else 0
+
+
+def _answer(found: Explanation) -> list[str]:
+    yes = "yes" if found.key_loaded else "the record allows it, if the key is loaded"
     match found.verdict:
         case "new":
-            lines = ["yes: it would be signed"]
+            lines = [f"{yes}: it would be signed"]
         case "repeat":
-            lines = ["yes: it is on record, and the same signature would be given again"]
+            lines = [f"{yes}: it is on record, and the same signature would be given again"]
         case "refused":
             lines = [f"no: {found.reason} ({found.code})"]
+        case "not_loaded":
+            return [
+                f"no: this key is not loaded: a request for it is answered 404, whatever is on record ({found.code})",
+                "  remedy: compare the key with `holdfast keys list`, digit by digit",
+            ]
+    if found.key_loaded is None:
+        lines.append(
+            "  no signer runs here, and no key file was looked at: `holdfast keys list` loads them and shows whether"
+            " this key is there"
+        )
+    return lines
+
+
+def _explanation(found: Explanation) -> list[str]:
+    lines = _answer(found)
     lines += [f"  {name}: {value}" for name, value in found.evidence.items() if value is not None]
     record = found.record
     if record is None:
