@@ -67,5 +67,6 @@ def open_document(directory: Path, name: str) -> Iterator[DeletedHistory]:
 
 
 def history_of(transaction: Transaction, public_key: PublicKey) -> bytes:
-    """The elements of one key's history; empty where there is none."""
-    return serialise_elements(export_history(transaction, Wanted(keys=frozenset({public_key}))))
+    """The elements of one key's history, the floor of all keys included; empty where there is neither."""
+    named = frozenset({public_key})
+    return serialise_elements(export_history(transaction, Wanted(keys=named, bound=named)))

@@ -27,6 +27,9 @@ class Selection:
     visible: frozenset[PublicKey] | None = None
     """The only keys that the caller may see; None means all."""
 
+    loaded: frozenset[PublicKey] = frozenset()
+    """The keys that serve: in an export that names none, these have the floor of all keys at least."""
+
 
 ALL = Selection()
 
@@ -77,9 +80,11 @@ def write_receipt(reading: Reading, *, visible: frozenset[PublicKey] | None = No
 def _wanted(moment: Transaction, selection: Selection) -> Wanted:
     if selection == ALL:
         return EVERYTHING
+    marks = read_watermarks(moment)
+    all_are_bound = marks.low_epoch is not None or marks.low_slot is not None
     for number, key in enumerate(selection.keys or ()):
         ((count,),) = moment.rows(_KNOWN, (key,))
-        if not count or (selection.visible is not None and key not in selection.visible):
+        if not (count or all_are_bound) or (selection.visible is not None and key not in selection.visible):
             raise MalformedRequestError(f"there is no record of 0x{key.hex()}", path=f"$.keys[{number}]")
     receipt, since = selection.since, {}
     if receipt is not None:
@@ -92,7 +97,11 @@ def _wanted(moment: Transaction, selection: Selection) -> Wanted:
                 since = by_key(receipt.validators)
             except ValueError as error:
                 raise MalformedRequestError(f"a key in the receipt is none: {error}", path="$.since") from error
-    return Wanted(selection.visible if selection.keys is None else frozenset(selection.keys), since)
+    if selection.keys is not None:
+        named = frozenset(selection.keys)
+        return Wanted(named, since, bound=named)
+    visible = selection.visible
+    return Wanted(visible, since, bound=selection.loaded if visible is None else selection.loaded & visible)
 
 
 def _database_id(moment: Transaction) -> str:

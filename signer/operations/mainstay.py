@@ -78,7 +78,7 @@ class RecordOperations:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
             KeyManagement(ring, mainstay.loads),
-            Protection(imports=mainstay.imports, reading=view.reading),
+            Protection(imports=mainstay.imports, reading=view.reading, loaded=lambda: ring.public_keys),
             AuditVerification(view, archive_directory=archive_directory),
             AuditReading(reading=view.reading),
             Explaining(

@@ -1,7 +1,7 @@
 """The slashing record as an operator sees it: watermarks, and EIP-3076 documents in and out."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -106,9 +106,13 @@ class Imports(Protocol):
 class Protection:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, imports: Imports, reading: Reading) -> None:
+    def __init__(
+        self, *, imports: Imports, reading: Reading, loaded: Callable[[], Sequence[PublicKey]] = tuple
+    ) -> None:
+        """`loaded` gives the public keys that serve."""
         self._imports = imports
         self._reading = reading
+        self._loaded = loaded
 
     async def high_watermark(self, caller: Caller) -> HighWatermark:
         """The high watermark. Raises ForbiddenError."""
@@ -138,13 +142,15 @@ class Protection:
     def export_interchange(self, caller: Caller, selection: Selection = ALL) -> Iterator[bytes]:
         """The record of the keys that the caller may see, or a part of it, as an EIP-3076 document, in pieces.
 
+        Where a watermark binds all keys, those that serve or are named are in it even without a record of their own.
         Each piece blocks for one page.
 
         Raises:
             ForbiddenError. MalformedRequestError, SignerError: see `export_document`.
         """
         check_authorized(caller.principal, Action.SLASHING_READ)
-        return export_document(self._reading, replace(selection, visible=_visible(caller)))
+        chosen = replace(selection, visible=_visible(caller), loaded=frozenset(self._loaded()))
+        return export_document(self._reading, chosen)
 
     async def receipt(self, caller: Caller) -> Receipt:
         """What every later export of this caller's holds at least. Raises ForbiddenError, SignerError."""

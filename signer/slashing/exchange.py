@@ -3,12 +3,16 @@
 An importer takes the least of each field for its own floor, so where no record stands at ours an entry without a root
 is written there, and nothing below it. The floor that is written rises over every record that is left out.
 
+A low watermark of all validators binds those without a record too: where one is named (`Wanted.bound`), it has an entry
+at that watermark, for whoever imports the document may sign with its key next.
+
 Incremental (`Wanted.since`): of a validator whose floor is where the receipt says, and whose records up to its newest
 are those the receipt tells of, only the newer ones; of every other validator all. Either is safe to import alone: the
 importer refuses up to the least of what it gets.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +22,7 @@ from signer.journal.statement import Statement
 from signer.slashing.network import recorded_network
 from signer.slashing.receipt import ReceiptLine, unchanged_below
 from signer.slashing.records import ordered, unordered
-from signer.slashing.watermarks import read_watermarks
+from signer.slashing.watermarks import Watermarks, read_watermarks
 from signer.units import UINT64_MAX, PublicKey, Root
 
 PAGE = 10_000
@@ -83,6 +87,9 @@ class Wanted:
     since: Mapping[PublicKey, ReceiptLine] = field(default_factory=dict)
     """What an earlier export held."""
 
+    bound: frozenset[PublicKey] = frozenset()
+    """These have the floor of all validators even where they have no record of their own."""
+
 
 EVERYTHING = Wanted()
 
@@ -94,8 +101,17 @@ def export_metadata(transaction: Transaction) -> Metadata | None:
 
 
 def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Iterator[ValidatorHistory]:
-    """The records of the validators, keys ascending, in parts of one page."""
+    """The records of the validators, keys ascending, in parts of one page; then of those that have none."""
     marks = read_watermarks(transaction)
+    recorded: set[bytes] = set()
+    yield from _export_recorded(transaction, wanted, marks, recorded)
+    yield from _export_bound(wanted.bound - recorded, marks)
+
+
+def _export_recorded(
+    transaction: Transaction, wanted: Wanted, marks: Watermarks, recorded: set[bytes]
+) -> Iterator[ValidatorHistory]:
+    """Those with a row of their own; `recorded` takes the bound keys among them."""
     low_epoch = None if marks.low_epoch is None else ordered(marks.low_epoch)
     low_slot = None if marks.low_slot is None else ordered(marks.low_slot)
     # Shorter than a key, and so before it: of ten thousand validators one page is read for one key.
@@ -104,12 +120,21 @@ def export_history(transaction: Transaction, wanted: Wanted = EVERYTHING) -> Ite
         for validator_id, public_key, floor_source, floor_target, floor_slot in page:
             if wanted.keys is not None and public_key not in wanted.keys:
                 continue
+            if public_key in wanted.bound:
+                recorded.add(bytes(public_key))
             own, lowest = (floor_slot, floor_source, floor_target), (low_slot, low_epoch, low_epoch)
             floors = tuple(map(_greatest, own, lowest))
             yield from export_validator(transaction, (validator_id, public_key), floors, wanted)
         after = bytes(page[-1][1])
         if wanted.keys is not None and after >= max(wanted.keys, default=b""):
             return
+
+
+def _export_bound(keys: AbstractSet[bytes], marks: Watermarks) -> Iterator[ValidatorHistory]:
+    blocks = () if marks.low_slot is None else (SignedBlock(marks.low_slot),)
+    votes = () if marks.low_epoch is None else (SignedAttestation(marks.low_epoch, marks.low_epoch),)
+    if blocks or votes:
+        yield from (ValidatorHistory(key, blocks, votes) for key in sorted(keys))
 
 
 # A validator without a floor has no records: the first of each kind, signed or imported, sets it. Floors and records

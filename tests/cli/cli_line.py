@@ -15,6 +15,7 @@ from freezing_twin import FreezingTwin
 
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
+from signer.operations.explain import RecordStatus, ToldWatermarks
 from signer.operations.key_manager import Deletion
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.orders import Carried
@@ -26,6 +27,8 @@ from signer.units import PublicKey
 KEY_A = PublicKey(b"\xa1" * 48)
 KEY_B = PublicKey(b"\xb2" * 48)
 DOCUMENT = b'{"metadata": {"interchange_format_version": "5"}, "data": []}'
+
+NO_MARKS = ToldWatermarks(None, None, None, None)
 
 
 @dataclass
@@ -61,6 +64,19 @@ class MemoryProtection:
         return (ImportedValidator(KEY_A, 3, 7, None),)
 
 
+@dataclass
+class MemoryExplaining:
+    """A record of one low watermark, or of none."""
+
+    marks: ToldWatermarks
+
+    async def status(self, _caller: Any, *, public_key: Any, after: bytes) -> RecordStatus:
+        await asyncio.sleep(0)
+        assert public_key is None
+        assert after, "the keys themselves are not asked for"
+        return RecordStatus(self.marks, (), None)
+
+
 class MemoryKeyManager:
     """Deletes what it is told to, and allows it again."""
 
@@ -79,6 +95,7 @@ class MemoryOperations:
     key_manager: MemoryKeyManager
     broken: bool
     custody: CustodyTwin = field(default_factory=CustodyTwin)
+    explaining: MemoryExplaining = field(default_factory=lambda: MemoryExplaining(NO_MARKS))
 
     async def verify_audit(self, _caller: Any) -> Report:
         await asyncio.sleep(0)
@@ -122,6 +139,7 @@ class MemoryHost:
     freezing: FreezingTwin = field(default_factory=FreezingTwin)
     refusal: SignerError | None = None
     audit_broken: bool = False
+    marks: ToldWatermarks = NO_MARKS
     plan: RestorePlan | None = None
     accepted: list[RestorePlan] = field(default_factory=list)
     anyway: bool = False
@@ -148,6 +166,7 @@ class MemoryHost:
                 self.freezing,
                 MemoryKeyManager(),
                 self.audit_broken,
+                explaining=MemoryExplaining(self.marks),
             )
         finally:
             assert asyncio.get_running_loop() is loop, "opened and closed on one loop"

@@ -72,6 +72,8 @@ def server() -> Iterator[AdminServer]:
         "POST", "/admin/slashing/import",
         {"validators": [{"public_key": "0x" + KEY_A.hex(), "blocks": 3, "attestations": 7, "error": None}]},
     )  # fmt: skip
+    marks = {"low_epoch": None, "low_slot": None, "high_epoch": None, "high_slot": None}
+    admin.answer_json("GET", "/admin/slashing/status", {"watermarks": marks, "keys": [], "next_after": None})
     admin.answer_json("POST", "/admin/reload", {"status": "accepted", "message": "reloading"}, status=202)
     admin.answer_json("GET", "/reload", {"status": "completed", "lastOperationTime": "2026-01-01T00:00:00Z"})
 

@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost, told
 
+from signer.operations.explain import ToldWatermarks
+
 DEVELOPMENT = ("--preset", "development", "--data-directory", "data")
 
 
@@ -196,9 +198,7 @@ def test_the_record_is_exported_whole_into_a_private_file(
     assert cli("slashing", "export", "--to", "-", *DEVELOPMENT).out == DOCUMENT.decode()
 
 
-def test_an_export_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
-    cli: Cli, server: AdminServer, data: Path, tmp_path: Path
-) -> None:
+def test_an_export_that_breaks_off_leaves_no_file(cli: Cli, server: AdminServer, data: Path, tmp_path: Path) -> None:
     async def broken(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         response.enable_chunked_encoding()
@@ -211,13 +211,37 @@ def test_an_export_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
 
     server.listen_on_socket(data / "admin.sock")
     server.answer("GET", "/admin/slashing/export", broken)
+    said = cli("slashing", "export", "--to", "new.json", *DEVELOPMENT)
+    assert said.code == 1
+    assert "UNREACHABLE" in said.err
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_older_export_is_never_overwritten(cli: Cli, data: Path, tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text("old")
-    for name in ("new.json", "old.json"):
-        said = cli("slashing", "export", "--to", name, *DEVELOPMENT)
-        assert said.code == 1
-        assert "UNREACHABLE" in said.err
+    said = cli("slashing", "export", "--to", "old.json", *DEVELOPMENT)
+    assert (said.code, said.out) == (2, "")
+    assert "old.json is there already" in said.err
     assert (tmp_path / "old.json").read_text() == "old"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "old.json"]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["by a server", "in this process"])
+def test_an_export_tells_of_keys_that_only_a_watermark_binds(
+    cli: Cli, host: MemoryHost, server: AdminServer, data: Path, running: bool
+) -> None:
+    host.marks = ToldWatermarks(7, None, None, None)
+    if running:
+        marks = {"low_epoch": 7, "low_slot": None, "high_epoch": None, "high_slot": None}
+        server.answer_json("GET", "/admin/slashing/status", {"watermarks": marks, "keys": [], "next_after": None})
+        server.listen_on_socket(data / "admin.sock")
+    said = cli("slashing", "export", "--to", "plain.json", *DEVELOPMENT)
+    assert said.code == 0
+    assert "warning: a low watermark binds every key (epoch 7)" in said.err
+    assert "--key 0x" in said.err
+    said = cli("slashing", "export", "--to", "for-programs.json", "--json", *DEVELOPMENT)
+    [warning] = json.loads(said.out)["warnings"]
+    assert warning.startswith("a low watermark binds every key (epoch 7)")
+    assert cli("slashing", "export", "--to", "-", *DEVELOPMENT).out == DOCUMENT.decode()
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(cli: Cli, data: Path) -> None:

@@ -11,9 +11,11 @@ from operations.record_twin import CALLER, CHAIN, House
 from operations.test_importing import importer
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
-from signer.errors import MalformedRequestError
+from signer.auth.principal import Action, Caller, Principal
+from signer.errors import MalformedRequestError, RefusalError
 from signer.operations.exporting import ALL, Receipt, Selection, export_document, parse_selection, write_receipt
 from signer.operations.kept_record import KeptRecord as Record
+from signer.operations.protect import ImportOptions, Protection
 from signer.slashing.watermarks import raise_low_watermark
 from signer.units import Epoch, Slot
 
@@ -51,7 +53,7 @@ async def sign(record: Record, *commands: Any) -> None:
 async def take_in(house: House, record: Record, *histories: ValidatorHistory) -> None:
     file = house.directory / "document.json"
     file.write_bytes(b"".join(serialise(Metadata(CHAIN), histories)))
-    await importer(house, record).merge(file, CALLER)
+    await importer(house, record).merge(file, CALLER, ImportOptions(far_ahead=True))
 
 
 async def test_some_validators_alone(house: House, record: Record) -> None:
@@ -141,3 +143,64 @@ async def test_a_receipt_of_another_database_is_refused(tmp_path: Path, house: H
 async def test_a_block_of_the_highest_slot_does_not_end_the_range(house: House, record: Record) -> None:
     await take_in(house, record, ValidatorHistory(public_key(1), (SignedBlock(2**64 - 1),)))
     assert exported(house, since(receipt(house))) == {}
+
+
+# --- bound by the watermark of all keys alone -------------------------------------------------------
+
+
+async def low_watermark(record: Record) -> None:
+    await record.writer.perform(
+        lambda t: raise_low_watermark(t, epoch=Epoch(50), slot=Slot(1600)), lambda _: PlainStory()
+    )
+
+
+async def test_a_named_key_without_a_record_has_the_floor_of_all_keys(house: House, record: Record) -> None:
+    await sign(record, vote(1, 2, key=1))
+    await low_watermark(record)
+    named = parse_selection(["0x" + public_key(5).hex()], None)
+    [element] = json.loads(b"".join(export_document(reading(house), named)))["data"]
+    assert element == {
+        "pubkey": "0x" + public_key(5).hex(),
+        "signed_blocks": [{"slot": "1600"}],
+        "signed_attestations": [{"source_epoch": "50", "target_epoch": "50"}],
+    }
+    assert set(exported(house, parse_selection([public_key(n).hex() for n in (1, 5)], None))) == {"01", "05"}
+    assert set(exported(house, parse_selection(named_only(5), receipt(house)))) == {"05"}, "an increment too"
+
+
+def named_only(key: int) -> list[str]:
+    return [public_key(key).hex()]
+
+
+async def test_an_export_of_everything_has_the_floor_of_each_loaded_key(house: House, record: Record) -> None:
+    await sign(record, vote(60, 61, key=2))
+    loaded = (public_key(1), public_key(2), public_key(5))
+    protection = Protection(imports=importer(house, record), reading=house.reading, loaded=lambda: loaded)
+
+    def keys(caller: Caller = CALLER, selection: Selection = ALL) -> list[str]:
+        found = json.loads(b"".join(protection.export_interchange(caller, selection)))["data"]
+        return [each["pubkey"][-2:] for each in found]
+
+    assert keys() == ["02"], "nothing binds the others yet"
+    await low_watermark(record)
+    assert sorted(set(keys())) == ["01", "02", "05"]
+    assert {"01", "05"} <= set(keys(selection=since(receipt(house)))), "no receipt tells of a key without a record"
+    limited = Principal("one", actions=frozenset({Action.SLASHING_READ}), keys=frozenset({public_key(5)}))
+    assert keys(Caller(limited)) == ["05"]
+
+
+async def test_whoever_imports_the_export_of_such_a_key_refuses_what_was_refused_here(
+    tmp_path: Path, house: House, record: Record
+) -> None:
+    await sign(record, vote(1, 2, key=1))
+    await low_watermark(record)
+    document = b"".join(export_document(reading(house), parse_selection(named_only(5), None)))
+    other = house.beside(tmp_path / "other")
+    with other.record() as theirs:
+        file = other.directory / "moved.json"
+        file.write_bytes(document)
+        await importer(other, theirs).merge(file, CALLER)
+        for refused in (vote(49, 50, key=5), block(1600, key=5)):
+            with pytest.raises(RefusalError):
+                await sign(theirs, refused)
+        await sign(theirs, vote(50, 51, key=5), block(1601, key=5))

@@ -14,6 +14,7 @@ from signer.cli.problem import UsageFault
 from signer.cli.service import Service
 from signer.durable import read_regular, stream_durably, write_durably
 from signer.operations.exporting import Receipt, parse_selection
+from signer.units import PUBLIC_KEY_BYTES
 
 STANDARD_OUTPUT = Path("-")
 """The file name that means standard output."""
@@ -21,10 +22,13 @@ STANDARD_OUTPUT = Path("-")
 RECEIPT_LIMIT_BYTES = 1 << 28
 """The largest receipt read: 250 bytes for each validator."""
 
+_BEHIND_EVERY_KEY = b"\xff" * PUBLIC_KEY_BYTES
+"""Asked for the keys behind it, a status tells the watermarks and no key."""
+
 
 def export(
     context: typer.Context,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to write; `-` is standard output.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A new file; `-` is standard output.")],
     *,
     keys: Annotated[
         list[str] | None, typer.Option("--key", metavar="0xHEX", help="This validator only; may be repeated.")
@@ -41,6 +45,8 @@ def export(
 
     Stop signing here before another signer starts with it: a vote given after the export is not in it.
     An incremental document (--since) is imported after the ones before it; alone it protects too, but refuses more.
+    Where a low watermark binds all keys, those that a running server has loaded and those that --key names are in the
+    document even without a record of their own; a warning tells that others are not.
 
     For example:
 
@@ -51,10 +57,13 @@ def export(
     session = session_of(context)
     if session.options.as_json and to == STANDARD_OUTPUT:
         raise UsageFault("--json and --to - both write to standard output", remedy="name a file, or leave --json out")
+    if to != STANDARD_OUTPUT and to.exists():
+        raise UsageFault(f"{to} is there already", remedy="name a new file: an export is never overwritten")
     selection = parse_selection(keys or None, None if since is None else _read_receipt(since))
     with session.service() as service, session.output.progress("exporting") as advance:
         # Before the document: what is signed in between is in both this document and the next.
         told = None if receipt is None else _receipt_of(service, keys)
+        warning = "" if keys else _warning(service)
         pieces = service.export_slashing(selection)
         if to == STANDARD_OUTPUT:
             for piece in pieces:
@@ -67,8 +76,30 @@ def export(
         write_durably(receipt, msgspec.json.encode(told), private=True)
     if to != STANDARD_OUTPUT:
         size = to.stat().st_size
-        session.output.document({"file": str(to), "bytes": size, "receipt": None if receipt is None else str(receipt)})
+        session.output.document(
+            {
+                "file": str(to),
+                "bytes": size,
+                "receipt": None if receipt is None else str(receipt),
+                "warnings": [warning] if warning else [],
+            }
+        )
         session.output.line(f"{to}: {size} bytes")
+    if warning:
+        session.output.notice(f"warning: {warning}")
+
+
+def _warning(service: Service) -> str:
+    """What an export of all keys does not hold; empty where it holds everything that binds any key."""
+    marks = service.slashing_status(public_key=None, after=_BEHIND_EVERY_KEY).watermarks
+    named = {"epoch": marks.low_epoch, "slot": marks.low_slot}
+    told = ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+    if not told:
+        return ""
+    return (
+        f"a low watermark binds every key ({told}), also those without a record of their own: of these only the keys"
+        " that a running server has loaded are in the document. Name any other key that moves with --key 0x..."
+    )
 
 
 def _read_receipt(file: Path) -> Receipt:
