@@ -5,7 +5,8 @@ GET  /admin/slashing/status     ?public_key=0x... for one key, or ?after=0x...&l
                                 "high_slot": null}, "keys": [{"public_key": "0x...", "floor_source": 1,
                                 "floor_target": 2, "floor_slot": null, "votes": 7, "newest_source": 8,
                                 "newest_target": 9, "newest_vote_root": "0x..." | null, "blocks": 0,
-                                "newest_slot": null, "newest_block_root": null}], "next_after": "0x..." | null};
+                                "newest_slot": null, "newest_block_root": null,
+                                "unfinished_import": "..." | null}], "next_after": "0x..." | null};
                                 ask again with `after` set to `next_after` until that is null    (slashing:read)
 GET  /admin/slashing/explain    ?public_key=0x...&source=3&target=4 or &slot=128, and &root=0x... where it is known;
                                 200 {"public_key": "0x...", "verdict": "new" | "repeat" | "refused" |

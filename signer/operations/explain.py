@@ -10,7 +10,14 @@ from typing import Literal
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
-from signer.errors import FarFutureError, KeyQuarantinedError, MalformedRequestError, RefusalError, UnknownKeyError
+from signer.errors import (
+    BelowFloorError,
+    FarFutureError,
+    KeyQuarantinedError,
+    MalformedRequestError,
+    RefusalError,
+    UnknownKeyError,
+)
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger, KeyUseClaim
@@ -19,7 +26,7 @@ from signer.operations.horizon import Horizon
 from signer.operations.quarantine import RUNNING_EPOCH
 from signer.slashing.judging import judge_block, judge_vote
 from signer.slashing.rules import Proposal, Safe, Vote
-from signer.slashing.status import KeyRecord, find_key_record, greatest_source, read_key_records
+from signer.slashing.status import Hold, KeyRecord, find_key_record, greatest_source, read_key_records
 from signer.slashing.watermarks import Watermarks, read_watermarks
 from signer.units import PUBLIC_KEY_BYTES, ROOT_BYTES, UINT64_MAX, Epoch, PublicKey, Root, Slot
 
@@ -94,6 +101,9 @@ class ToldRecord:
     blocks: int
     newest_slot: int | None
     newest_block_root: str | None
+    unfinished_import: str | None = None
+    """The document (how its audit entries name it) whose import was interrupted: the floors are its newest records
+    until the same import is run again, and completes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +221,7 @@ class Explaining:
             public_key=_shown(question.public_key),
             verdict=_verdict(refusal, safe),
             code="" if refusal is None else refusal.code,
-            reason="" if refusal is None else refusal.sentence,
+            reason="" if refusal is None else _reason(refusal, record),
             evidence={} if refusal is None else refusal.evidence,
             record=told,
             watermarks=_told_watermarks(marks),
@@ -291,6 +301,24 @@ def _judge(moment: Transaction, question: Question) -> Safe:
     return judge_block(moment, question.public_key, question.asked)
 
 
+def _reason(refusal: RefusalError | UnknownKeyError, record: KeyRecord | None) -> str:
+    """In words; where an unfinished import is what refuses, that one and how it ends."""
+    hold = None if record is None else record.hold
+    if hold is None or not isinstance(refusal, BelowFloorError):
+        return refusal.sentence
+    field, requested, floor = (refusal.evidence[name] for name in ("field", "requested", "floor"))
+    if not hold.stands_at(str(field), int(floor or 0)):
+        return refusal.sentence
+    return (
+        f"{field} {requested} is held back at {floor} by an unfinished import (document {_document(hold)}):"
+        " run the same import again, which completes it and lifts the hold"
+    )
+
+
+def _document(hold: Hold) -> str:
+    return hold.document.hex()[:16]
+
+
 def _told(record: KeyRecord) -> ToldRecord:
     floor, vote, block = record.vote_floor, record.newest_vote, record.newest_block
     return ToldRecord(
@@ -305,6 +333,7 @@ def _told(record: KeyRecord) -> ToldRecord:
         blocks=record.blocks,
         newest_slot=None if block is None else block.slot,
         newest_block_root=None if block is None or block.signing_root is None else _shown(block.signing_root),
+        unfinished_import=None if record.hold is None else _document(record.hold),
     )
 
 

@@ -11,7 +11,7 @@ Rule 2: one import at a time.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -106,7 +106,12 @@ class WriterImports:
         if not options.dry_run and (staged.validators or not staged.fault_count):
             # What has begun goes on to its end, though the caller hangs up: half an import holds its validators.
             await asyncio.shield(asyncio.ensure_future(self._add(run)))
-        return tuple(_told(run, before))
+        still = before if options.dry_run else await asyncio.to_thread(self._floors, run)
+        return tuple(_told(run, before, held=frozenset(key for key, floors in still.items() if floors.held)))
+
+    def _floors(self, run: _Import) -> Mapping[PublicKey, Floors]:
+        with self._reading() as moment:
+            return read_floors(moment, [one.public_key for one in run.staged.validators])
 
     def _furthest(self) -> Furthest | None:
         """What is taken without being asked for; None where nobody knows when the chain began."""
@@ -195,13 +200,18 @@ def _summary(run: _Import, last: ImportReport) -> str:
     return f"validators={len(run.staged.validators)} blocks={blocks} attestations={attestations}{refused}"
 
 
-def _told(run: _Import, before: Mapping[PublicKey, Floors]) -> Iterator[ImportedValidator]:
-    """The report: the document's validators in its order, then what could not be used of it."""
+def _told(
+    run: _Import, before: Mapping[PublicKey, Floors], *, held: frozenset[PublicKey]
+) -> Iterator[ImportedValidator]:
+    """The report: the document's validators in its order, then what could not be used of it.
+
+    `held`: those that an import which is not complete holds now, another one's after this was.
+    """
     for one in run.staged.validators:
         key = PublicKey(bytes.fromhex(one.public_key))
         count = run.report.validators.get(key, ImportCount(key))
         known = before.get(key)
-        after = floors_after(known or Floors(), one, count)
+        after = replace(floors_after(known or Floors(), one, count), held=key in held)
         yield ImportedValidator(key, count.blocks, count.attestations, None, count.differing, known, after)
     for fault in run.staged.faults:
         spoiled = None if fault.public_key is None else PublicKey(bytes.fromhex(fault.public_key))

@@ -21,7 +21,8 @@ SELECT v.public_key,
     max(v.floor_slot, ifnull(v.held_slot, v.floor_slot)),
     a.source_epoch, a.target_epoch, a.signing_root, b.slot, b.signing_root,
     (SELECT count(*) FROM signed_attestations WHERE validator_id = v.id),
-    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id)
+    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id),
+    v.held_by, v.held_source, v.held_target, v.held_slot
 FROM validators v
 LEFT JOIN signed_attestations a ON a.validator_id = v.id
     AND a.target_epoch = (SELECT max(target_epoch) FROM signed_attestations WHERE validator_id = v.id)
@@ -33,7 +34,8 @@ SELECT v.public_key, GREATEST(v.floor_source, v.held_source), GREATEST(v.floor_t
     GREATEST(v.floor_slot, v.held_slot),
     as_stored(a.source_epoch), as_stored(a.target_epoch), a.signing_root, as_stored(b.slot), b.signing_root,
     (SELECT count(*) FROM signed_attestations WHERE validator_id = v.id),
-    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id)
+    (SELECT count(*) FROM signed_blocks WHERE validator_id = v.id),
+    v.held_by, v.held_source, v.held_target, v.held_slot
 FROM known_validators() v
 LEFT JOIN LATERAL (
     SELECT * FROM signed_attestations WHERE validator_id = v.id ORDER BY target_epoch DESC LIMIT 1
@@ -59,6 +61,23 @@ WHERE validator_id = (SELECT id FROM validators WHERE public_key = ?)
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Up to here nothing is signed that is not on record, until the import of a document is complete."""
+
+    document: bytes
+    """SHA-256."""
+
+    source_epoch: Epoch | None
+    target_epoch: Epoch | None
+    slot: Slot | None
+
+    def stands_at(self, field: str, floor: int) -> bool:
+        """True where this is the floor of such a field (`source_epoch`, `target_epoch` or `slot`)."""
+        held = {"source_epoch": self.source_epoch, "target_epoch": self.target_epoch, "slot": self.slot}
+        return held.get(field) == floor
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """One validator's record in short."""
 
@@ -71,6 +90,8 @@ class KeyRecord:
     newest_block: Proposal | None
     votes: int
     blocks: int
+    hold: Hold | None
+    """None where no import waits for its end."""
 
 
 def read_key_records(transaction: Transaction, *, after: bytes, limit: int) -> list[KeyRecord]:
@@ -92,7 +113,7 @@ def greatest_source(transaction: Transaction, public_key: PublicKey) -> Epoch | 
 
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
-    key, floor_source, floor_target, floor_slot, source, target, vote_root, slot, block_root, votes, blocks = row
+    key, floor_source, floor_target, floor_slot, source, target, vote_root, slot, block_root, votes, blocks = row[:11]
     return KeyRecord(
         PublicKey(bytes(key)),
         None if floor_target is None else VoteFloor(Epoch(unordered(floor_source)), Epoch(unordered(floor_target))),
@@ -101,6 +122,18 @@ def _record(row: tuple[Any, ...]) -> KeyRecord:
         None if slot is None else Proposal(Slot(unordered(slot)), _root(block_root)),
         votes,
         blocks,
+        _hold(*row[11:]),
+    )
+
+
+def _hold(document: bytes | None, source: int | None, target: int | None, slot: int | None) -> Hold | None:
+    if document is None:
+        return None
+    return Hold(
+        bytes(document),
+        None if source is None else Epoch(unordered(source)),
+        None if target is None else Epoch(unordered(target)),
+        None if slot is None else Slot(unordered(slot)),
     )
 
 

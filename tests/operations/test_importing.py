@@ -1,6 +1,7 @@
 """A long document goes in by parts: signing goes on between them, and a stop at any moment refuses more, never less."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -13,18 +14,21 @@ from typing import Any
 
 import pytest
 from journal.record import public_key, root
-from operations.keeping_twin import horizon
+from operations.keeping_twin import explaining, horizon
 from operations.record_twin import CALLER, CHAIN, House, verdict
 
 from interchange import Metadata, SignedAttestation, SignedBlock, ValidatorHistory, serialise
 from signer.errors import MalformedRequestError, UnusableHistoriesError, WrongNetworkError
 from signer.journal.statement import Statement
+from signer.operations.explain import Question
 from signer.operations.horizon import FURTHEST_LOW_EPOCHS, Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.kept_record import KeptRecord as Record
 from signer.operations.protect import Changes, ImportOptions, Protection
 from signer.operations.staged_document import OWN_PROCESS_BYTES
+from signer.slashing.rules import Proposal
 from signer.slashing.staging import PART_ROWS
+from signer.units import Slot
 
 ON_BOTH_DATABASES = True
 """See conftest.py."""
@@ -198,11 +202,39 @@ async def test_an_unfinished_import_holds_its_validators_though_another_one_ends
     with pytest.raises(CutShortError):
         await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
     other = ValidatorHistory(public_key(1), (), tuple(SignedAttestation(n, n + 1) for n in range(2_000, 4_000)))
-    await importer(house, record).merge(write(house, [other], "other.json"), CALLER)
+    [told] = await importer(house, record).merge(write(house, [other], "other.json"), CALLER)
+    assert told.floors_after is not None
+    assert told.floors_after.held, "the other import is not complete"
     assert await verdict(record, LAST - 1, LAST, mark=9) != "new"
     [told] = await importer(house, record).merge(file, CALLER, DRY_RUN)
     assert told.floors_before is not None
     assert told.floors_before.held
+    [told] = await importer(house, record).merge(file, CALLER)
+    assert (told.floors_before and told.floors_before.held, told.floors_after and told.floors_after.held) == (
+        True,
+        False,
+    )
+
+
+async def test_an_unfinished_import_is_named_with_its_remedy_until_it_is_complete(house: House, record: Record) -> None:
+    file = write(house, long_histories(keys=1))
+    document = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    vote = Question.parse(public_key=public_key(1).hex(), source=LAST - 1, target=LAST, root="0x" + root(9).hex())
+    low = Question.parse(public_key=public_key(1).hex(), slot=49)
+    with pytest.raises(CutShortError):
+        await importer(house, record, Stopping(record.writer, 2)).merge(file, CALLER)
+    [held] = (await explaining(house).status(CALLER)).keys
+    assert held.unfinished_import == document
+    for question in (vote, replace(vote, asked=Proposal(Slot(60), root(9)))):
+        told = await explaining(house).explain(question, CALLER)
+        assert (told.verdict, told.code) == ("refused", "BELOW_FLOOR")
+        assert f"unfinished import (document {document})" in told.reason
+        assert "run the same import again" in told.reason
+    await importer(house, record).merge(file, CALLER)
+    [free] = (await explaining(house).status(CALLER)).keys
+    assert free.unfinished_import is None
+    told = await explaining(house).explain(low, CALLER)
+    assert (told.code, "unfinished" in told.reason) == ("BELOW_FLOOR", False)
 
 
 async def test_what_the_record_cannot_hold_raises_the_floor_though_the_import_is_stopped(house, record) -> None:

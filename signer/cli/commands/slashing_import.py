@@ -156,7 +156,7 @@ def _rise(before: ToldFloors | None, after: ToldFloors | None) -> str:
     """The floors in words: what they are, and what they were where that is something else."""
     if after is None:
         return ""
-    held = ", held by an unfinished import" if before is not None and before.held else ""
+    held = ", held by an unfinished import" if after.held else ""
     was, now = _floors(before), _floors(after)
     return (now if before is None or was == now else f"{was} -> {now}") + held
 

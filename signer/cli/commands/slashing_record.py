@@ -56,6 +56,12 @@ def status(
         ("public key", "source floor", "target floor", "slot floor", "votes", "newest vote", "blocks", "newest block"),
         [_row(each) for each in found.keys],
     )
+    for each in found.keys:
+        if each.unfinished_import is not None:
+            session.output.notice(
+                f"{each.public_key} is held by an unfinished import (document {each.unfinished_import}): its floors are"
+                " that document's newest records; run the same import again, which completes it and lifts the hold"
+            )
     if wanted is not None and not found.keys:
         session.output.notice("nothing is on record for this key")
         return EXIT_REFUSED
