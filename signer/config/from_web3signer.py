@@ -7,6 +7,7 @@ from pathlib import Path
 
 from signer.config.building import build_config
 from signer.config.contradictions import check_contradictions
+from signer.config.from_jdbc import same_database
 from signer.config.production import find_faults_on_paper
 from signer.config.reading import plain_type, split_optional
 from signer.config.sections import Config
@@ -37,6 +38,9 @@ _PLAIN_KEYS = {
 
 _OPTION_OF_KEY = {option.ours: option.name for option in reversed(OPTIONS) if option.ours}
 """The first option that becomes a key, where none was given."""
+
+_DATABASE_URL = "eth2.slashing-protection-db-url"
+_DATABASE_USER = "eth2.slashing-protection-db-username"
 
 _KEY = re.compile(r"[a-z]+(?:\.[a-z0-9_]+)+")
 _ALTERNATIVE = re.compile(rf"({_KEY.pattern}) or ")
@@ -92,11 +96,14 @@ def convert(text: str, environ: Mapping[str, str], *, name: str = "web3signer.ya
         ConfigError: the file is not YAML, or says something that Web3Signer would refuse too.
     """
     converted = _Converted()
+    words: dict[str, str] = {}
     for given in _given(text, environ, name):
         _convert_one(given, converted)
+        words[given.name if given.option is None else given.option.name] = "".join(given.words[:1]).strip()
     config = _checked(converted)
     converted.remarks.extend(f"{fault.sentence}: {fault.remedy}" for fault in find_faults_on_paper(config))
     _remark_paths(converted)
+    _remark_database(words.get(_DATABASE_URL, ""), words.get(_DATABASE_USER, ""), converted)
     return Conversion(_render(converted), tuple(converted.not_carried), tuple(converted.remarks))
 
 
@@ -200,6 +207,16 @@ def _remark_paths(converted: _Converted) -> None:
         converted.remarks.append(
             "key-config-path is not given: Web3Signer reads its working directory, we read `keys` in the data "
             "directory; set keys.config_directory if key files are elsewhere"
+        )
+
+
+def _remark_database(url: str, user: str, converted: _Converted) -> None:
+    if url:
+        converted.remarks.append(
+            "the record is begun anew in the data directory, and Web3Signer's is to be imported. To go on with the same"
+            f" database instead, set journal.url: {same_database(url, user)} and journal.password_file (mode 0600, the"
+            " password is its first line) before `holdfast init`. It is not set here by itself: `init` would adopt the"
+            " database while Web3Signer may still sign with it; see docs/migrating/web3signer.md#in-place"
         )
 
 

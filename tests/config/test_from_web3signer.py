@@ -10,6 +10,7 @@ from signer.config.sections import Config
 from signer.config.setting import leaves
 from signer.config.web3signer_options import OPTIONS
 from signer.errors import ConfigError
+from signer.journal.address import SPELLING
 
 FULL = """
 data-path: /var/lib/web3signer
@@ -87,7 +88,30 @@ def test_a_full_file_becomes_ours(tmp_path: Path) -> None:
         "eth2.slashing-protection-db-password",
     }
     assert "hunter2" not in repr(conversion)
-    assert "//db/web3signer" not in repr(conversion)
+    assert not config.journal.url.is_shared, "nothing is adopted that nobody asked for"
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "ours"),
+    [
+        ("jdbc:postgresql://db/w3s", "web3signer", "postgresql://web3signer@db/w3s"),
+        ("jdbc:postgresql://db:5433/w3s?sslmode=require", "a@b", "postgresql://a%40b@db:5433/w3s?sslmode=require"),
+        ("jdbc:postgresql://db/w3s?user=u&password=hunter2&ssl=true", "", "postgresql://u@db/w3s"),
+        ("jdbc:postgresql://one:1,two:2/w3s", "u", "postgresql://u@one:1,two:2/w3s"),
+        ("jdbc:postgresql://u:hunter2@db/w3s", "u", SPELLING),
+        ("jdbc:postgresql:w3s", "u", SPELLING),
+        ("jdbc:postgresql://db/w3s", "", SPELLING),
+        ("hunter2", "u", SPELLING),
+    ],
+)
+def test_the_same_database_is_offered_and_never_its_password(url: str, user: str, ours: str) -> None:
+    written = f'eth2.slashing-protection-db-url: "{url}"\neth2.slashing-protection-db-password: hunter2\n'
+    environ = {"WEB3SIGNER_ETH2_SLASHING_PROTECTION_DB_USERNAME": user}
+    conversion = convert(written, environ)
+    [remark] = [each for each in conversion.remarks if "journal.url" in each]
+    assert f"journal.url: {ours} and " in remark
+    assert f"# note: {remark}" in conversion.yaml_text
+    assert "hunter2" not in repr(conversion)
 
 
 def test_what_was_not_carried_over_is_said_with_its_place_and_again_in_the_file() -> None:
