@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,6 +27,14 @@ class Parcel:
     def receipt_text(self) -> bytes:
         """The receipt. Raises UnreadableFileError."""
         return read_regular(self.receipt, limit_bytes=MAX_RECEIPT_BYTES).strip()
+
+    def abandon(self) -> None:
+        """Leave no history behind that no receipt belongs to: an empty one would be taken for the keys' record."""
+        if self.receipt.exists():
+            return
+        self.history.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.receipt.parent.rmdir()  # only where nothing else is in it
 
     def retire(self) -> Path:
         """Put the receipt where `migrate in` does not look; under which name it is then. Raises OSError."""
@@ -63,9 +72,15 @@ def prepare_parcel(directory: Path) -> Parcel:
 def find_parcel(directory: Path) -> Parcel:
     """What was written by `prepare_parcel`'s user. Raises UnreadableFileError."""
     parcel = _parcel(directory)
-    for file in (parcel.receipt, parcel.history):
-        if not file.is_file():
-            raise UnreadableFileError(str(file), reason="there is no such file")
+    if not parcel.receipt.is_file():
+        raise UnreadableFileError(
+            str(parcel.receipt),
+            reason="there is no receipt here: either `holdfast migrate out` did not end well with this directory, and"
+            " then no key has left by it (`holdfast migrate out` again makes a new one, also for keys that it had"
+            " already disabled), or the move was undone before (receipt-undone.json)",
+        )
+    if not parcel.history.is_file():
+        raise UnreadableFileError(str(parcel.history), reason="the history that belongs to the receipt is not here")
     return parcel
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from signer.errors import AnsweredError, ConfigError, SignerError
+from signer.errors import AnsweredError, ConfigError, DatabaseDownError, KeyQuarantinedError, SignerError
 
 EXIT_REFUSED = 1
 """The command was understood and failed, or something is wrong with the signer."""
@@ -59,7 +59,17 @@ def error_code(error: SignerError) -> str:
     return error.reported_code if isinstance(error, AnsweredError) else error.code
 
 
+_REMEDIES = {
+    DatabaseDownError.code: "while the database is down nothing is signed, and no order (a freeze) is recorded:"
+    " if signing must not go on once it is back, stop the signers now (every one of this database); otherwise start"
+    " PostgreSQL and give the command again: the signers need no restart",
+    KeyQuarantinedError.code: "see which keys wait with `holdfast keys list`; import their history (holdfast slashing"
+    " import), or, if nothing else can sign with them, end the wait: holdfast keys release KEY",
+}
+"""By the error's code, where the error itself has none."""
+
+
 def find_remedy(error: SignerError) -> str | None:
-    """What to do, where the error knows."""
-    remedy = getattr(error, "remedy", None) or error.evidence.get("remedy")
+    """What to do, where the error or its code knows."""
+    remedy = getattr(error, "remedy", None) or error.evidence.get("remedy") or _REMEDIES.get(error_code(error))
     return str(remedy) if remedy else None

@@ -1,13 +1,14 @@
 """Carry an operator's orders out: in the process that keeps the record."""
 
 import asyncio
+from collections.abc import Sequence
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.events import Events, KeysFrozen
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, freeze_key, thaw_key
+from signer.keys.ledger import EVERY_KEY, freeze_key, read_key_states, thaw_key
 from signer.keys.quarantine import release_key
 from signer.keys.tags import Tag, freeze_tag, thaw_tag
 from signer.operations.changes import Changes
@@ -28,6 +29,7 @@ from signer.operations.orders import (
     TagKeys,
     ThawKeys,
 )
+from signer.operations.reading import read_record
 from signer.operations.story import NoteStory
 from signer.operations.tag_keys import carry_out_tags
 from signer.units import PublicKey
@@ -62,6 +64,7 @@ class LocalOrders:
                 await self.tell_frozen()
             case ThawKeys():
                 keys = [await self._thaw(key, caller) for key in order.keys]
+                keys = await asyncio.to_thread(self._with_what_still_freezes, keys)
                 done = (*keys, *[await self._thaw_tag(tag, caller) for tag in order.tags])
                 await self.tell_frozen()
             case ReleaseKeys():
@@ -100,6 +103,20 @@ class LocalOrders:
             lambda done: self._story(Kind.KEY_THAWED, caller, key, "" if done else "was not frozen"),
         )
         return Carried(key, "thawed" if changed else "not_frozen")
+
+    def _with_what_still_freezes(self, thawed: Sequence[Carried]) -> list[Carried]:
+        states = read_record(self._reading, read_key_states)
+        everybody = states.get(EVERY_KEY)
+        found = []
+        for each in thawed:
+            state = states.get(each.public_key)
+            words = [f"tag:{one.tag}" for one in state.frozen_tags] if state is not None else []
+            if everybody is not None and everybody.frozen_ms is not None:
+                words.append("all")
+            told = " and ".join(f"by {word} (holdfast thaw {word})" for word in words)
+            message = f"still frozen {told}: it signs nothing" if told and each.public_key != EVERY_KEY else ""
+            found.append(Carried(each.public_key, each.status, message))
+        return found
 
     async def _freeze_tag(self, tag: Tag, caller: Caller) -> Carried:
         now_ms = self._now_ms()

@@ -70,7 +70,7 @@ class RecordKeeping:
             if asked is not None and asked > furthest:
                 raise BadWatermarkError(
                     f"{name} {asked} is more than {FURTHEST_LOW_EPOCHS} epochs ahead of the clock, and no low watermark"
-                    " is ever lowered: say far_ahead if it is meant",
+                    ' is ever lowered: say so if it is meant (--far-ahead; "far_ahead": true over HTTP)',
                     evidence={"field": name, "requested": asked, "furthest": furthest, "epoch_now": now},
                 )
 

@@ -92,7 +92,8 @@ class KeyMoving:
                 raise KeyDeletedError(shown, since_ms=state.deleted_ms)
             if key in waiting:
                 raise KeyStateError(
-                    f"{shown} is in quarantine: this signer cannot vouch for it yet; wait, or release it first"
+                    f"{shown} is in quarantine: this signer cannot vouch for it yet, and no key has left; wait,"
+                    f" import its history, or end the wait first: holdfast keys release {shown}"
                 )
 
     def _story(self, kind: Kind, caller: Caller, keys: Sequence[PublicKey], note: str) -> NoteStory:

@@ -87,6 +87,21 @@ async def test_each_order_is_told_once_for_each_key_in_the_audit_log(tmp_path: P
         assert at.events == [KeysFrozen(1, True), KeysFrozen(2, True), KeysFrozen(1, False)]
 
 
+async def test_a_key_that_is_thawed_is_told_what_still_freezes_it(tmp_path: Path) -> None:
+    async with post(tmp_path) as at:
+        await at.record.writer.perform(lambda t: add_tag(t, ONE, LIDO), lambda _: PlainStory())
+        await at.freezing.freeze(Targets((ONE, EVERY_KEY), (LIDO,)), CALLER)
+        [one] = await at.freezing.thaw(Targets((ONE,)), CALLER)
+        assert one.status == "thawed"
+        assert "by tag:lido (holdfast thaw tag:lido) and by all (holdfast thaw all)" in one.message
+        everybody, again, other = await at.freezing.thaw(Targets((EVERY_KEY, ONE, OTHER)), CALLER)
+        assert (everybody.message, other.message) == ("", "")
+        assert again.status == "not_frozen"
+        assert "all" not in again.message.replace("holdfast", "")
+        [done] = await at.freezing.thaw(Targets((), (LIDO,)), CALLER)
+        assert (done.status, done.message) == ("thawed", "")
+
+
 async def test_tags_are_frozen_beside_keys_and_each_is_told_with_those_who_bear_it(tmp_path: Path) -> None:
     async with post(tmp_path) as at:
         await at.record.writer.perform(

@@ -9,10 +9,10 @@ import typer
 
 from signer.cli.answers import FrozenKeys, OrderedKey
 from signer.cli.commands.context import session_of
-from signer.cli.problem import UsageFault
+from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
 from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import parse_targets
+from signer.operations.freeze_keys import TAG, parse_targets
 
 KeysArgument = Annotated[
     list[str] | None,
@@ -47,14 +47,21 @@ def freeze(context: typer.Context, keys: KeysArgument = None) -> None:
     with session.service() as service, session.output.progress("freezing"):
         done = service.freeze(wanted) if wanted else []
         frozen = service.frozen()
+    for group in frozen.tags:
+        if group.keys == 0 and TAG + group.tag in wanted:
+            session.output.notice(
+                f"WARNING: no key bears tag:{group.tag} now, so this stops no key. It holds for keys that get the"
+                " tag later; `holdfast keys list` shows the keys and their tags"
+            )
     _show(session, done, frozen)
 
 
-def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
+def thaw(context: typer.Context, keys: KeysArgument = None) -> int:
     """Let these keys sign again.
 
     Each freeze is ended by its own name: `thaw all` ends `freeze all`, `thaw tag:NAME` ends `freeze tag:NAME`, and a
-    key that was frozen by its public key stays frozen until it is thawed by it.
+    key that was frozen by its public key stays frozen until it is thawed by it. Exit code 1 where a named key is still
+    frozen by something else: that is told.
 
     For example:
 
@@ -68,6 +75,7 @@ def thaw(context: typer.Context, keys: KeysArgument = None) -> None:
         done = service.thaw(wanted)
         frozen = service.frozen()
     _show(session, done, frozen)
+    return EXIT_REFUSED if any(each.message for each in done) else 0
 
 
 def _wanted(keys: Sequence[str]) -> Sequence[str]:
@@ -81,7 +89,7 @@ def _wanted(keys: Sequence[str]) -> Sequence[str]:
 
 def _show(session: Session, done: Sequence[OrderedKey], frozen: FrozenKeys) -> None:
     session.output.document({"keys": [asdict(each) for each in done], "frozen": asdict(frozen)})
-    session.output.table(("status", "public key"), [(each.status, each.public_key) for each in done])
+    session.output.table(("status", "public key", ""), [(each.status, each.public_key, each.message) for each in done])
     if frozen.all_since_ms is not None:
         session.output.line(f"Every key is frozen since {_moment(frozen.all_since_ms)}: nothing is signed.")
     for key in frozen.keys:

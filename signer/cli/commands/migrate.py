@@ -42,8 +42,12 @@ def out(
     session = session_of(context)
     wanted = _wanted(keys, everything=everything)
     parcel = prepare_parcel(to)
-    with session.service(load_keys=True) as service, session.output.progress("leaving"):
-        departure = service.migrate_out(wanted, parcel)
+    try:
+        with session.service(load_keys=True) as service, session.output.progress("leaving"):
+            departure = service.migrate_out(wanted, parcel)
+    except BaseException:  # an interrupt too
+        parcel.abandon()
+        raise
     session.output.document({"directory": str(to), **asdict(departure)})
     session.output.table(("disabled here", ""), [(key, "") for key in departure.keys])
     session.output.line(f"{to}: {parcel.receipt.name} and {parcel.history.name}, signed by {departure.signed_by}")
