@@ -39,6 +39,9 @@ class FreezingTwin:
         check_authorized(caller.principal, Action.KEYS_LIST)
         return await self.summary()
 
+    async def why_silent(self, _caller: Caller) -> Mapping[PublicKey, tuple[str, ...]]:
+        return {key: ("frozen",) if key else ("frozen by all",) for key in self.states if isinstance(key, bytes)}
+
     async def summary(self) -> Frozen:
         keys = sorted(key for key in self.states if isinstance(key, bytes) and key)
         tags = sorted(tag for tag in self.states if isinstance(tag, str))

@@ -22,7 +22,8 @@ that is not named here, or stands there twice, is 400, and nothing was done.
                                                 "derivation_path": "m/12381/3600/0/0/0" | null,
                                                 "tags": ["lido"],
                                                 "quarantined_until_epoch": 300003 | null,
-                                                "quarantined_until": "2026-01-02T03:04:05+00:00" | null}]},
+                                                "quarantined_until": "2026-01-02T03:04:05+00:00" | null,
+                                                "silent": ["moved away", "frozen by tag:lido"]}]},
                                  sorted by public key; 503 NOT_READY until the first load is complete
                                                                                                (keys:list)
     POST /admin/reload           202 {"status": "accepted", "message": "..."}; 409 while one runs: the same answers
@@ -61,6 +62,7 @@ from signer.api.exchange import Exchange
 from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
 from signer.errors import DatabaseDownError, MalformedRequestError
+from signer.keys.ledger import EVERY_KEY
 from signer.operations.protect import ImportOptions
 from signer.operations.read_audit import AuditQuery
 
@@ -118,6 +120,7 @@ async def get_keys(exchange: Exchange) -> Answer:
     described = exchange.services.keys.describe_keys(exchange.caller)
     waits = {one.public_key: one for one in await exchange.services.custody.quarantine.waits(exchange.caller)}
     tags = await exchange.services.custody.tagging.tags(exchange.caller)
+    silent = await exchange.services.freezing.why_silent(exchange.caller)
     entries = [
         {
             "public_key": "0x" + key.public_key.hex(),
@@ -127,6 +130,7 @@ async def get_keys(exchange: Exchange) -> Answer:
             "tags": list(tags.get(key.public_key, ())),
             "quarantined_until_epoch": None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
             "quarantined_until": None if wait is None else wait.until,
+            "silent": [*silent.get(key.public_key, ()), *silent.get(EVERY_KEY, ())],
         }
         for key in sorted(described, key=lambda key: key.public_key)
     ]

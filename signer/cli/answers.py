@@ -20,6 +20,9 @@ class ListedKey:
 
     tags: tuple[str, ...] = ()
 
+    silent: tuple[str, ...] = ()
+    """Why it signs nothing, in words (`moved away`, `frozen by tag:NAME`); empty where nothing stands against it."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPreferences:

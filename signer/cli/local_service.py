@@ -25,6 +25,7 @@ from signer.cli.answers import (
 )
 from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
+from signer.keys.ledger import EVERY_KEY
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import (
@@ -64,6 +65,7 @@ class LocalService:
         """See `Service.keys`."""
         tags = self._runner.run(self._operations.custody.tagging.tags(CALLER))
         waits = {one.public_key: one for one in self._runner.run(self._operations.custody.quarantine.waits(CALLER))}
+        silent = self._runner.run(self._operations.freezing.why_silent(CALLER))
         return [
             ListedKey(
                 "0x" + key.public_key.hex(),
@@ -73,6 +75,7 @@ class LocalService:
                 None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
                 None if wait is None else wait.until,
                 tags.get(key.public_key, ()),
+                (*silent.get(key.public_key, ()), *silent.get(EVERY_KEY, ())),
             )
             for key in self._operations.keys.describe_keys(CALLER)
         ]

@@ -5,14 +5,14 @@ A key is frozen by its own name, by each frozen tag that it bears, or with all t
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, UnknownKeyError
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, read_key_states
+from signer.keys.ledger import EVERY_KEY, KeyState, read_key_states
 from signer.keys.tags import TAG_RULE, Tag, is_tag, read_frozen_tags
 from signer.operations.orders import Carried, FreezeKeys, Orders, ThawKeys
 from signer.operations.reading import read_record
@@ -99,9 +99,28 @@ class KeyFreezing:
             return await self.summary()
         return await asyncio.to_thread(read_frozen, self._reading, lambda key: may_see(caller.principal, key))
 
+    async def why_silent(self, caller: Caller) -> Mapping[PublicKey, tuple[str, ...]]:
+        """For each visible key that signs nothing: why, in words; under EVERY_KEY where all are frozen.
+
+        Raises ForbiddenError.
+        """
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        states = await asyncio.to_thread(read_record, self._reading, read_key_states)
+        told = {key: _words(key, state) for key, state in states.items() if may_see(caller.principal, key) or not key}
+        return {key: words for key, words in told.items() if words}
+
     async def summary(self) -> Frozen:
         """What is frozen, for those who may count it. Asks nobody who they are."""
         return await asyncio.to_thread(read_frozen, self._reading)
+
+
+def _words(key: PublicKey, state: KeyState) -> tuple[str, ...]:
+    marks = {
+        "moved away": state.disabled_ms is not None,
+        "deleted": state.deleted_ms is not None,
+        "frozen by all" if key == EVERY_KEY else "frozen": state.frozen_ms is not None,
+    }
+    return (*(word for word, stands in marks.items() if stands), *(f"frozen by tag:{x.tag}" for x in state.frozen_tags))
 
 
 def read_frozen(reading: Reading, visible: Callable[[PublicKey], bool] | None = None) -> Frozen:

@@ -42,6 +42,7 @@ def test_what_a_server_says_is_shown_in_json(cli: Cli, server: AdminServer, data
                 "quarantined_until_epoch": None,
                 "quarantined_until": None,
                 "tags": [],
+                "silent": [],
             }
         ]
     }

@@ -14,7 +14,7 @@ from signer.audit.entry import Entry, Kind
 from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, MalformedRequestError, UnknownKeyError
 from signer.events import Events, KeysFrozen
-from signer.keys.ledger import EVERY_KEY
+from signer.keys.ledger import EVERY_KEY, disable_key
 from signer.keys.tags import Tag, add_tag
 from signer.operations.carry_out import LocalOrders
 from signer.operations.freeze_keys import (
@@ -98,6 +98,8 @@ async def test_a_key_that_is_thawed_is_told_what_still_freezes_it(tmp_path: Path
         assert (everybody.message, other.message) == ("", "")
         assert again.status == "not_frozen"
         assert "all" not in again.message.replace("holdfast", "")
+        await at.record.writer.perform(lambda t: disable_key(t, OTHER, now_ms=1), lambda _: PlainStory())
+        assert await at.freezing.why_silent(CALLER) == {ONE: ("frozen by tag:lido",), OTHER: ("moved away",)}
         [done] = await at.freezing.thaw(Targets((), (LIDO,)), CALLER)
         assert (done.status, done.message) == ("thawed", "")
 

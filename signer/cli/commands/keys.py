@@ -49,7 +49,7 @@ def list_keys(
         typer.Option("--tag", metavar="NAME", help="Only keys that bear this tag; given several times: all of them."),
     ] = None,
 ) -> None:
-    """Every key that is loaded, sorted by public key, with its tags.
+    """Every key that is loaded, sorted by public key, with its tags and why it signs nothing, if so.
 
     Where no server runs, the key files are loaded for this listing.
 
@@ -65,8 +65,18 @@ def list_keys(
     keys = [key for key in listed if set(tag or ()) <= set(key.tags)]
     session.output.document({"keys": [asdict(key) for key in keys]})
     session.output.table(
-        ("public key", "namespace", "origin", "derivation path", "tags"),
-        [(key.public_key, key.namespace, key.origin, key.derivation_path or "", " ".join(key.tags)) for key in keys],
+        ("public key", "namespace", "origin", "derivation path", "tags", "state"),
+        [
+            (
+                key.public_key,
+                key.namespace,
+                key.origin,
+                key.derivation_path or "",
+                " ".join(key.tags),
+                ", ".join([*key.silent, *(["quarantined"] if key.quarantined_until_epoch is not None else [])]),
+            )
+            for key in keys
+        ],
     )
     for key in keys:
         if key.quarantined_until_epoch is not None:
