@@ -33,6 +33,8 @@ def parse(pieces: Iterable[bytes], *, partial: bool = False) -> Iterator[Event]:
         SchemaError: the document is not of EIP-3076, version 5.
     """
     cursor = Cursor(pieces)
+    if not cursor.peek():
+        raise cursor.malformed("$", "an EIP-3076 document; the file is empty, so export it anew where it comes from")
     if cursor.peek() != "{":
         raise wrong_value(cursor, "$", "an object with the members metadata and data")
     seen = set()

@@ -25,7 +25,10 @@ STEERED_ERROR_SECONDS = 2.0
 """The kernel's error bound grows while nobody steers; up to this it says nothing else. systemd-timesyncd sets it
 to 0 at each poll, at most 2,048 s apart, and the kernel adds 500 us each second between (MAXFREQ): 1.02 s."""
 
-_REMEDY = "run a time service (chrony, systemd-timesyncd, ntpd), or set clock.source to ntp:HOST"
+_REMEDY = (
+    "run a time service (chrony, systemd-timesyncd, ntpd), or set clock.source to ntp:HOST, or to trusted where the"
+    " hypervisor keeps the time"
+)
 
 
 class _Timeval(ctypes.Structure):

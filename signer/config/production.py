@@ -50,7 +50,8 @@ def check_clock(config: Config) -> None:
     if not state.synchronised:
         raise StartupError(
             f"the clock cannot be relied on: {state.sentence}",
-            remedy="run chrony or systemd-timesyncd, or set clock.source to a time server you trust",
+            remedy="run chrony or systemd-timesyncd, or set clock.source to ntp:HOST, or to trusted where the"
+            " hypervisor keeps the time",
         )
 
 

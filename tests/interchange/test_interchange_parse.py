@@ -324,3 +324,9 @@ def outcome(text: bytes, *, cut: int) -> tuple[str, object]:
 @given(st.binary(max_size=60))
 def test_random_bytes_are_refused(text) -> None:
     assert outcome(text, cut=5)[0] == "refused"
+
+
+@pytest.mark.parametrize("text", [b"", b" \n"])
+def test_an_empty_file_is_told_as_one(text: bytes) -> None:
+    with pytest.raises(InterchangeError, match="the file is empty, so export it anew"):
+        list(parse([text]))
