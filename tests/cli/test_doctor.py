@@ -120,6 +120,8 @@ def test_a_running_server_is_asked_instead_of_its_files(cli: Cli, server: AdminS
     [
         ({"ready": False}, "server", "warning", 0),
         ({"keys": {"loaded": 3, "errors": 1}}, "keys", "warning", 0),
+        ({"frozen": {"all": True, "keys": 0, "tags": 0}}, "frozen", "warning", 0),
+        ({"frozen": {"all": False, "keys": 0, "tags": 1}}, "frozen", "warning", 0),
         (
             {"quarantine": {"keys": 2, "until_epoch": 9, "until": "2026-01-02T03:04:05+00:00"}},
             "quarantine",
@@ -198,3 +200,11 @@ def test_tls_files_that_would_not_serve_are_found(cli: Cli, ready: None, tmp_pat
     )  # fmt: skip
     assert said.code == 1
     assert "is not that of the first certificate" in finding(said, "configuration")["sentence"]
+
+
+def test_keys_that_were_moved_out_are_counted(cli: Cli, server: AdminServer, made: Path) -> None:
+    server.listen_on_socket(made / "admin.sock")
+    key = {"namespace": "default", "origin": "file-raw", "derivation_path": None}
+    listed = [{**key, "public_key": "0xa1", "silent": ["moved away"]}, {**key, "public_key": "0xb2"}]
+    server.answer_json("GET", "/admin/keys", {"keys": listed})
+    assert finding(doctor(cli), "moved keys")["sentence"] == "1 keys are out of service: moved out"

@@ -194,7 +194,32 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
     sentence = f"{keys.get('loaded')} keys are loaded, {errors} files could not be"
     remedy = "the server's log names each file: repair it, then `POST /reload`" if errors else ""
     yield Finding("keys", Grade.WARNING if errors else Grade.OK, sentence, remedy, keys)
+    yield from _frozen(_flat(status.get("frozen")))
+    yield from _moved_away(server)
     yield from _quarantine(_flat(status.get("quarantine")))
+
+
+def _frozen(frozen: Figures) -> Iterator[Finding]:
+    """What operators keep from signing."""
+    if frozen.get("all"):
+        sentence = "all keys are frozen: nothing is signed"
+    elif frozen.get("keys") or frozen.get("tags"):
+        sentence = f"frozen: {frozen.get('keys')} keys by themselves, and those of {frozen.get('tags')} tags"
+    else:
+        return
+    remedy = "`holdfast freeze` shows what is frozen, `holdfast keys list` each key; holdfast thaw ends it"
+    yield Finding("frozen", Grade.WARNING, sentence, remedy, frozen)
+
+
+def _moved_away(server: RemoteService) -> Iterator[Finding]:
+    """Keys that sign somewhere else."""
+    try:
+        moved = sum("moved away" in each.silent for each in server.keys())  # noqa: SIM118 - no mapping
+    except SignerError:  # told before: the server, or its database
+        return
+    if moved:
+        sentence = f"{moved} keys are out of service: moved out"
+        yield Finding("moved keys", Grade.OK, sentence, "`holdfast keys list` shows them", {"keys": moved})
 
 
 def _quarantine(waits: Figures) -> Iterator[Finding]:
