@@ -62,7 +62,7 @@ from signer.api.exchange import Exchange
 from signer.api.reload import post_reload, reload_members
 from signer.api.routing import Access, Route
 from signer.errors import DatabaseDownError, MalformedRequestError
-from signer.keys.ledger import EVERY_KEY
+from signer.operations.freeze_keys import why_silent
 from signer.operations.protect import ImportOptions
 from signer.operations.read_audit import AuditQuery
 
@@ -130,7 +130,7 @@ async def get_keys(exchange: Exchange) -> Answer:
             "tags": list(tags.get(key.public_key, ())),
             "quarantined_until_epoch": None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
             "quarantined_until": None if wait is None else wait.until,
-            "silent": [*silent.get(key.public_key, ()), *silent.get(EVERY_KEY, ())],
+            "silent": why_silent(silent, key.public_key),
         }
         for key in sorted(described, key=lambda key: key.public_key)
     ]

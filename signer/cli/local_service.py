@@ -25,7 +25,6 @@ from signer.cli.answers import (
 )
 from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
-from signer.keys.ledger import EVERY_KEY
 from signer.operations.explain import Explanation, Question, RecordStatus
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import (
@@ -35,6 +34,7 @@ from signer.operations.freeze_keys import (
     parse_targets,
     shown,
     target_of,
+    why_silent,
 )
 from signer.operations.orders import Carried, SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
@@ -75,7 +75,7 @@ class LocalService:
                 None if (wait := waits.get(key.public_key)) is None else wait.until_epoch,
                 None if wait is None else wait.until,
                 tags.get(key.public_key, ()),
-                (*silent.get(key.public_key, ()), *silent.get(EVERY_KEY, ())),
+                why_silent(silent, key.public_key),
             )
             for key in self._operations.keys.describe_keys(CALLER)
         ]

@@ -114,6 +114,11 @@ class KeyFreezing:
         return await asyncio.to_thread(read_frozen, self._reading)
 
 
+def why_silent(told: Mapping[PublicKey, tuple[str, ...]], key: PublicKey) -> tuple[str, ...]:
+    """Why this key signs nothing, of what `KeyFreezing.why_silent` told."""
+    return (*told.get(key, ()), *told.get(EVERY_KEY, ()))
+
+
 def _words(key: PublicKey, state: KeyState) -> tuple[str, ...]:
     marks = {
         "moved away": state.disabled_ms is not None,
