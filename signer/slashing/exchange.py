@@ -35,11 +35,18 @@ SELECT id, public_key, max(floor_source, ifnull(held_source, floor_source)),
 FROM validators WHERE public_key > ? ORDER BY public_key LIMIT 500
 """,
     shared="""
-SELECT id, public_key, GREATEST(floor_source, held_source), GREATEST(floor_target, held_target),
-    GREATEST(floor_slot, held_slot)
+SELECT id, public_key,
+    coalesce(GREATEST(floor_source, held_source), (
+        SELECT (-9223372036854775808)::bigint FROM signed_attestations a WHERE a.validator_id = v.id LIMIT 1)),
+    coalesce(GREATEST(floor_target, held_target), (
+        SELECT (min(target_epoch) - 9223372036854775808)::bigint
+        FROM signed_attestations a WHERE a.validator_id = v.id)),
+    coalesce(GREATEST(floor_slot, held_slot), (
+        SELECT (min(slot) - 9223372036854775808)::bigint FROM signed_blocks b WHERE b.validator_id = v.id))
 FROM known_validators() v WHERE public_key > ? ORDER BY public_key LIMIT 500
 """,
 )
+# Rows of Web3Signer's without a watermark of its own are records all the same: all of them are taken.
 _BELOW_FLOOR = Statement(
     embedded="""
 SELECT max(source_epoch), max(target_epoch) FROM signed_attestations

@@ -7,7 +7,10 @@ from signer.units import PublicKey
 _HAS_HISTORY = Statement(
     embedded="SELECT 1 FROM validators WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)",
     shared="""
-SELECT 1 FROM known_validators() WHERE public_key = ? AND (floor_target IS NOT NULL OR floor_slot IS NOT NULL)
+SELECT 1 FROM known_validators() v WHERE public_key = ? AND (
+    floor_target IS NOT NULL OR floor_slot IS NOT NULL
+    OR EXISTS (SELECT 1 FROM signed_attestations a WHERE a.validator_id = v.id)
+    OR EXISTS (SELECT 1 FROM signed_blocks b WHERE b.validator_id = v.id))
 """,
 )
 
