@@ -68,6 +68,7 @@ async def test_the_keys_are_described_sorted_and_not_before_they_are_loaded(worl
         "public_key": "0x" + KEY.hex(),
         "namespace": "default",
         "origin": "file-raw",
+        "silent": [],
         "derivation_path": None,
         "tags": [],
         "quarantined_until_epoch": 300_003,
