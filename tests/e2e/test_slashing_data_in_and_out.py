@@ -35,6 +35,7 @@ def document(path: Path, *data: Any, version: str = "5") -> Path:
 
 
 def targets(signer: RunningSigner, file: Path, *words: str) -> dict[str, list[str]]:
+    file.unlink(missing_ok=True)
     told = signer.holdfast("slashing", "export", "--to", file, *words)
     assert told.returncode == 0, told.stderr
     data = json.loads(file.read_text())["data"]
