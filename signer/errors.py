@@ -12,12 +12,18 @@
     |  |- ValidatorIndexNeededError, NetworkUnknownError   what an exit lacks
     |  |- PolicyModuleError        a policy's WebAssembly module that is not taken: one class per reason
     |  |- PolicyPackError          a policy's pack that cannot be read
+    |  |- StatementError           what an approver has signed is not what is to be signed
+    |  |- WrongRequestError        an approver means another request than this one
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
     |- AuthenticationError         nobody we know asks
     |- ForbiddenError              somebody we know asks for what they may not do
+    |  |- NotAnApproverError       whose word does not count for this request
     |  '- WrongTokenError          a proof was shown, and nobody has it
     |- NothingSetError             a value that is neither set for a key nor by default
     |- UnknownKeyError             no such key, or none this caller may see
+    |- UnknownApprovalError        no such request for approval, or none this caller may see
+    |- ApprovalClosedError         a request that has ended: nothing is decided about it any more
+    |- UnknownPolicyError          no such policy, version or revision on record
     |- RefusalError                the duty is understood and will not be signed
     |  |- SlashingError            EIP-3076: one class per condition, holding both votes
     |  |- WrongNetworkError        another chain's genesis_validators_root
@@ -26,7 +32,13 @@
     |  '- PolicyRefusalError
     |     |- IrreversibleDutyError    not granted
     |     |- OtherFeeRecipientError, OtherGasLimitError   not those that are set for the key
-    |     '- CounterLimitError, CounterChangedError   what a policy's verdict rests on does not hold in the commit
+    |     |- CounterLimitError, CounterChangedError   what a policy's verdict rests on does not hold in the commit
+    |     |- PolicyChangedError        nor do the policies that were asked
+    |     |- PolicyDeniedError         a policy says no, under a code of its own
+    |     |- ApprovalRequiredError     policies ask people first
+    |     |- ApprovalDeniedError       somebody of them said no
+    |     |- ApprovalChangedError      in the commit an approval is not what the gate has found
+    |     '- UnapprovableError, TooManyApprovalsError   nobody could approve it, or too much waits already
     |- BusyError                   one at a time, and one is running
     |- NotReadyError               the first load of keys has not ended
     |- UnavailableError            we do not know, so we do not sign
@@ -40,6 +52,8 @@
     |- KeyFileError                one key file that cannot be loaded
     |- KeyFormatError              what should be a key or a keystore is none
     |- UnreadableFileError         a file that cannot be read as what it should be
+    |- PolicyBuildError            a policy's source that does not become a module
+    |  '- PolicyToolMissingError   its compiler is not installed
     |- ShutDownError               the signer is stopping and gave this work up
     |- SecretSourceError           a password that cannot be had from where it should come
     |- SealError                   sealed bytes that do not open
@@ -161,6 +175,24 @@ class BodyTooLargeError(RequestError):
     code = "BODY_TOO_LARGE"
 
 
+class StatementError(RequestError):
+    """What an approver has signed cannot be read, does not verify, or is about something else."""
+
+    code = "BAD_STATEMENT"
+
+
+class WrongRequestError(RequestError):
+    """An approver names another request hash than the request has: they have looked at something else."""
+
+    code = "OTHER_REQUEST"
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(
+            "the request hash is not that of this request; look at it again before you decide",
+            evidence={"approval": approval_id},
+        )
+
+
 class BadWatermarkError(RequestError):
     """A watermark that would stop the keys for good, or for nothing."""
 
@@ -259,6 +291,15 @@ class ForbiddenError(SignerError):
     code = "FORBIDDEN"
 
 
+class NotAnApproverError(ForbiddenError):
+    """Somebody whose word does not count for this request has decided about it."""
+
+    code = "NOT_AN_APPROVER"
+
+    def __init__(self, principal: str, *, reason: str) -> None:
+        super().__init__(f"principal {principal} cannot decide about this: {reason}", evidence={"principal": principal})
+
+
 class WrongTokenError(ForbiddenError):
     """The key manager API was shown a proof that nobody has here; its specification tells that from showing none."""
 
@@ -284,6 +325,33 @@ class UnknownKeyError(SignerError):
 
     def __init__(self, identifier: str) -> None:
         super().__init__("no key with this identifier is loaded", evidence={"identifier": identifier})
+
+
+class UnknownApprovalError(SignerError):
+    """No such request for approval: never opened, removed, or not this caller's to see."""
+
+    code = "UNKNOWN_APPROVAL"
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__("no such approval is on record", evidence={"approval": approval_id})
+
+
+class ApprovalClosedError(SignerError):
+    """A request that has ended, or whose time is over: nothing is decided about it any more."""
+
+    code = "APPROVAL_CLOSED"
+
+    def __init__(self, approval_id: str, *, state: str) -> None:
+        super().__init__(
+            f"nothing is decided about this request any more: it is {state}",
+            evidence={"approval": approval_id, "state": state},
+        )
+
+
+class UnknownPolicyError(SignerError):
+    """No such policy, version or revision is on record."""
+
+    code = "UNKNOWN_POLICY"
 
 
 # --- refusals ---------------------------------------------------------------------------------
@@ -635,6 +703,80 @@ class CounterChangedError(PolicyRefusalError):
         )
 
 
+class PolicyDeniedError(PolicyRefusalError):
+    """A policy says no. Its `code` is the policy's own, or POLICY_... where it gave no verdict that counts."""
+
+    code = "POLICY_DENIED"
+
+    def __init__(self, policy: str, *, version: str, code: str, message: str, evidence: Evidence) -> None:
+        """`version` is empty where the default of the namespace denies."""
+        named = f"policy {policy}" if version else "no policy is bound, and the default"
+        super().__init__(
+            f"{named} denies this: {message}",
+            evidence={**evidence, "policy": policy, "version": version or None, "message": message},
+        )
+        self.code = code  # type: ignore[misc] # the one class whose code is not its own
+
+
+class ApprovalRequiredError(PolicyRefusalError):
+    """Policies let this be signed once people have approved it."""
+
+    code = "APPROVAL_REQUIRED"
+
+
+class ApprovalDeniedError(PolicyRefusalError):
+    """One of those who were asked has denied it; the same request is not asked again until its time is over."""
+
+    code = "APPROVAL_DENIED"
+
+    def __init__(self, approval_id: str, *, denied_by: str, until_ms: int) -> None:
+        until = _moment(until_ms)
+        super().__init__(
+            f"{denied_by} has denied this request; until {until} it is refused, and nobody is asked again",
+            evidence={"approval": approval_id, "denied_by": denied_by, "until": until},
+        )
+
+
+class ApprovalChangedError(PolicyRefusalError):
+    """In the commit an approval is not what the gate has found: spent, ended or removed meanwhile. It looks again."""
+
+    code = "APPROVAL_CHANGED"
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__("the approval was spent or has ended meanwhile; ask again", evidence={"approval": approval_id})
+
+
+class UnapprovableError(PolicyRefusalError):
+    """A policy asks for approvals that nobody could give, or of a request whose principal nobody knows."""
+
+    code = "NOBODY_CAN_APPROVE"
+
+
+class TooManyApprovalsError(PolicyRefusalError):
+    """As many requests of one principal wait for approval as may."""
+
+    code = "TOO_MANY_APPROVALS"
+
+    def __init__(self, requester: str, *, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} requests of {requester} wait for approval, and no more may; cancel some, or have them decided",
+            evidence={"principal": requester, "waiting": waiting},
+        )
+
+
+class PolicyChangedError(PolicyRefusalError):
+    """Between the policies' verdict and the commit an operator has changed the policies: they are asked again."""
+
+    code = "POLICY_CHANGED"
+
+    def __init__(self, *, judged_by: int, newest: int) -> None:
+        super().__init__(
+            f"the policies were changed meanwhile: they said this at revision {judged_by}, and revision {newest} holds;"
+            " ask again",
+            evidence={"judged_by": judged_by, "newest": newest},
+        )
+
+
 # --- states of the service ----------------------------------------------------------------------
 
 
@@ -795,6 +937,27 @@ class UnreadableFileError(SignerError):
         self.reason = reason
 
 
+class PolicyBuildError(SignerError):
+    """A policy's source that does not become a module; `said` holds the compiler's own words."""
+
+    code = "POLICY_BUILD_FAILED"
+
+    def __init__(self, sentence: str, *, said: str, remedy: str) -> None:
+        super().__init__(sentence, evidence={"said": said, "remedy": remedy})
+        self.said = said
+        self.remedy = remedy
+
+
+class PolicyToolMissingError(PolicyBuildError):
+    """The compiler of a policy's language is not installed."""
+
+    code = "POLICY_TOOL_MISSING"
+
+    def __init__(self, sentence: str, *, program: str, remedy: str) -> None:
+        super().__init__(sentence, said="", remedy=remedy)
+        self.program = program
+
+
 class ShutDownError(SignerError):
     """The signer is stopping and gave this work up."""
 
@@ -838,6 +1001,10 @@ class AuditError(SignerError):
     """The audit log does not verify: an entry was changed, removed or reordered."""
 
     code = "AUDIT_BROKEN"
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _hex(value: bytes) -> str:

@@ -73,7 +73,9 @@ class RemembersFacts(Protocol):
     """A ledger whose facts only operators' changes alter: it keeps them between batches, and spares a statement."""
 
     def forget(self) -> None:
-        """An operator's change has ended, committed or not: what was loaded before it may be wrong."""
+        """What was loaded may be wrong: an operator's change has ended, committed or not, or another signer on the same
+        database has come between, and the batch is judged again.
+        """
         ...
 
 

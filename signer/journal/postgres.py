@@ -42,6 +42,9 @@ _CAME_BETWEEN = frozenset({"40001", "40P01", "23505"})
 
 _LEASE_LOST, _LEASE_ENDED = "HF001", "HF002"
 
+_POLICIES_CHANGED = "HF010"
+"""Raised in the commit: what a ledger remembers of the policies is not so any more."""
+
 Lock = tuple[int, int]
 """Class and id of an advisory lock."""
 
@@ -93,6 +96,8 @@ class PostgresDatabase:
     def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`. Sent with the next read, or with the commit."""
         text = filled(shared_text(statement), values)
+        if not text:
+            return
         self._pending.append(text)
         self._pending_bytes += len(text)
         if not self._open or self._pending_bytes > PENDING_BYTES:
@@ -316,7 +321,7 @@ class PostgresDatabase:
 
 
 def _failure_of_state(state: str) -> Failure:
-    if state in _CAME_BETWEEN or state == _LEASE_ENDED:
+    if state in _CAME_BETWEEN or state in (_LEASE_ENDED, _POLICIES_CHANGED):
         return Failure.AGAIN
     if state == _LEASE_LOST:
         return Failure.AGAIN  # taking the lease anew says for good whose it is

@@ -241,6 +241,7 @@ class Writer:
                 case Failure.REFUSED if len(commands) > 1:
                     return [self._decide([command])[0] for command in commands]
                 case Failure.AGAIN if attempt < MAX_ATTEMPTS:
+                    self._forget_facts()
                     return self._decide(commands, attempt=attempt + 1)
             return [self._explain(error)] * len(commands)
         self._full = self._down = False
@@ -335,11 +336,15 @@ class Writer:
             self._log.rolled_back()
             raise
         finally:
-            for ledger in self._ledgers.values():
-                if isinstance(ledger, RemembersFacts):
-                    ledger.forget()
+            self._forget_facts()
         self._log.committed()
         return result
+
+    def _forget_facts(self) -> None:
+        """Facts that were read before somebody else's change may be wrong."""
+        for ledger in self._ledgers.values():
+            if isinstance(ledger, RemembersFacts):
+                ledger.forget()
 
     def _run_change(self, work: Work, transaction: Transaction) -> tuple[Any, bytes]:
         """What the change returned, and its audit entry.

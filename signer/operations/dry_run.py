@@ -15,6 +15,7 @@ from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger
 from signer.keys.preference_ledger import PreferenceLedger
 from signer.operations.gate import Gate
+from signer.policy.policy_set_ledger import PolicySetLedger
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger
 from signer.units import Root
@@ -40,8 +41,8 @@ class DryRun:
         self._read = read
         # Those of the record (`operations/record.py`); none remembers anything between two questions.
         keys = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
-        preferences = PreferenceLedger(alone=False)
-        ledgers: tuple[Any, ...] = (keys, preferences, AttestationLedger(), BlockLedger(), NetworkLedger())
+        preferences, policies = PreferenceLedger(alone=False), PolicySetLedger(alone=False)
+        ledgers: tuple[Any, ...] = (keys, preferences, policies, AttestationLedger(), BlockLedger(), NetworkLedger())
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
 
     async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:

@@ -29,6 +29,8 @@ from signer.keys.ledger import KeyStateLedger
 from signer.keys.preference_ledger import PreferenceLedger
 from signer.keys.vault import DATA_KEY_FILE
 from signer.operations.kept_record import RecordView
+from signer.policy.counters import CounterLedger
+from signer.policy.policy_set_ledger import PolicySetLedger
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
 from signer.units import Epoch, Root
@@ -138,6 +140,8 @@ def open_record(
         ledgers=[
             KeyStateLedger(begins=epoch_begins),
             PreferenceLedger(),
+            PolicySetLedger(),
+            CounterLedger(),
             AttestationLedger(),
             BlockLedger(),
             NetworkLedger(),

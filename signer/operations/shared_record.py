@@ -38,6 +38,8 @@ from signer.keys.shared_ledger import SharedKeyStateLedger
 from signer.keys.shared_preferences import SharedPreferenceLedger
 from signer.operations.kept_record import RecordView
 from signer.operations.record import DATABASE_FILE, INSTANCE_FILE
+from signer.policy.counters import CounterLedger
+from signer.policy.policy_set_ledger import SharedPolicySetLedger
 from signer.slashing.network import NetworkLedger, bind_network
 from signer.slashing.web3signer_tables import (
     SharedAttestationLedger,
@@ -168,6 +170,8 @@ def open_shared_record(
     ledgers: list[Ledger[Any, Any]] = [
         SharedKeyStateLedger(alone=False, begins=epoch_begins),
         SharedPreferenceLedger(),
+        SharedPolicySetLedger(),
+        CounterLedger(),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),
         NetworkLedger(),

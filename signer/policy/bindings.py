@@ -12,31 +12,31 @@ from msgspec import Struct
 from signer.policy.facts import Caller, Signer
 
 
-class ToKey(Struct, frozen=True):
+class ToKey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="key"):
     """To whatever this key signs."""
 
     key_id: str
 
 
-class ToTag(Struct, frozen=True):
+class ToTag(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tag"):
     """To whatever keys that bear this tag sign."""
 
     tag: str
 
 
-class ToNamespace(Struct, frozen=True):
+class ToNamespace(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="namespace"):
     """To whatever keys of this namespace sign."""
 
     namespace: str
 
 
-class ToCaller(Struct, frozen=True):
+class ToCaller(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="caller"):
     """To whatever this caller asks for."""
 
     identity: str
 
 
-class ToCallerAndKey(Struct, frozen=True):
+class ToCallerAndKey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="caller+key"):
     """To whatever this caller asks of this key."""
 
     identity: str
@@ -46,7 +46,7 @@ class ToCallerAndKey(Struct, frozen=True):
 Target = ToKey | ToTag | ToNamespace | ToCaller | ToCallerAndKey
 
 
-class Binding(Struct, frozen=True):
+class Binding(Struct, frozen=True, forbid_unknown_fields=True):
     """A policy, and where it has a say."""
 
     policy: str

@@ -14,6 +14,8 @@ from signer.journal.sqlite import SqliteDatabase, create_database, database_id, 
 from signer.journal.writer import Writer
 from signer.keys.ledger import KeyStateLedger
 from signer.keys.preference_ledger import PreferenceLedger
+from signer.policy.counters import CounterLedger
+from signer.policy.policy_set_ledger import PolicySetLedger
 from signer.slashing.ledger import AttestationClaim, AttestationLedger, BlockClaim, BlockLedger
 from signer.slashing.network import NetworkLedger
 from signer.units import Epoch, PublicKey, Root, Slot
@@ -62,7 +64,15 @@ def open_record(
     deaths: list[Exception] = []
     writer = Writer(
         Embedded(database, log),
-        ledgers=[KeyStateLedger(), PreferenceLedger(), AttestationLedger(), BlockLedger(), NetworkLedger()],
+        ledgers=[
+            KeyStateLedger(),
+            PreferenceLedger(),
+            PolicySetLedger(),
+            CounterLedger(),
+            AttestationLedger(),
+            BlockLedger(),
+            NetworkLedger(),
+        ],
         log=log,
         on_death=deaths.append,
         max_batch=max_batch,
