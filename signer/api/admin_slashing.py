@@ -6,7 +6,8 @@ GET  /admin/slashing/status     ?public_key=0x... for one key, or ?after=0x...&l
                                 "floor_target": 2, "floor_slot": null, "votes": 7, "newest_source": 8,
                                 "newest_target": 9, "newest_vote_root": "0x..." | null, "blocks": 0,
                                 "newest_slot": null, "newest_block_root": null,
-                                "unfinished_import": "..." | null}], "next_after": "0x..." | null};
+                                "unfinished_import": "..." | null, "state": ["active"]}],
+                                "next_after": "0x..." | null}; the state says in words what keeps the key from signing;
                                 ask again with `after` set to `next_after` until that is null    (slashing:read)
 GET  /admin/slashing/explain    ?public_key=0x...&source=3&target=4 or &slot=128, and &root=0x... where it is known;
                                 200 {"public_key": "0x...", "verdict": "new" | "repeat" | "refused" |
@@ -33,8 +34,9 @@ from signer.api.answer import Answer, json_answer
 from signer.api.exchange import Exchange
 from signer.api.routing import Access, Route
 from signer.errors import MalformedRequestError
-from signer.operations.explain import MAX_KEYS, Question, parse_public_key
+from signer.operations.explain import Question, parse_public_key
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.operations.record_status import MAX_KEYS
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from signer.cli.answers import (
 )
 from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
-from signer.operations.explain import Explanation, Question, RecordStatus
+from signer.operations.explain import Explanation, Question
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import (
     parse_keys,
@@ -40,6 +40,7 @@ from signer.operations.orders import Carried, SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.operations.record_status import RecordStatus
 from signer.operations.tag_keys import tag_order
 from signer.units import PublicKey
 

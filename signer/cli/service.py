@@ -19,12 +19,13 @@ from signer.cli.answers import (
     VerifiedAudit,
 )
 from signer.cli.parcel import Parcel
-from signer.operations.explain import Explanation, Question, RecordStatus
+from signer.operations.explain import Explanation, Question
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.orders import SetPreferences
 from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.operations.record_status import RecordStatus
 
 
 class Service(Protocol):

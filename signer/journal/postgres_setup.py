@@ -160,6 +160,17 @@ def find_place(session: Session) -> SharedPlace | None:
     return SharedPlace(bytes(database_id), schema)
 
 
+def newest_schema() -> int:
+    """The number of the newest of our migrations that this program carries."""
+    return max(_migrations())
+
+
+def schema_of(session: Session) -> int:
+    """The number of the newest of our migrations that this database has had. Our tables are there."""
+    ((number,),) = session.rows("SELECT max(number) FROM holdfast.migrations", seconds=SETUP_SECONDS)
+    return int(number)
+
+
 def _web3signer_schema(session: Session, *, may_create: bool) -> str:
     ((schema,),) = session.rows(
         "SELECT relnamespace::regnamespace::text FROM (SELECT to_regclass('database_version') AS found) AS t"
@@ -200,7 +211,7 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
     ((there,),) = session.rows("SELECT to_regnamespace('holdfast') IS NOT NULL", seconds=SETUP_SECONDS)
     done = 0
     if there:
-        ((done,),) = session.rows("SELECT max(number) FROM holdfast.migrations", seconds=SETUP_SECONDS)
+        done = schema_of(session)
     elif not may_create:
         raise StartupError(
             "this database was never used by Holdfast",
@@ -211,7 +222,7 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
             "CREATE SCHEMA holdfast; CREATE TABLE holdfast.migrations (number integer PRIMARY KEY)",
             seconds=SETUP_SECONDS,
         )
-    newest = max(_migrations())
+    newest = newest_schema()
     if done > newest:
         raise ForeignDatabaseError(
             f"the database has Holdfast's schema {done}, this program knows up to {newest}",

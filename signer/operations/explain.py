@@ -22,16 +22,25 @@ from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger, KeyUseClaim
 from signer.keys.quarantine import find_new_keys
+from signer.keys.standing import read_standings
 from signer.operations.horizon import Horizon
 from signer.operations.quarantine import RUNNING_EPOCH
+from signer.operations.record_status import (
+    MAX_KEYS,
+    RecordStatus,
+    ToldRecord,
+    ToldWatermarks,
+    document_name,
+    find_status,
+    read_status,
+    told_record,
+    told_watermarks,
+)
 from signer.slashing.judging import judge_block, judge_vote
 from signer.slashing.rules import Proposal, Safe, Vote
-from signer.slashing.status import Hold, KeyRecord, find_key_record, greatest_source, read_key_records
+from signer.slashing.status import KeyRecord, find_key_record, greatest_source
 from signer.slashing.watermarks import Watermarks, read_watermarks
 from signer.units import PUBLIC_KEY_BYTES, ROOT_BYTES, UINT64_MAX, Epoch, PublicKey, Root, Slot
-
-MAX_KEYS = 500
-"""Keys of one page of the status: every row of theirs is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +81,6 @@ class Question:
             numbers = {"slot": str(asked.slot)}
         root = {} if asked.signing_root is None else {"root": _shown(asked.signing_root)}
         return {"public_key": _shown(self.public_key), **numbers, **root}
-
-
-@dataclass(frozen=True, slots=True)
-class ToldWatermarks:
-    """For every key; None where unset."""
-
-    low_epoch: int | None
-    low_slot: int | None
-    high_epoch: int | None
-    high_slot: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToldRecord:
-    """What is on record for one key; None where there is nothing, roots with 0x."""
-
-    public_key: str
-    floor_source: int | None
-    floor_target: int | None
-    floor_slot: int | None
-    votes: int
-    newest_source: int | None
-    """Of the vote with the highest target."""
-
-    newest_target: int | None
-    newest_vote_root: str | None
-    blocks: int
-    newest_slot: int | None
-    newest_block_root: str | None
-    unfinished_import: str | None = None
-    """The document (how its audit entries name it) whose import was interrupted: the floors are its newest records
-    until the same import is run again, and completes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordStatus:
-    """The whole record in short, or a page of it."""
-
-    watermarks: ToldWatermarks
-    keys: tuple[ToldRecord, ...]
-    next_after: str | None
-    """Ask again with this `after` for the next keys; None when these were the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +160,15 @@ class Explaining:
 
     def _status(self, caller: Caller, public_key: PublicKey | None, after: bytes, limit: int) -> RecordStatus:
         with self._read() as moment:
-            marks = _told_watermarks(read_watermarks(moment))
             if public_key is not None:
-                one = find_key_record(moment, public_key)
-                return RecordStatus(marks, () if one is None else (_told(one),), None)
-            page = read_key_records(moment, after=after, limit=limit)
-        seen = tuple(_told(record) for record in page if may_see(caller.principal, record.public_key))
-        return RecordStatus(marks, seen, _shown(page[-1].public_key) if len(page) == limit else None)
+                return find_status(moment, public_key, epoch=self._horizon.epoch)
+            return read_status(
+                moment,
+                after=after,
+                limit=limit,
+                visible=lambda key: may_see(caller.principal, key),
+                epoch=self._horizon.epoch,
+            )
 
     def _explain(self, question: Question) -> Explanation:
         key_loaded = self._loaded(question.public_key)
@@ -216,7 +185,9 @@ class Explaining:
             record = find_key_record(moment, question.public_key)
             marks = read_watermarks(moment)
             source = greatest_source(moment, question.public_key)
-        told = None if record is None else _told(record)
+            told = None
+            if record is not None:
+                told = told_record(record, read_standings(moment), epoch=self._horizon.epoch)
         return Explanation(
             public_key=_shown(question.public_key),
             verdict=_verdict(refusal, safe),
@@ -224,7 +195,7 @@ class Explaining:
             reason="" if refusal is None else _reason(refusal, record),
             evidence={} if refusal is None else refusal.evidence,
             record=told,
-            watermarks=_told_watermarks(marks),
+            watermarks=told_watermarks(marks),
             room=self._room(told, marks, source),
             key_loaded=key_loaded,
         )
@@ -310,35 +281,9 @@ def _reason(refusal: RefusalError | UnknownKeyError, record: KeyRecord | None) -
     if not hold.stands_at(str(field), int(floor or 0)):
         return refusal.sentence
     return (
-        f"{field} {requested} is held back at {floor} by an unfinished import (document {_document(hold)}):"
+        f"{field} {requested} is held back at {floor} by an unfinished import (document {document_name(hold)}):"
         " run the same import again, which completes it and lifts the hold"
     )
-
-
-def _document(hold: Hold) -> str:
-    return hold.document.hex()[:16]
-
-
-def _told(record: KeyRecord) -> ToldRecord:
-    floor, vote, block = record.vote_floor, record.newest_vote, record.newest_block
-    return ToldRecord(
-        public_key=_shown(record.public_key),
-        floor_source=None if floor is None else floor.source_epoch,
-        floor_target=None if floor is None else floor.target_epoch,
-        floor_slot=record.block_floor,
-        votes=record.votes,
-        newest_source=None if vote is None else vote.source_epoch,
-        newest_target=None if vote is None else vote.target_epoch,
-        newest_vote_root=None if vote is None or vote.signing_root is None else _shown(vote.signing_root),
-        blocks=record.blocks,
-        newest_slot=None if block is None else block.slot,
-        newest_block_root=None if block is None or block.signing_root is None else _shown(block.signing_root),
-        unfinished_import=None if record.hold is None else _document(record.hold),
-    )
-
-
-def _told_watermarks(marks: Watermarks) -> ToldWatermarks:
-    return ToldWatermarks(marks.low_epoch, marks.low_slot, marks.high_epoch, marks.high_slot)
 
 
 def _greatest(*values: int | None) -> int | None:

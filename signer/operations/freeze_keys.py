@@ -12,7 +12,8 @@ from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.errors import MalformedRequestError, UnknownKeyError
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, KeyState, read_key_states
+from signer.keys.ledger import EVERY_KEY, read_key_states
+from signer.keys.standing import read_standings
 from signer.keys.tags import TAG_RULE, Tag, is_tag, read_frozen_tags
 from signer.operations.orders import Carried, FreezeKeys, Orders, ThawKeys
 from signer.operations.reading import read_record
@@ -105,9 +106,9 @@ class KeyFreezing:
         Raises ForbiddenError.
         """
         check_authorized(caller.principal, Action.KEYS_LIST)
-        states = await asyncio.to_thread(read_record, self._reading, read_key_states)
-        told = {key: _words(key, state) for key, state in states.items() if may_see(caller.principal, key) or not key}
-        return {key: words for key, words in told.items() if words}
+        standings = await asyncio.to_thread(read_record, self._reading, read_standings)
+        told = standings.silences()
+        return {key: words for key, words in told.items() if may_see(caller.principal, key) or not key}
 
     async def summary(self) -> Frozen:
         """What is frozen, for those who may count it. Asks nobody who they are."""
@@ -117,15 +118,6 @@ class KeyFreezing:
 def why_silent(told: Mapping[PublicKey, tuple[str, ...]], key: PublicKey) -> tuple[str, ...]:
     """Why this key signs nothing, of what `KeyFreezing.why_silent` told."""
     return (*told.get(key, ()), *told.get(EVERY_KEY, ()))
-
-
-def _words(key: PublicKey, state: KeyState) -> tuple[str, ...]:
-    marks = {
-        "moved away": state.disabled_ms is not None,
-        "deleted": state.deleted_ms is not None,
-        "frozen by all" if key == EVERY_KEY else "frozen": state.frozen_ms is not None,
-    }
-    return (*(word for word, stands in marks.items() if stands), *(f"frozen by tag:{x.tag}" for x in state.frozen_tags))
 
 
 def read_frozen(reading: Reading, visible: Callable[[PublicKey], bool] | None = None) -> Frozen:

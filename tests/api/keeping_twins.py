@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
 from signer.errors import SignerError
-from signer.operations.explain import Explanation, Question, RecordStatus, Room, ToldRecord, ToldWatermarks
+from signer.operations.explain import Explanation, Question, Room
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
+from signer.operations.record_status import RecordStatus, ToldRecord, ToldWatermarks
 
 MARKS = ToldWatermarks(low_epoch=90, low_slot=None, high_epoch=None, high_slot=6400)
 UNSET: Mapping[str, int | None] = {"low_epoch": None, "low_slot": None, "high_epoch": None, "high_slot": None}

@@ -15,12 +15,12 @@ from freezing_twin import FreezingTwin
 
 from signer.config.sections import Config
 from signer.errors import AuditError, SignerError
-from signer.operations.explain import RecordStatus, ToldWatermarks
 from signer.operations.key_manager import Deletion
 from signer.operations.manage_keys import KeyDescription
 from signer.operations.orders import Carried
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
+from signer.operations.record_status import RecordStatus, ToldWatermarks
 from signer.operations.restore import RestorePlan
 from signer.units import PublicKey
 

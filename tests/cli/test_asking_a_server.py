@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost, told
 
-from signer.operations.explain import ToldWatermarks
+from signer.operations.record_status import ToldWatermarks
 
 DEVELOPMENT = ("--preset", "development", "--data-directory", "data")
 

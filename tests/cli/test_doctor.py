@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from cli_line import AdminServer, Cli, Transcript
+from journal.record import PlainStory
 
 from signer.errors import BEGIN_OR_PUT_BACK
 from signer.journal.lock import DirectoryLock
+from signer.keys.ledger import EVERY_KEY, freeze_key
+from signer.operations.record import Places, open_record
 
 SERVED_BY_THE_SERVER = ("server", "database", "keys")
 
@@ -208,3 +211,16 @@ def test_keys_that_were_moved_out_are_counted(cli: Cli, server: AdminServer, mad
     listed = [{**key, "public_key": "0xa1", "silent": ["moved away"]}, {**key, "public_key": "0xb2"}]
     server.answer_json("GET", "/admin/keys", {"keys": listed})
     assert finding(doctor(cli), "moved keys")["sentence"] == "1 keys are out of service: moved out"
+
+
+async def test_what_is_frozen_is_found_where_no_server_runs(cli: Cli, ready: None, tmp_path: Path) -> None:
+    head = next((tmp_path / "data").rglob("*head*"))
+    record = open_record(Places(tmp_path / "data", head), genesis_validators_root=None, on_death=print)
+    try:
+        await record.writer.perform(lambda t: freeze_key(t, EVERY_KEY, now_ms=5), lambda _: PlainStory())
+    finally:
+        record.close()
+    said = doctor(cli)
+    assert finding(said, "frozen")["figures"] == {"all": True, "keys": 0, "tags": 0}
+    assert finding(said, "frozen")["sentence"] == "all keys are frozen: nothing is signed"
+    assert said.code == 0, "a warning"

@@ -282,8 +282,13 @@ def places(tmp_path: Path) -> Places:
     return Places(directory, directory / "head")
 
 
+def looked_at(places: Places, **settings: bool) -> Finding:
+    (finding,) = examine_record(places, **settings)
+    return finding
+
+
 def test_before_the_first_start_there_is_no_database_and_none_is_made(places: Places) -> None:
-    assert examine_record(places).grade is Grade.OK
+    assert looked_at(places).grade is Grade.OK
     assert not places.database.exists()
 
 
@@ -291,7 +296,7 @@ def test_a_whole_database_is_examined_and_not_changed(places: Places) -> None:
     database, _ = open_database(places, may_create=True)
     database.close()
     before = places.database.read_bytes()
-    finding = examine_record(places)
+    finding = looked_at(places)
     assert finding.grade is Grade.OK, finding.sentence
     assert finding.figures["audit_entries"] == 0
     assert places.database.read_bytes() == before
@@ -301,7 +306,7 @@ def test_a_held_directory_is_left_to_its_holder(places: Places) -> None:
     lock = DirectoryLock(places.data_directory)
     try:
         with pytest.raises(DataDirectoryInUseError):
-            examine_record(places)
+            looked_at(places)
     finally:
         lock.close()
 
@@ -312,7 +317,7 @@ def test_a_database_that_lost_history_is_a_fault_with_its_remedy(places: Places)
     from dataclasses import replace
 
     create_head_file(places.head_file, replace(head, size=7, head=b"\7" * 32))
-    finding = examine_record(places)
+    finding = looked_at(places)
     assert finding.grade is Grade.FAULT
     assert "went back in time" in finding.sentence
     assert "accept-restore" in finding.remedy
@@ -324,7 +329,7 @@ def test_a_database_that_lost_history_is_a_fault_with_its_remedy(places: Places)
 @pytest.mark.parametrize("content", [b"not a database at all" * 500, b""], ids=["garbage", "empty"])
 def test_something_else_in_its_place_is_a_fault(places: Places, content: bytes) -> None:
     places.database.write_bytes(content)
-    finding = examine_record(places)
+    finding = looked_at(places)
     assert finding.grade is Grade.FAULT
     assert finding.remedy
     assert places.database.read_bytes() == content
@@ -336,7 +341,7 @@ def test_a_corrupted_page_is_found(places: Places) -> None:
     content = bytearray(places.database.read_bytes())
     content[4096 * 2 : 4096 * 3] = b"\xff" * 4096
     places.database.write_bytes(content)
-    finding = examine_record(places)
+    finding = looked_at(places)
     assert finding.grade is Grade.FAULT
     assert "damaged" in finding.sentence
 
@@ -344,8 +349,8 @@ def test_a_corrupted_page_is_found(places: Places) -> None:
 def test_where_the_first_start_may_not_make_the_record_its_absence_is_a_fault(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     places = Places(tmp_path, tmp_path / "head")
-    assert examine_record(places).grade is Grade.OK
-    finding = examine_record(places, may_begin=False)
+    assert looked_at(places).grade is Grade.OK
+    finding = looked_at(places, may_begin=False)
     assert finding.grade is Grade.FAULT
     assert "if this one has signed before, its record is lost or its disk is not mounted" in finding.remedy
 

@@ -10,7 +10,9 @@ from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault, find_remedy
 from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
+from signer.clock import SystemClock
 from signer.clock.sources import parse_clock_source
+from signer.config.chain import read_network
 from signer.config.fault import Fault
 from signer.config.journal_url import journal_address
 from signer.config.key_sources import key_locations
@@ -25,7 +27,7 @@ from signer.operations.examine.disk import (
     examine_fsync,
     examine_head_directory,
 )
-from signer.operations.examine.finding import Figures, Finding, Grade, fault
+from signer.operations.examine.finding import Finding, Grade, fault
 from signer.operations.examine.key_files import examine_key_files, examine_public_test_keys
 from signer.operations.examine.machine import (
     examine_clock,
@@ -36,8 +38,10 @@ from signer.operations.examine.machine import (
 )
 from signer.operations.examine.record import examine_record
 from signer.operations.examine.shared_record import examine_shared_record
+from signer.operations.examine.standing_keys import frozen_keys, moved_keys, waiting_keys
 from signer.operations.record import Places
 from signer.operations.shared_record import NOT_CONNECTED, SharedPlaces
+from signer.units import Epoch
 
 Examination = Callable[[], Iterable[Finding]]
 
@@ -94,7 +98,7 @@ def _examinations(session: Session, config: Config) -> list[Examination]:
         found.append(lambda: _of_the_server(server))
     else:
         found += [
-            lambda: [] if config.journal.url.is_shared else [_database(config)],
+            lambda: [] if config.journal.url.is_shared else _database(config),
             lambda: [examine_master_key(config.storage.master_key.key_file, config.storage.master_key.password_file)],
             lambda: [
                 examine_key_files(
@@ -143,12 +147,12 @@ def _missing_directory(config: Config) -> Finding:
     )
 
 
-def _database(config: Config) -> Finding:
+def _database(config: Config) -> Iterator[Finding]:
     try:
         places = Places(config.storage.data_directory, config.storage.head_file)
-        return examine_record(places, may_begin=config.may_begin_record)
+        yield from examine_record(places, may_begin=config.may_begin_record, epoch=_epoch(config))
     except DataDirectoryInUseError as error:
-        return fault(
+        yield fault(
             "database",
             f"{error.sentence}; but nobody answers at {config.server.admin_socket}",
             remedy="the signer may be starting or stopping: try again; otherwise look at its log",
@@ -163,7 +167,21 @@ def _shared_database(config: Config, *, running: bool) -> Iterator[Finding]:
         yield fault("database", error.sentence, remedy=error.remedy)
         return
     places = SharedPlaces(address, storage.data_directory, storage.head_file)
-    yield from examine_shared_record(places, shown=str(journal.url), may_begin=config.may_begin_record, running=running)
+    yield from examine_shared_record(
+        places,
+        shown=str(journal.url),
+        may_begin=config.may_begin_record,
+        running=running,
+        epoch=_epoch(config),
+    )
+
+
+def _epoch(config: Config) -> Epoch | None:
+    """The present one, by this machine's clock; None where the network's files do not tell."""
+    try:
+        return read_network(config.network).epoch_at(SystemClock().now())
+    except ConfigError:
+        return None
 
 
 def _of_the_server(server: RemoteService) -> Iterator[Finding]:
@@ -194,21 +212,9 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
     sentence = f"{keys.get('loaded')} keys are loaded, {errors} files could not be"
     remedy = "the server's log names each file: repair it, then `POST /reload`" if errors else ""
     yield Finding("keys", Grade.WARNING if errors else Grade.OK, sentence, remedy, keys)
-    yield from _frozen(_flat(status.get("frozen")))
+    yield from frozen_keys(_flat(status.get("frozen")))
     yield from _moved_away(server)
-    yield from _quarantine(_flat(status.get("quarantine")))
-
-
-def _frozen(frozen: Figures) -> Iterator[Finding]:
-    """What operators keep from signing."""
-    if frozen.get("all"):
-        sentence = "all keys are frozen: nothing is signed"
-    elif frozen.get("keys") or frozen.get("tags"):
-        sentence = f"frozen: {frozen.get('keys')} keys by themselves, and those of {frozen.get('tags')} tags"
-    else:
-        return
-    remedy = "`holdfast freeze` shows what is frozen, `holdfast keys list` each key; holdfast thaw ends it"
-    yield Finding("frozen", Grade.WARNING, sentence, remedy, frozen)
+    yield from waiting_keys(_flat(status.get("quarantine")))
 
 
 def _moved_away(server: RemoteService) -> Iterator[Finding]:
@@ -217,23 +223,7 @@ def _moved_away(server: RemoteService) -> Iterator[Finding]:
         moved = sum("moved away" in each.silent for each in server.keys())  # noqa: SIM118 - no mapping
     except SignerError:  # told before: the server, or its database
         return
-    if moved:
-        sentence = f"{moved} keys are out of service: moved out"
-        yield Finding("moved keys", Grade.OK, sentence, "`holdfast keys list` shows them", {"keys": moved})
-
-
-def _quarantine(waits: Figures) -> Iterator[Finding]:
-    """Keys whose votes and blocks are refused, and for how long."""
-    if waits.get("keys"):
-        yield Finding(
-            "quarantine",
-            Grade.WARNING,
-            f"{waits.get('keys')} keys came without slashing history: no votes and blocks of theirs until epoch"
-            f" {waits.get('until_epoch')} ({waits.get('until')})",
-            "import their history (holdfast slashing import, holdfast migrate in); or, if nothing else can sign with"
-            " them, holdfast keys release KEY; `holdfast keys list` shows them",
-            waits,
-        )
+    yield from moved_keys(moved)
 
 
 def _flat(value: Any) -> Mapping[str, str | int | float | None]:

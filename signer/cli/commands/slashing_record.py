@@ -10,8 +10,9 @@ from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_NOT_LOADED, EXIT_REFUSED, UsageFault
 from signer.cli.service import Service
 from signer.errors import MalformedRequestError
-from signer.operations.explain import Explanation, Question, RecordStatus, ToldRecord, parse_public_key
+from signer.operations.explain import Explanation, Question, parse_public_key
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
+from signer.operations.record_status import RecordStatus, ToldRecord
 from signer.units import PublicKey
 
 _ASK_EITHER = "give --source and --target, or --slot"
@@ -36,7 +37,10 @@ def status(
     context: typer.Context,
     key: Annotated[str | None, typer.Argument(help="The public key; every key on record where none is named.")] = None,
 ) -> int:
-    """Show what is on record: the watermarks of all keys, and for each key its floors, newest vote and block.
+    """Show what is on record: the watermarks of all keys, and for each key its state, floors, newest vote and block.
+
+    The state is `active`, or what keeps the key from signing: moved away, deleted, frozen (by itself, a tag or all),
+    quarantined until an epoch, or disabled in the shared database by somebody else.
 
     Exit code 1 where a key is named of which nothing is known.
 
@@ -53,7 +57,17 @@ def status(
     for line in _mark_lines(asdict(found.watermarks)):
         session.output.line(line)
     session.output.headed_table(
-        ("public key", "source floor", "target floor", "slot floor", "votes", "newest vote", "blocks", "newest block"),
+        (
+            "public key",
+            "state",
+            "source floor",
+            "target floor",
+            "slot floor",
+            "votes",
+            "newest vote",
+            "blocks",
+            "newest block",
+        ),
         [_row(each) for each in found.keys],
     )
     for each in found.keys:
@@ -203,7 +217,7 @@ def _key(text: str) -> PublicKey:
 def _row(each: ToldRecord) -> tuple[str, ...]:
     vote = "" if each.newest_target is None else f"{each.newest_source}->{each.newest_target}"
     numbers = (each.floor_source, each.floor_target, each.floor_slot, each.votes, vote, each.blocks, each.newest_slot)
-    return each.public_key, *(_text(number) for number in numbers)
+    return each.public_key, ", ".join(each.state), *(_text(number) for number in numbers)
 
 
 def _exit_code(found: Explanation) -> int:

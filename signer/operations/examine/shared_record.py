@@ -11,9 +11,18 @@ from signer.audit.head import read_head
 from signer.audit.ledger import read_log_head
 from signer.errors import StartupError
 from signer.journal.postgres_session import LostConnectionError, ServerRefusedError, Session, SessionTransaction
-from signer.journal.postgres_setup import SharedPlace, check_advisory_locks, check_server, find_place
+from signer.journal.postgres_setup import (
+    SharedPlace,
+    check_advisory_locks,
+    check_server,
+    find_place,
+    newest_schema,
+    schema_of,
+)
 from signer.operations.examine.finding import Finding, Grade, fault
+from signer.operations.examine.standing_keys import examine_standing
 from signer.operations.shared_record import SharedPlaces, read_instance
+from signer.units import Epoch
 
 SUBJECT = "database"
 
@@ -55,10 +64,13 @@ WHERE NOT (has_table_privilege(named, 'SELECT') AND has_table_privilege(named, '
 """
 
 
-def examine_shared_record(places: SharedPlaces, *, shown: str, may_begin: bool, running: bool) -> Iterator[Finding]:
+def examine_shared_record(
+    places: SharedPlaces, *, shown: str, may_begin: bool, running: bool, epoch: Epoch | None = None
+) -> Iterator[Finding]:
     """The server, its replicas, how far away it is, what it holds, and the leases on it.
 
-    `shown` is the URL without its secrets; `running` says that our own signer works on it now.
+    `shown` is the URL without its secrets; `running` says that our own signer works on it now, which is asked itself
+    which keys stand still; `epoch` is the present one, None if nobody knows it.
     """
     try:
         with _connected(places.address) as (session, second):
@@ -72,6 +84,8 @@ def examine_shared_record(places: SharedPlaces, *, shown: str, may_begin: bool, 
                 yield _empty(shown, may_begin=may_begin)
                 return
             yield from _record(session, place, places, running=running)
+            if not running and schema_of(session) == newest_schema():
+                yield from examine_standing(SessionTransaction(session, seconds=STATEMENT_SECONDS), epoch=epoch)
     except LostConnectionError as error:
         remedy = "start PostgreSQL; or correct host and port in journal.url, and the firewall in between"
         yield fault(SUBJECT, f"{shown} does not answer: {error}", remedy=remedy)
