@@ -208,7 +208,10 @@ class SessionTransaction:
 
     def run(self, statement: Sql, values: Sequence[Any] = ()) -> None:
         """See `Transaction.run`."""
-        tag = self._session.script(filled(shared_text(statement), values), seconds=self._seconds)
+        text = filled(shared_text(statement), values)
+        if not text:
+            return
+        tag = self._session.script(text, seconds=self._seconds)
         count = tag.rpartition(" ")[2]
         self._changed = int(count) if count.isdigit() else 0
 

@@ -26,7 +26,8 @@ import msgspec
 
 from interchange.parse import Event
 from signer.errors import BadWatermarkError
-from signer.journal.ledger import Transaction
+from signer.journal.ledger import Row, Transaction
+from signer.journal.statement import Statement
 from signer.slashing import incoming_statements as say
 from signer.slashing.locking import MOST_LOCKED, lock_keys
 from signer.slashing.records import ordered, unordered
@@ -36,6 +37,9 @@ from signer.units import Epoch, PublicKey, Slot
 
 SLICE = MOST_LOCKED
 """Validators held in one transaction, and asked for in one statement."""
+
+_NO_RECORDS = b"{}"
+"""What a part says where it has none of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,9 @@ def admit(transaction: Transaction, validators: Sequence[StagedValidator], *, ho
 
 def add_part(transaction: Transaction, part: Part, report: ImportReport) -> None:
     """Add the rows of a part, and count in the report what they added."""
+    transaction.run(say.PLAN_ONCE)
     lock_keys(transaction, part.keys())
-    compare_part(transaction, part, report)
+    _count(transaction, part, report, (say.TAKE_VOTES, say.TAKE_BLOCKS))
     transaction.run(say.ADD_VOTES, (_text(part.votes),))
     transaction.run(say.ADD_BLOCKS, (_text(part.blocks),))
     sources = [
@@ -163,17 +168,7 @@ def check_floor_limits(
 
 def compare_part(transaction: Transaction, part: Part, report: ImportReport) -> None:
     """Count in the report what adding this part would do. Changes nothing."""
-    for key, added, differing, hidden in transaction.rows(say.COMPARE_VOTES, (_text(part.votes),)):
-        count = report.count(key)
-        count.attestations += added
-        count.differing += differing
-        _hide(count, hidden)
-    for key, added, differing in transaction.rows(say.COMPARE_BLOCKS, (_text(part.blocks),)):
-        count = report.count(key)
-        count.blocks += added
-        count.differing += differing
-    for key, hidden in part.hidden:
-        _hide(report.count(key), hidden)
+    _count(transaction, part, report, (say.COMPARE_VOTES, say.COMPARE_BLOCKS))
 
 
 def lift_hold(transaction: Transaction, hold_for: bytes) -> None:
@@ -213,6 +208,27 @@ def slices(validators: Sequence[StagedValidator]) -> Iterator[Sequence[StagedVal
     """So many at a time as one transaction holds."""
     for start in range(0, len(validators), SLICE):
         yield validators[start : start + SLICE]
+
+
+def _count(transaction: Transaction, part: Part, report: ImportReport, statements: tuple[Statement, Statement]) -> None:
+    """What the statements tell of this part's votes, and of its blocks."""
+    votes, blocks = statements
+    for key, added, differing, hidden in _told(transaction, votes, part.votes):
+        count = report.count(key)
+        count.attestations += added
+        count.differing += differing
+        _hide(count, hidden)
+    for key, added, differing in _told(transaction, blocks, part.blocks):
+        count = report.count(key)
+        count.blocks += added
+        count.differing += differing
+    for key, hidden in part.hidden:
+        _hide(report.count(key), hidden)
+
+
+def _told(transaction: Transaction, statement: Statement, records: msgspec.Raw) -> Iterable[Row]:
+    """Asked only where there are any: of most parts no blocks, and each question is a way to a server and back."""
+    return () if bytes(records) == _NO_RECORDS else transaction.rows(statement, (_text(records),))
 
 
 def _marks(one: StagedValidator) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ Rows come as JSON texts: `[[key, lowest source, target, slot, highest ...], ...]
 `{key: [[target, source, root], ...]}` for their records; keys and roots in hex, numbers as stored.
 """
 
-from signer.journal.statement import Statement
+from signer.journal.statement import NOTHING, Statement
 
 KEEP = Statement(
     embedded="""
@@ -67,19 +67,38 @@ UPDATE validators SET held_source = NULL, held_target = NULL, held_slot = NULL, 
 """,
     shared="DELETE FROM held_floors WHERE held_by = ?",
 )
+# Of a text each number and root is read once: the rows are made, and then looked at.
 _SHARED_VOTES = """
-FROM json_each(?::text::json) AS g JOIN validators v ON v.public_key = decode(g.key, 'hex')
-CROSS JOIN LATERAL (
-    SELECT as_number((r ->> 0)::bigint) AS target, as_number((r ->> 1)::bigint) AS source,
+WITH new AS MATERIALIZED (
+    SELECT g.key, v.id, as_number((r -> 0)::bigint) AS target, as_number((r -> 1)::bigint) AS source,
         decode(r ->> 2, 'hex') AS root
-    FROM json_array_elements(g.value) AS r
-) AS new
+    FROM jsonb_each(?::text::jsonb) AS g LEFT JOIN validators v ON v.public_key = decode(g.key, 'hex')
+    CROSS JOIN jsonb_array_elements(g.value) AS r
+)
 """
 _SHARED_BLOCKS = """
-FROM json_each(?::text::json) AS g JOIN validators v ON v.public_key = decode(g.key, 'hex')
-CROSS JOIN LATERAL (
-    SELECT as_number((r ->> 0)::bigint) AS slot, decode(r ->> 1, 'hex') AS root FROM json_array_elements(g.value) AS r
-) AS new
+WITH new AS MATERIALIZED (
+    SELECT g.key, v.id, as_number((r -> 0)::bigint) AS slot, decode(r ->> 1, 'hex') AS root
+    FROM jsonb_each(?::text::jsonb) AS g LEFT JOIN validators v ON v.public_key = decode(g.key, 'hex')
+    CROSS JOIN jsonb_array_elements(g.value) AS r
+)
+"""
+_SHARED_VOTES_MET = """
+SELECT new.key,
+    count(*) - count(old.target_epoch) FILTER (WHERE old.source_epoch <= new.source),
+    count(*) FILTER (WHERE old.source_epoch <> new.source OR old.signing_root <> new.root),
+    as_stored(max(CASE WHEN old.source_epoch <> new.source THEN GREATEST(old.source_epoch, new.source) END))
+FROM new LEFT JOIN LATERAL (
+    SELECT * FROM signed_attestations a WHERE a.validator_id = new.id AND a.target_epoch = new.target LIMIT 1
+) AS old ON true
+GROUP BY new.key
+"""
+_SHARED_BLOCKS_MET = """
+SELECT new.key, count(*) - count(old.slot), count(*) FILTER (WHERE old.signing_root <> new.root)
+FROM new LEFT JOIN LATERAL (
+    SELECT * FROM signed_blocks b WHERE b.validator_id = new.id AND b.slot = new.slot LIMIT 1
+) AS old ON true
+GROUP BY new.key
 """
 COMPARE_VOTES = Statement(
     embedded="""
@@ -91,17 +110,7 @@ FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS 
 LEFT JOIN signed_attestations a ON a.validator_id = v.id AND a.target_epoch = r.value ->> 0
 GROUP BY g.key
 """,
-    shared=f"""
-SELECT g.key,
-    count(*) - count(old.target_epoch) FILTER (WHERE old.source_epoch <= new.source),
-    count(*) FILTER (WHERE old.source_epoch <> new.source OR old.signing_root <> new.root),
-    as_stored(max(CASE WHEN old.source_epoch <> new.source THEN GREATEST(old.source_epoch, new.source) END))
-{_SHARED_VOTES.replace("JOIN validators", "LEFT JOIN validators")}
-LEFT JOIN LATERAL (
-    SELECT * FROM signed_attestations a WHERE a.validator_id = v.id AND a.target_epoch = new.target LIMIT 1
-) AS old ON true
-GROUP BY g.key
-""",  # noqa: S608 - a constant term
+    shared=f"{_SHARED_VOTES} {_SHARED_VOTES_MET}",
 )
 COMPARE_BLOCKS = Statement(
     embedded="""
@@ -110,15 +119,22 @@ FROM json_each(?) g LEFT JOIN validators v ON v.public_key = unhex(g.key) CROSS 
 LEFT JOIN signed_blocks b ON b.validator_id = v.id AND b.slot = r.value ->> 0
 GROUP BY g.key
 """,
-    shared=f"""
-SELECT g.key, count(*) - count(old.slot), count(*) FILTER (WHERE old.signing_root <> new.root)
-{_SHARED_BLOCKS.replace("JOIN validators", "LEFT JOIN validators")}
-LEFT JOIN LATERAL (
-    SELECT * FROM signed_blocks b WHERE b.validator_id = v.id AND b.slot = new.slot LIMIT 1
-) AS old ON true
-GROUP BY g.key
-""",  # noqa: S608 - a constant term
+    shared=f"{_SHARED_BLOCKS} {_SHARED_BLOCKS_MET}",
 )
+TAKE_VOTES = Statement(
+    embedded=COMPARE_VOTES.embedded,
+    shared=f"""
+{_SHARED_VOTES}, added AS (
+    INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
+    SELECT id, target, source, root FROM new WHERE id IS NOT NULL
+    ON CONFLICT (validator_id, target_epoch) DO UPDATE SET source_epoch = excluded.source_epoch, signing_root = NULL
+        WHERE excluded.source_epoch < signed_attestations.source_epoch
+)
+{_SHARED_VOTES_MET}""",  # noqa: S608 - constant terms
+)
+"""Tells what COMPARE_VOTES tells. A shared database adds the votes in the same breath (all of a statement sees what was
+there before it), an embedded one with the next statement, ADD_VOTES."""
+
 ADD_VOTES = Statement(
     embedded="""
 INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
@@ -128,13 +144,19 @@ CROSS JOIN json_each(g.value) r WHERE true
 ON CONFLICT DO UPDATE SET source_epoch = excluded.source_epoch, signing_root = NULL
     WHERE excluded.source_epoch < source_epoch
 """,
-    shared=f"""
-INSERT INTO signed_attestations (validator_id, target_epoch, source_epoch, signing_root)
-SELECT v.id, new.target, new.source, new.root {_SHARED_VOTES}
-ON CONFLICT (validator_id, target_epoch) DO UPDATE SET source_epoch = excluded.source_epoch, signing_root = NULL
-    WHERE excluded.source_epoch < signed_attestations.source_epoch
-""",
+    shared=NOTHING,
 )
+TAKE_BLOCKS = Statement(
+    embedded=COMPARE_BLOCKS.embedded,
+    shared=f"""
+{_SHARED_BLOCKS}, added AS (
+    INSERT INTO signed_blocks (validator_id, slot, signing_root) SELECT id, slot, root FROM new WHERE id IS NOT NULL
+    ON CONFLICT (validator_id, slot) DO NOTHING
+)
+{_SHARED_BLOCKS_MET}""",  # noqa: S608 - constant terms
+)
+"""The same with COMPARE_BLOCKS and ADD_BLOCKS."""
+
 ADD_BLOCKS = Statement(
     embedded="""
 INSERT INTO signed_blocks (validator_id, slot, signing_root)
@@ -143,12 +165,12 @@ FROM json_each(?) g CROSS JOIN validators v ON v.public_key = unhex(g.key)
 CROSS JOIN json_each(g.value) r WHERE true
 ON CONFLICT DO NOTHING
 """,
-    shared=f"""
-INSERT INTO signed_blocks (validator_id, slot, signing_root)
-SELECT v.id, new.slot, new.root {_SHARED_BLOCKS}
-ON CONFLICT (validator_id, slot) DO NOTHING
-""",
+    shared=NOTHING,
 )
+PLAN_ONCE = Statement(embedded=NOTHING, shared="SET LOCAL plan_cache_mode = force_generic_plan")
+"""For the server's own look at `validators` for each row that refers to it: our connections have every statement
+planned anew, and that takes longer than the look."""
+
 RAISE_SOURCES = Statement(
     embedded="""
 UPDATE validators SET floor_source = max(floor_source, value ->> 1)
