@@ -1,5 +1,6 @@
 """What a command says when it cannot do what it was asked: one message with a remedy, or a problem document."""
 
+from textwrap import indent
 from typing import Any
 
 from signer.errors import AnsweredError, ConfigError, DatabaseDownError, KeyQuarantinedError, SignerError
@@ -48,10 +49,18 @@ def problem_text(error: SignerError | UsageFault) -> str:
         return f"error: {error.sentence}\n  remedy: {error.remedy}"
     lines = [f"error: {error.sentence} ({error_code(error)})"]
     lines += [
-        f"  {name}: {value}" for name, value in error.evidence.items() if name != "remedy" and value not in (None, "")
+        f"  {name}: {_block(value)}"
+        for name, value in error.evidence.items()
+        if name != "remedy" and value not in (None, "")
     ]
     remedy = find_remedy(error)
     return "\n".join([*lines, f"  remedy: {remedy}"] if remedy else lines)
+
+
+def _block(value: str | int | None) -> str:
+    """The value; of several lines, each on its own below the name."""
+    text = str(value)
+    return "\n" + indent(text, "    ") if "\n" in text else text
 
 
 def error_code(error: SignerError) -> str:
