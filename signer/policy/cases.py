@@ -5,6 +5,7 @@ files only (`mutation.py` finds what they would not notice).
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from signer.errors import ConfigError
 from signer.policy.facts import MAX_FACTS_BYTES, Facts, encode_facts
+from signer.policy.given import NOTHING_GIVEN, Given, read_given
 from signer.policy.rules import values
 from signer.policy.rules.rule import Effect, Rule, RuleFile, Section
 from signer.policy.verdict import Allow, Deny, RequireApproval, Reservation, Verdict
@@ -73,6 +75,8 @@ class Case(Struct, frozen=True):
     quorum: int | None = None
     groups: tuple[str, ...] | None = None
     reserves: tuple[Booked, ...] | None = None
+    given: Given = NOTHING_GIVEN
+    """What a module is answered that reads counters or asks lists."""
 
 
 class Result(Struct, frozen=True):
@@ -106,7 +110,7 @@ def read_cases(text: str, *, name: str) -> tuple[Case, ...]:
         ConfigError: a case that is none, with file, line, key and remedy.
     """
     root = parse_yaml(text, name=name, directory=NO_PATHS, begin="version")
-    entries = values.read_entries(root, "", known=("version", "facts", "cases"))
+    entries = values.read_entries(root, "", known=("version", "facts", "given", "cases"))
     for needed in ("version", "cases"):
         if needed not in entries:
             raise ConfigError(
@@ -115,19 +119,31 @@ def read_cases(text: str, *, name: str) -> tuple[Case, ...]:
     if values.read_whole(entries["version"], "version") != VERSION:
         raise values.wrong(entries["version"], "version", str(VERSION))
     shared = overlay(_ORDINARY, _mapping(entries["facts"], "facts")) if "facts" in entries else _ORDINARY
-    cases = tuple(_case(tree, key, shared) for tree, key in values.read_items(entries["cases"], "cases"))
+    given = _mapping(entries["given"], "given") if "given" in entries else None
+    cases = tuple(_case(tree, key, shared, given) for tree, key in values.read_items(entries["cases"], "cases"))
     _check_names(cases)
     return cases
 
 
+def read_facts(text: str, *, name: str) -> Facts:
+    """The facts of one request, written as a case writes them; JSON is that too. Raises ConfigError."""
+    root = parse_yaml(text, name=name, directory=NO_PATHS, begin="transaction")
+    return _facts(overlay(_ORDINARY, root), where=root.origin.where, key="facts")
+
+
 def run_cases(policy: Policy, cases: Iterable[Case]) -> tuple[Result, ...]:
     """Every case in order, each by itself: a case spends nothing."""
-    return tuple(_result(case, policy(case.facts)) for case in cases)
+    return tuple(judge(case, policy(case.facts)) for case in cases)
 
 
 def all_pass(policy: Policy, cases: Iterable[Case]) -> bool:
     """True where no case differs."""
-    return all(_result(case, policy(case.facts)).passed for case in cases)
+    return all(judge(case, policy(case.facts)).passed for case in cases)
+
+
+def judge(case: Case, verdict: Verdict) -> Result:
+    """What a policy said to this case, beside what was expected."""
+    return Result(case, verdict, _difference(case, verdict))
 
 
 def coverage_of(file: RuleFile, cases: Sequence[Case]) -> tuple[Coverage, ...]:
@@ -160,8 +176,8 @@ def _missing(rule: Rule, seen: set[Effect]) -> tuple[Effect, ...]:
 # --- one case ---------------------------------------------------------------------------------------
 
 
-def _case(tree: Tree, key: str, shared: Mapping) -> Case:
-    entries = values.read_entries(tree, key, known=("name", "facts", "expect", *_EXPECTATIONS))
+def _case(tree: Tree, key: str, shared: Mapping, given: Mapping | None) -> Case:
+    entries = values.read_entries(tree, key, known=("name", "facts", "given", "expect", *_EXPECTATIONS))
     name = values.read_text(values.get_entry(entries, "name", of=tree, key=key), f"{key}.name")
     facts = overlay(shared, _mapping(entries["facts"], f"{key}.facts")) if "facts" in entries else shared
     verdict = values.read_choice(values.get_entry(entries, "expect", of=tree, key=key), f"{key}.expect", VERDICTS)
@@ -183,7 +199,16 @@ def _case(tree: Tree, key: str, shared: Mapping) -> Case:
         quorum=values.read_whole(entries["quorum"], f"{key}.quorum") if "quorum" in entries else None,
         groups=tuple(sorted(values.read_texts(entries["groups"], f"{key}.groups"))) if "groups" in entries else None,
         reserves=_reserves(entries["reserves"], f"{key}.reserves") if "reserves" in entries else None,
+        given=_given(entries, key, given),
     )
+
+
+def _given(entries: MappingOf[str, Tree], key: str, shared: Mapping | None) -> Given:
+    own = _mapping(entries["given"], f"{key}.given") if "given" in entries else None
+    if own is not None and shared is not None:
+        own = overlay(shared, own)
+    found = own or shared
+    return NOTHING_GIVEN if found is None else read_given(found, f"{key}.given" if own else "given")
 
 
 def _facts(tree: Mapping, *, where: str, key: str) -> Facts:
@@ -248,10 +273,6 @@ def _check_names(cases: Sequence[Case]) -> None:
 
 
 # --- what was expected ------------------------------------------------------------------------------
-
-
-def _result(case: Case, verdict: Verdict) -> Result:
-    return Result(case, verdict, _difference(case, verdict))
 
 
 def _difference(case: Case, verdict: Verdict) -> str:

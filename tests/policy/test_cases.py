@@ -4,8 +4,8 @@ import pytest
 from policy.sample_facts import ALICE, BOB, ETHER
 
 from signer.errors import ConfigError
-from signer.policy.cases import all_pass, coverage_of, read_cases, run_cases
-from signer.policy.facts import Facts
+from signer.policy.cases import all_pass, coverage_of, read_cases, read_facts, run_cases
+from signer.policy.facts import Facts, encode_facts
 from signer.policy.mutation import MOST_ENTRIES, check_mutants, mutants_of
 from signer.policy.rules.file import read_rule_file
 from signer.policy.rules.rule import Effect
@@ -228,3 +228,50 @@ def test_of_a_long_list_only_some_entries_are_taken_out() -> None:
     many = ", ".join(f'"0x{n:040x}"' for n in range(1000))
     file = rules(f"version: 1\nallow:\n  - name: it\n    receivers: [{many}]\n")
     assert sum("lacks" in mutant.change for mutant in mutants_of(file)) == MOST_ENTRIES
+
+
+GIVEN = """
+version: 1
+given:
+  counters: {"eth:spend": 5 ether, uses: {1h: 3, lifetime: 20}}
+  lists: {receivers: [a, b], callers: [c]}
+cases:
+  - {name: shared, expect: allow}
+  - name: own
+    expect: allow
+    given: {counters: {uses: 7}, lists: {receivers: [], "more": [d]}}
+"""
+
+
+def test_what_a_module_is_answered_stands_in_the_case_and_above_in_the_file() -> None:
+    shared, own = (case.given for case in cases(GIVEN))
+    assert [shared.read_counter("eth:spend", window_seconds=w) for w in (0, 60)] == [5 * ETHER] * 2
+    assert [shared.read_counter("uses", window_seconds=w) for w in (3600, 0, 60)] == [3, 20, 0]
+    assert [own.read_counter("uses", window_seconds=w) for w in (3600, 0, 60)] == [7, 7, 7]
+    assert (own.read_counter("eth:spend", window_seconds=60), own.read_counter("x", window_seconds=60)) == (
+        5 * ETHER,
+        0,
+    )
+    assert [shared.list_contains("receivers", item) for item in "abc"] == [True, True, False]
+    assert [own.list_contains("receivers", item) for item in "abc"] == [False] * 3
+    assert (own.list_contains("callers", "c"), own.list_contains("more", "d")) == (True, True)
+    assert cases()[0].given.lists == {}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["[]", "{counter: {}}", "{counters: 5}", "{counters: {a: b}}", "{counters: {a: {1w: 5}}}", "{lists: {a: b}}"],
+)
+def test_answers_that_cannot_be_read_are_told(given: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        cases(f"version: 1\ncases:\n  - name: a\n    expect: allow\n    given: {given}\n")
+    assert refused.value.where == "cases.yaml:5"
+
+
+def test_one_context_is_written_as_a_case_writes_it_or_as_json() -> None:
+    brief = read_facts("transaction: {type: eip1559, value: 5}", name="facts.yaml")
+    assert brief.transaction is not None
+    assert (brief.transaction.value, brief.signer.namespace) == ("5", "default")
+    assert read_facts(encode_facts(brief).decode(), name="facts.json") == brief
+    with pytest.raises(ConfigError, match="are no facts"):
+        read_facts("transaction: {kind: eip1559}", name="facts.yaml")
