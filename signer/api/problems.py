@@ -13,6 +13,7 @@ import msgspec
 
 from signer.api.answer import Answer, status_head
 from signer.errors import (
+    ApprovalClosedError,
     AuditError,
     AuthenticationError,
     BodyTooLargeError,
@@ -26,6 +27,7 @@ from signer.errors import (
     RequestError,
     SignerError,
     UnavailableError,
+    UnknownApprovalError,
     UnknownKeyError,
 )
 
@@ -38,9 +40,11 @@ _STATUS: Mapping[type[SignerError], int] = {
     ForbiddenError: 403,
     UnknownKeyError: 404,
     NothingSetError: 404,
+    UnknownApprovalError: 404,
     RefusalError: 412,
     PolicyRefusalError: 412,  # or 403: a setting
     BusyError: 409,
+    ApprovalClosedError: 409,
     NotReadyError: 503,
     UnavailableError: 500,
     AuditError: 500,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from signer.approvals.ledger import ApprovalLedger
 from signer.audit.anchor import check_anchor, check_missing_database
 from signer.audit.chain import EMPTY_HEAD
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
@@ -141,6 +142,7 @@ def open_record(
             KeyStateLedger(begins=epoch_begins),
             PreferenceLedger(),
             PolicySetLedger(),
+            ApprovalLedger(),
             CounterLedger(),
             AttestationLedger(),
             BlockLedger(),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from signer.approvals.ledger import ApprovalLedger
 from signer.audit.anchor import check_log
 from signer.audit.chain import EMPTY_HEAD
 from signer.audit.head import Head, HeadFile, create_head_file, read_head
@@ -171,6 +172,7 @@ def open_shared_record(
         SharedKeyStateLedger(alone=False, begins=epoch_begins),
         SharedPreferenceLedger(),
         SharedPolicySetLedger(),
+        ApprovalLedger(),
         CounterLedger(),
         SharedAttestationLedger(validators),
         SharedBlockLedger(validators),

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from signer.approvals.ledger import ApprovalLedger
 from signer.audit.entry import Entry, Kind, Outcome, encode_entry
 from signer.audit.head import HeadFile, create_head_file
 from signer.audit.ledger import AuditLog, read_log_head
@@ -68,6 +69,7 @@ def open_record(
             KeyStateLedger(),
             PreferenceLedger(),
             PolicySetLedger(),
+            ApprovalLedger(),
             CounterLedger(),
             AttestationLedger(),
             BlockLedger(),

@@ -1,0 +1,1 @@
+"""Requests that wait for people: who may approve, what counts, and the approval that is spent once."""
