@@ -61,6 +61,7 @@ SELECT coalesce(json_agg(json_build_array(
 # In quarantine no vote is signed: one below its end was imported, and history is what the key has waited for. What is
 # history, and that a floor is none, is said in `quarantine.py`.
 _READ_TAGGED = "SELECT t.public_key, f.tag, f.frozen_ms FROM frozen_tags f JOIN key_tags t ON t.tag = f.tag"
+_READ_DELETED = "SELECT public_key FROM key_states WHERE deleted_ms IS NOT NULL"
 _MARK = {
     mark: f"""
 INSERT INTO key_states (public_key, {mark}) VALUES (?1, ?2)
@@ -230,6 +231,11 @@ def read_key_states(transaction: Transaction) -> KeyStates:
         for key, frozen_ms, disabled_ms, deleted_ms, until, is_off in msgspec.json.decode(text)
     }
     return with_frozen_tags(states, transaction.rows(_READ_TAGGED))
+
+
+def read_deleted(transaction: Transaction) -> frozenset[PublicKey]:
+    """The keys that have a tombstone."""
+    return frozenset(PublicKey(bytes(key)) for (key,) in transaction.rows(_READ_DELETED))
 
 
 def with_frozen_tags(states: dict[PublicKey, KeyState], tagged: Iterable[Row]) -> KeyStates:

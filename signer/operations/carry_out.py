@@ -89,6 +89,10 @@ class LocalOrders:
         frozen = await asyncio.to_thread(read_frozen, self._reading)
         self._events.publish(KeysFrozen(len(frozen.keys), frozen.all_since_ms is not None, len(frozen.tags)))
 
+    async def follow_others(self) -> None:
+        """See `KeyHolding.follow_others`."""
+        await self._holding.follow_others()
+
     async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
         now_ms = self._now_ms()
         changed = await self._changes.perform(

@@ -25,7 +25,7 @@ from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.holdings import Holdings
 from signer.keys.key import Key, Origin
-from signer.keys.ledger import bury_key, exhume_key, read_key_states
+from signer.keys.ledger import bury_key, exhume_key, read_deleted, read_key_states
 from signer.keys.memory_budget import MemoryBudget, spare_memory_budget
 from signer.keys.public_test_keys import publicly_known
 from signer.keys.reload import Reloader
@@ -99,6 +99,21 @@ class KeyHolding:
             self._holdings.ring.readmit([key])
             done.append(Carried(key, "allowed" if allowed else "not_deleted"))
         return tuple(done)
+
+    async def follow_others(self) -> None:
+        """Serve no more what another signer of the same record has deleted, and no longer bar what one has allowed.
+
+        Its material here stays until the next start, which destroys it as it would after a crash. Raises what reading
+        the record raises.
+        """
+        ring = self._holdings.ring
+        barred = ring.banished  # before the record is read: what is barred has its tombstone on record by then
+        deleted = await asyncio.to_thread(deleted_keys, self._reading)
+        ring.readmit(barred - deleted)
+        gone = [key for key in deleted - barred if ring.find(key) is not None]
+        self._holdings.withdraw(deleted - barred)
+        if gone:
+            await self._spread()
 
     async def bring_in(self, keystores: Sequence[str], passwords: Sequence[str], caller: Caller) -> tuple[Carried, ...]:
         """See ImportKeystores. Raises NotReadyError, JournalDownError."""
@@ -265,5 +280,4 @@ def _buried(public_key: PublicKey) -> str:
 
 def deleted_keys(reading: Reading) -> frozenset[PublicKey]:
     """The keys that have a tombstone on record. Blocks."""
-    states = read_record(reading, read_key_states)
-    return frozenset(key for key, state in states.items() if state.deleted_ms is not None)
+    return read_record(reading, read_deleted)

@@ -17,6 +17,9 @@ from signer.operations.story import NoteStory
 FROZEN_SECONDS = 15.0
 """How often what others have frozen is looked for: a scrape of the metrics."""
 
+DELETED_SECONDS = 2.0
+"""How often what others have deleted is looked for: as long are such keys listed, and refused with KEY_DELETED."""
+
 
 class CommitEvents:
     """The writer's batches as events."""
@@ -29,22 +32,22 @@ class CommitEvents:
         self._events.publish(BatchCommitted(commands, seconds, commit_seconds))
 
 
-class FrozenWatch:
-    """Tells what is frozen again and again: others freeze keys on a shared database too. Runs until cancelled.
+class OthersWatch:
+    """Looks again and again at what others have done on a shared database. Runs until cancelled.
 
     It is for those who watch; every commit judges for itself.
     """
 
-    def __init__(self, tell: Callable[[], Awaitable[None]], *, seconds: float = FROZEN_SECONDS) -> None:
-        self._tell = tell
+    def __init__(self, look: Callable[[], Awaitable[None]], *, seconds: float) -> None:
+        self._look = look
         self._seconds = seconds
 
     async def run(self) -> None:
-        """Look again and again; while the database does not answer, what was told last stands."""
+        """While the database does not answer, what was found last stands."""
         while True:
             await asyncio.sleep(self._seconds)
             with contextlib.suppress(SignerError):
-                await self._tell()
+                await self._look()
 
 
 class FirstLoad:

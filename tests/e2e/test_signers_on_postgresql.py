@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from duty_requests import block_body, line_to, root_of, vote_body
 from e2e.shared_signers import make_web3signer_database, name_of, on_database
-from e2e.worker_processes import line_to_each
+from e2e.worker_processes import line_to_each, until
 from postgres_server import PostgresServer
 from running import RunningSigner, free_port, holdfast, interop_secret, running_signer, set_up, write_configuration
 
@@ -112,8 +113,29 @@ def test_a_key_deleted_at_one_signer_signs_nowhere(pair: Pair, tmp_path: Path) -
     assert (status, [each["status"] for each in answer["data"]]) == (200, ["deleted"])
     [history] = json.loads(answer["slashing_protection"])["data"]
     assert [vote["target_epoch"] for vote in history["signed_attestations"]] == ["2"]
-    assert verdict_everywhere(pair.other, key, vote_body(2, 3)) == {"412 KEY_DELETED"}
+    at_once = verdict_everywhere(pair.other, key, vote_body(2, 3))
+    assert at_once <= {"412 KEY_DELETED", "404 UNKNOWN_KEY"}, "refused in the commit, or already not there"
     assert pair.psql(f"SELECT enabled FROM validators WHERE public_key = '\\x{key[2:]}'") == "f"
+    # It needs no restart to notice, in each of its processes.
+    until(lambda: verdict_everywhere(pair.other, key, vote_body(3, 4)) == {"404 UNKNOWN_KEY"}, 60)
+    assert key not in pair.other.public_keys()
+    assert "KEY_DELETED" in pair.other.log, "its operator is told that the material lies there still"
+    # Allowed at one, it may be brought in at the other too: its material is there still, and a load serves it.
+    assert pair.one.holdfast("keys", "allow", key).returncode == 0
+
+    def served_again() -> bool:
+        pair.other.process.send_signal(signal.SIGHUP)
+        return key in pair.other.public_keys()
+
+    until(served_again, 60)
+    assert verdict_everywhere(pair.other, key, vote_body(2, 3)) == {"signed"}
+    assert (
+        pair.psql(
+            "SELECT count(*) FROM signed_attestations JOIN validators v ON v.id = validator_id"
+            f" WHERE v.public_key = '\\x{key[2:]}'"
+        )
+        == "2"
+    )
 
 
 def test_each_signer_has_a_log_of_its_own_that_verifies(pair: Pair) -> None:

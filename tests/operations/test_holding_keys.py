@@ -28,7 +28,7 @@ from signer.keys.guard import LoadsKeys
 from signer.keys.holdings import Holdings
 from signer.keys.keystore import Pbkdf2Cost
 from signer.keys.keystore_writer import encode_keystore
-from signer.keys.ledger import bury_key, read_key_states
+from signer.keys.ledger import bury_key, exhume_key, read_key_states
 from signer.keys.loader import Loader
 from signer.keys.reload import Reloader
 from signer.keys.report import LoadReport, Progress
@@ -234,3 +234,23 @@ async def test_before_the_first_load_nobody_knows_which_keys_there_are(house: Ho
         with pytest.raises(NotReadyError):
             await at.holding.delete([key_of(11)], CALLER)
         assert at.kinds() == []
+
+
+async def test_what_another_signer_deletes_or_allows_is_followed(house: House) -> None:
+    async with post(house) as at:
+        assert await at.bring_in(keystore(1), keystore(2)) == [("imported", ""), ("imported", "")]
+        one, other = at.ring.public_keys
+        await at.holding.follow_others()
+        assert at.ring.public_keys == (one, other), "nothing has happened"
+
+        await at.changes.writer.perform(lambda t: bury_key(t, one, now_ms=5), lambda _: PlainStory())
+        await at.holding.follow_others()
+        assert (at.ring.public_keys, at.ring.banished) == ((other,), {one})
+        assert one in at.sealed(), "its material is the next start's to destroy"
+        assert "deleted here (KEY_DELETED)" in str(at.reloader.status.last_error), "a load has told of it"
+
+        await at.changes.writer.perform(lambda t: exhume_key(t, one), lambda _: PlainStory())
+        await at.holding.follow_others()
+        assert at.ring.banished == frozenset()
+        at.reloader.load_now()
+        assert at.ring.public_keys == (one, other)

@@ -10,7 +10,7 @@ from signer.keys.key import Origin
 from signer.keys.reload import Reloader
 from signer.keys.report import LoadReport, Retrieval
 from signer.keys.ring import KeyRing
-from signer.operations.telling import FrozenWatch, LoadStory
+from signer.operations.telling import LoadStory, OthersWatch
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.metrics import Metrics
 
@@ -64,7 +64,7 @@ async def test_what_others_freeze_is_looked_for_again_also_after_the_database_wa
             raise DatabaseDownError("it does not answer")
         enough.set()
 
-    task = asyncio.create_task(FrozenWatch(tell, seconds=0).run())
+    task = asyncio.create_task(OthersWatch(tell, seconds=0).run())
     async with asyncio.timeout(60):
         await enough.wait()
     task.cancel()
