@@ -13,12 +13,12 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from bench_rows import ROWS as FIRST_ROWS  # noqa: E402 - the path above comes first
 from bench_rows import Row, Run  # noqa: E402
-from interchange_rows import slashing_data  # noqa: E402
+from interchange_rows import shared_slashing_data, slashing_data  # noqa: E402
 from journal_rates import measured  # noqa: E402
 from load_generator import BUILD, slow_fsync  # noqa: E402
 from machine_limits import description, empty_requests_per_second, fsyncs_per_second  # noqa: E402
 from policy_rows import policies  # noqa: E402
-from prune_row import pruning  # noqa: E402
+from prune_row import pruning, shared_pruning  # noqa: E402
 from shared_rows import far_database, shared_database  # noqa: E402
 
 ROWS = {
@@ -28,6 +28,8 @@ ROWS = {
     "policy": policies,
     "shared": shared_database,
     "far": far_database,
+    "shared-interchange": shared_slashing_data,
+    "shared-prune": shared_pruning,
 }
 
 

@@ -53,6 +53,17 @@ def shared_signer(directory: Path, address: str) -> Iterator[RunningSigner]:
         signer.stop()
 
 
+@contextmanager
+def shared_bench_signer(directory: Path) -> Iterator[tuple[PostgresServer, RunningSigner]]:
+    """A database server, and one ready signer on it; both with a directory of their own."""
+    with (
+        database_server() as server,
+        tempfile.TemporaryDirectory(dir=directory) as name,
+        shared_signer(Path(name), server.url()) as signer,
+    ):
+        yield server, signer
+
+
 def shared_database(run: Run) -> Iterator[Row]:
     """Signatures a second by signers on one database, against the raw library's at the same moment."""
     for count in SIGNERS:
