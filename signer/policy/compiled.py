@@ -14,7 +14,7 @@ class Interface(Enum):
     OPA = "open policy agent 1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class CompiledModule:
     """A checked and compiled module: runs as often as wanted, on any thread."""
 
@@ -30,6 +30,9 @@ class CompiledModule:
 
     memory_bytes: int
     """What it begins with."""
+
+    code_bytes: int
+    """Of compiled code, in this process's memory."""
 
     prepared: int
     """Address of the prepared instance (`wasmtime_instance_pre_t`)."""

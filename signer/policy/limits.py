@@ -17,6 +17,12 @@ MAX_STACK_BYTES = 512 << 10
 MAX_MODULE_BYTES = 4 << 20
 """The largest module that is compiled: compiling takes about a second for each of them."""
 
+MAX_COMPILE_SECONDS = 10.0
+"""Of processor time for compiling one module; the usual ones take a tenth to a second."""
+
+MAX_COMPILE_BYTES = 1 << 30
+"""Of memory for compiling; the usual modules take a tenth of it."""
+
 MAX_EXPORTS = 1024
 """Names that a module may offer; Open Policy Agent's modules offer about a hundred."""
 

@@ -2,12 +2,13 @@
 
 Two interfaces are known: ours (`version_1.py`) and Open Policy Agent's (`opa.py`); the exports tell them apart.
 
-Rule 1: only modules are compiled here. Compiled code is never read from a disk: whoever could write there would run
-  any code in this process.
+Rule 1: only modules are taken, never compiled code; compiling is done by `machine_code.py`, within bounds.
+Rule 2: a module in use is there once, however often it is loaded; of the others only the latest are kept.
 """
 
 import hashlib
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,13 +28,18 @@ from signer.policy.compiled import CompiledModule, Interface
 from signer.policy.grants import Grants, HostFunction
 from signer.policy.host_functions import Signature
 from signer.policy.limits import MAX_EXPORTS, MAX_MEMORY_BYTES, MAX_MODULE_BYTES
+from signer.policy.machine_code import Compiler
 from signer.policy.own_memory import with_own_memory
+from signer.policy.verdict import printable
 
 MEMORY = "memory"
 """The export of both interfaces."""
 
-KEPT_MODULES = 256
+KEPT_MODULES = 64
 """Compiled modules that nobody may be using and that are kept all the same."""
+
+KEPT_CODE_BYTES = 64 << 20
+"""Of their compiled code: about six times the size of the modules."""
 
 _PAGE_BYTES = 64 << 10
 _MAGIC = b"\0asm\x01\0\0\0"
@@ -72,15 +78,22 @@ _CONTRACTS = {
 class Modules:
     """The modules of one engine, compiled once each. Lives as long as its engine; may be asked from any thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, kept_code_bytes: int = KEPT_CODE_BYTES) -> None:
         self._engine = engine
+        self._kept_code_bytes = kept_code_bytes
         self._linker = Linker(engine)
         self._callbacks = (
             host_functions.define_functions(self._linker, host_functions.IMPORT_MODULE, host_functions.FUNCTIONS),
             host_functions.define_functions(self._linker, opa.IMPORT_MODULE, opa.FUNCTIONS),
         )
+        self._compiler = Compiler()
+        weakref.finalize(self, self._compiler.end)
+        self._compiling = threading.Lock()
+        """Held while a new module is compiled: none is compiled twice at once."""
         self._lock = threading.Lock()
+        self._alive: weakref.WeakValueDictionary[bytes, CompiledModule] = weakref.WeakValueDictionary()
         self._kept: OrderedDict[bytes, CompiledModule] = OrderedDict()
+        """The latest, the newest last."""
 
     def load(self, module: bytes, grants: Grants) -> CompiledModule:
         """The module, compiled if its bytes are new. Takes long for new ones: never call it on the event loop.
@@ -89,14 +102,29 @@ class Modules:
         PolicyExportError.
         """
         sha256 = hashlib.sha256(module).digest()
-        with self._lock:  # held while compiling: the same module is never compiled twice at once
-            compiled = self._kept.get(sha256) or self._compile(module, sha256)
-            self._kept[sha256] = compiled
-            self._kept.move_to_end(sha256)
-            while len(self._kept) > KEPT_MODULES:
-                self._kept.popitem(last=False)
+        compiled = self._find(sha256)
+        if compiled is None:
+            with self._compiling:
+                compiled = self._find(sha256) or self._compile(module, sha256)
+                self._keep(compiled)
         _check_granted(compiled.imports, grants)
         return compiled
+
+    def _find(self, sha256: bytes) -> CompiledModule | None:
+        with self._lock:
+            if sha256 in self._kept:
+                self._kept.move_to_end(sha256)
+            return self._alive.get(sha256)
+
+    def _keep(self, compiled: CompiledModule) -> None:
+        with self._lock:
+            self._alive[compiled.sha256] = self._kept[compiled.sha256] = compiled
+            self._kept.move_to_end(compiled.sha256)
+            while len(self._kept) > KEPT_MODULES or self._code_bytes() > self._kept_code_bytes:
+                self._kept.popitem(last=False)
+
+    def _code_bytes(self) -> int:
+        return sum(each.code_bytes for each in self._kept.values())
 
     def _compile(self, module: bytes, sha256: bytes) -> CompiledModule:
         if len(module) > MAX_MODULE_BYTES:
@@ -112,39 +140,38 @@ class Modules:
         contract = _CONTRACTS[interface]
         if interface is Interface.OPA:
             module = with_own_memory(module, host=opa.IMPORT_MODULE, name=opa.MEMORY_IMPORT)
+        code = self._compiler.compile(module)
         try:
-            compiled = Module(self._engine, module)
+            compiled = Module.deserialize(self._engine, code)
             imports = _checked_imports(compiled, contract)
             exports = _checked_exports(compiled, contract)
             prepared = self._linker.instantiate_pre(compiled)
         except WasmtimeError as error:
-            raise PolicyModuleInvalidError(f"the module cannot be used as a policy: {_all_lines(error)}") from None
+            complaint = printable(" ".join(str(error).split()))[:500]
+            raise PolicyModuleInvalidError(f"the module cannot be used as a policy: {complaint}") from None
         return CompiledModule(
             sha256=sha256,
             interface=interface,
             imports=frozenset(map(HostFunction, imports)) if interface is Interface.VERSION_1 else frozenset(),
             exports=tuple(name.encode() for name in contract.looked_up if name in exports),
             memory_bytes=exports[MEMORY].limits.min * _PAGE_BYTES,
+            code_bytes=len(code),
             prepared=native.address(prepared.ptr()),
             holds=(prepared, compiled, self._linker, self._callbacks),
         )
-
-
-def _all_lines(error: WasmtimeError) -> str:
-    return " ".join(str(error).split())[:500]
 
 
 def _checked_imports(module: Module, contract: _Contract) -> set[str]:
     found: set[str] = set()
     for each in module.imports:
         name = each.name or ""
-        imported = f"{each.module}.{name}"
+        imported = printable(f"{each.module}.{name}")[:200]
         if each.module != contract.import_module or name not in contract.imports or not isinstance(each.type, FuncType):
             offered = ", ".join(f"{contract.import_module}.{name}" for name in sorted(contract.imports))
             raise PolicyImportError(
-                f"the module imports {imported[:200]!r}; a policy is given nothing but {offered}. There is no WASI,"
+                f"the module imports {imported!r}; a policy is given nothing but {offered}. There is no WASI,"
                 " no clock and no randomness: build it without",
-                imported=imported[:200],
+                imported=imported,
             )
         if _shape(each.type) != contract.imports[name]:
             raise PolicyImportError(

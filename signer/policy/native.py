@@ -70,6 +70,7 @@ def _keep_places_ready(native: Any) -> None:
     """Instances take a place that is there already instead of asking the system for memory: 11 us instead of 36."""
     pool = _bindings.wasmtime_pooling_allocation_config_new()
     for name, value in (
+        ("total_stacks", 0),  # of asynchronous calls: none are made, and 1,000 would keep 2 GB of address space
         ("total_core_instances", MAX_INSTANCES),
         ("total_memories", MAX_INSTANCES),
         ("total_tables", MAX_INSTANCES * MAX_TABLES),

@@ -1,5 +1,7 @@
 """Which modules are taken, what is said of those that are not, and that each is compiled once."""
 
+import weakref
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +16,11 @@ from signer.errors import (
     PolicyModuleInvalidError,
     PolicyModuleTooLargeError,
 )
-from signer.policy.grants import ALL_FUNCTIONS, NO_GRANTS, Grants, HostFunction
+from signer.policy.grants import ALL_FUNCTIONS, NO_GRANTS, EmptyHost, Grants, HostFunction
 from signer.policy.limits import MAX_EXPORTS, MAX_MEMORY_BYTES, MAX_MODULE_BYTES
 from signer.policy.modules import KEPT_MODULES, Modules
+from signer.policy.sandbox import LoadedPolicy
+from signer.policy.verdict import ALLOW
 
 LOG = '(import "holdfast" "log" (func $log (param i32 i32)))'
 EVALUATE = f'(func (export "holdfast_evaluate_1") (param i32 i32) (result i64) {answering()})'
@@ -34,17 +38,33 @@ def test_a_module_is_compiled_once_and_known_by_its_sha256(modules):
     assert modules.load(policy(pages="2"), NO_GRANTS) is not first
 
 
-def test_only_so_many_modules_are_kept_and_one_in_use_outlives_that(engine, sandbox, modules):
-    from signer.policy.grants import EmptyHost
-    from signer.policy.sandbox import LoadedPolicy
-    from signer.policy.verdict import ALLOW
+def numbered(number: int) -> bytes:
+    return policy(f"(drop (i32.const {number})) " + answering())
 
+
+def test_a_module_in_use_is_there_once_however_many_come_after_it(engine, sandbox):
     own = Modules(engine)
     first = own.load(policy(), NO_GRANTS)
-    for number in range(KEPT_MODULES):
-        own.load(policy(f"(drop (i32.const {number})) " + answering()), NO_GRANTS)
-    assert own.load(policy(), NO_GRANTS) is not first
+    for number in range(KEPT_MODULES + 1):
+        own.load(numbered(number), NO_GRANTS)
+    assert own.load(policy(), NO_GRANTS) is first
     assert sandbox.decide(LoadedPolicy(first), b"{}", EmptyHost()).verdict is ALLOW
+
+
+def test_of_the_modules_that_nobody_uses_the_latest_are_kept(engine):
+    own = Modules(engine)
+    known = [weakref.ref(own.load(numbered(number), NO_GRANTS)) for number in range(KEPT_MODULES)]
+    assert all(each() is not None for each in known)
+    own.load(numbered(0), NO_GRANTS)
+    own.load(numbered(KEPT_MODULES), NO_GRANTS)
+    assert [number for number, each in enumerate(known) if each() is None] == [1]
+
+
+def test_large_modules_that_nobody_uses_are_kept_up_to_a_size(engine, modules):
+    each_bytes = modules.load(numbered(0), NO_GRANTS).code_bytes
+    own = Modules(engine, kept_code_bytes=3 * each_bytes)
+    known = [weakref.ref(own.load(numbered(number), NO_GRANTS)) for number in range(5)]
+    assert [number for number, each in enumerate(known) if each() is not None] == [2, 3, 4]
 
 
 UNKNOWN = {
@@ -174,8 +194,6 @@ def test_thousands_of_exports_are_not_taken(modules):
 
 
 def test_as_many_exports_as_are_taken_do_not_stand_in_the_way(decide):
-    from signer.policy.verdict import ALLOW
-
     exports = " ".join(f'(export "e{number}" (func $f))' for number in range(MAX_EXPORTS - 3))
     assert decide(policy(rest=f"(func $f) {exports}")).verdict is ALLOW
 
