@@ -112,12 +112,18 @@ def write_act(transaction: Transaction, request: Request) -> None:
     transaction.run(say.END, (ending, request.ended_ms, request.ended_by, request.collections, request.approval_id))
 
 
+def count_ended(transaction: Transaction, *, before_ms: int) -> int:
+    """So many have ended before."""
+    ((count,),) = transaction.rows(say.COUNT_OLD, (before_ms,))
+    return int(count)
+
+
 def remove_ended(transaction: Transaction, *, before_ms: int) -> int:
     """Remove what has ended before; how many requests."""
-    ((count,),) = transaction.rows(say.COUNT_OLD, (before_ms,))
+    count = count_ended(transaction, before_ms=before_ms)
     transaction.run(say.REMOVE_VOTES, (before_ms,))
     transaction.run(say.REMOVE, (before_ms,))
-    return int(count)
+    return count
 
 
 def _write_vote(transaction: Transaction, approval_id: bytes, vote: Vote) -> None:

@@ -42,6 +42,9 @@ class Vault:
     def __init__(self, directory: Path, data_key: Secret) -> None:
         self.file = directory / SEALED_KEYS_FILE
         self._sealer = Sealer(subkey(data_key, b"holdfast vault: private keys"))
+        self.held_requests = Sealer(subkey(data_key, b"holdfast vault: held requests"))
+        """Seals what waits for people."""
+
         self._fingerprint_key = subkey(data_key, b"holdfast vault: fingerprints")
         self._writing = threading.Lock()
 
