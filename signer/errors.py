@@ -11,7 +11,8 @@
     |  |- BodyTooLargeError
     |  |- ValidatorIndexNeededError, NetworkUnknownError   what an exit lacks
     |  |- PolicyModuleError        a policy's WebAssembly module that is not taken: one class per reason
-    |  |- PolicyPackError          a policy's pack that cannot be read
+    |  |- PolicyPackError          a policy's pack that cannot be read, or that holds no policy
+    |  |- PolicySignatureError     a pack that nobody has signed whose signature is asked for
     |  |- StatementError           what an approver has signed is not what is to be signed
     |  |- WrongRequestError        an approver means another request than this one
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
@@ -23,7 +24,10 @@
     |- UnknownKeyError             no such key, or none this caller may see
     |- UnknownApprovalError        no such request for approval, or none this caller may see
     |- ApprovalClosedError         a request that has ended: nothing is decided about it any more
+    |- ElsewhereError              what another signer of the same database has sealed
     |- UnknownPolicyError          no such policy, version or revision on record
+    |- PolicyOrderError            an order about policies that their present state does not let be carried out
+    |  '- PolicyRevisionError      or that was made for another state
     |- RefusalError                the duty is understood and will not be signed
     |  |- SlashingError            EIP-3076: one class per condition, holding both votes
     |  |- WrongNetworkError        another chain's genesis_validators_root
@@ -276,6 +280,12 @@ class PolicyPackError(RequestError):
     code = "POLICY_BAD_PACK"
 
 
+class PolicySignatureError(RequestError):
+    """A pack of a policy that is not signed by whom it should be."""
+
+    code = "POLICY_BAD_SIGNATURE"
+
+
 # --- who asks, and may they ------------------------------------------------------------------
 
 
@@ -348,10 +358,42 @@ class ApprovalClosedError(SignerError):
         )
 
 
+class ElsewhereError(SignerError):
+    """A request that waits was sealed by another signer of the same database, which alone can open it."""
+
+    code = "SEALED_ELSEWHERE"
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(
+            "this signer cannot open the request: another signer of this database has taken it; ask that one, or send"
+            " the same request here again",
+            evidence={"approval": approval_id},
+        )
+
+
 class UnknownPolicyError(SignerError):
     """No such policy, version or revision is on record."""
 
     code = "UNKNOWN_POLICY"
+
+
+class PolicyOrderError(SignerError):
+    """An operator's order about policies that their present state does not let be carried out; nothing was changed."""
+
+    code = "POLICY_ORDER_REFUSED"
+
+
+class PolicyRevisionError(PolicyOrderError):
+    """The order was made for another revision of the policies than the one that holds; nothing was changed."""
+
+    code = "POLICY_REVISION_MOVED"
+
+    def __init__(self, *, wanted: int, holds: int) -> None:
+        super().__init__(
+            f"the order was made for revision {wanted} of the policies, and revision {holds} holds: somebody has changed"
+            " them meanwhile. Look at what holds now, and order again",
+            evidence={"if_revision": wanted, "revision": holds},
+        )
 
 
 # --- refusals ---------------------------------------------------------------------------------

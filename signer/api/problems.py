@@ -18,6 +18,7 @@ from signer.errors import (
     AuthenticationError,
     BodyTooLargeError,
     BusyError,
+    ElsewhereError,
     Evidence,
     ForbiddenError,
     NothingSetError,
@@ -45,6 +46,7 @@ _STATUS: Mapping[type[SignerError], int] = {
     PolicyRefusalError: 412,  # or 403: a setting
     BusyError: 409,
     ApprovalClosedError: 409,
+    ElsewhereError: 409,
     NotReadyError: 503,
     UnavailableError: 500,
     AuditError: 500,

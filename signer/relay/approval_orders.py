@@ -12,7 +12,10 @@ from signer.operations.approval_orders import ApprovalAnswer, ApprovalId, Approv
 
 
 class AskApprovalOrder(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=21):
-    """Carry an order out; the caller's right to it was judged by the worker. Answered by ApprovalOrderDone or Failed."""
+    """Carry an order out; the caller's right to it was judged by the worker.
+
+    Answered by ApprovalOrderDone or Failed.
+    """
 
     number: Annotated[int, Meta(ge=0)]
     order: ApprovalOrder

@@ -1,0 +1,248 @@
+"""Carry orders about requests that wait for people out: in the process that keeps the record."""
+
+import asyncio
+import logging
+import secrets
+from functools import partial
+
+import msgspec
+
+from signer.approvals.hashes import facts_hash
+from signer.approvals.record import (
+    change_request,
+    count_ended,
+    count_open,
+    get_request,
+    read_by_hash,
+    read_overdue,
+    read_sealed,
+    remove_ended,
+    write_request,
+)
+from signer.approvals.request import APPROVAL_ID_BYTES, Ending, Request, State, Vote
+from signer.approvals.rules import cast, check_open, end, state_of
+from signer.audit.entry import Kind
+from signer.auth.principal import Caller
+from signer.clock import Clock
+from signer.crypto.aead import NONCE_BYTES, Sealer
+from signer.errors import ElsewhereError, SealError, TooManyApprovalsError, WrongRequestError
+from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
+from signer.operations.approval_orders import (
+    ApprovalAnswer,
+    ApprovalOrder,
+    CancelRequest,
+    CastVote,
+    Content,
+    OpenRequest,
+    ReadContent,
+    Waits,
+)
+from signer.operations.changes import Changes
+from signer.operations.reading import read_record
+from signer.operations.story import NoteStory
+
+UPKEEP_SECONDS = 30.0
+"""How often requests are looked for whose time is over, and old ones."""
+
+DAY_MS = 86_400_000
+
+_LABEL = b"holdfast held request, version 1\n"
+"""Bound to a sealed request with its id and hash, so that nothing else we seal passes for one."""
+
+_log = logging.getLogger("holdfast.approvals")
+
+
+class LocalApprovalOrders:
+    """See ApprovalOrders. One instance for the life of the main process."""
+
+    def __init__(
+        self, *, changes: Changes, reading: Reading, clock: Clock, sealer: Sealer, most_waiting: int, keep_days: int
+    ) -> None:
+        """`most_waiting`: requests of one principal; `keep_days`: how long what has ended stays on record."""
+        self._changes = changes
+        self._reading = reading
+        self._clock = clock
+        self._sealer = sealer
+        self._most_waiting = most_waiting
+        self._keep_days = keep_days
+
+    async def carry_out(self, order: ApprovalOrder, caller: Caller) -> ApprovalAnswer:
+        """See ApprovalOrders."""
+        match order:
+            case OpenRequest():
+                wanted = self._wanted(order, caller)
+                change = partial(self._open, wanted, self._seal(wanted, order.content))
+                request = await self._changes.perform(change, partial(self._opened_story, wanted, caller))
+                if request.approval_id == wanted.approval_id:
+                    _log.info(
+                        "approval %s: %s asks for %s and waits for people",
+                        request.approval_id.hex(),
+                        request.requester,
+                        request.subject,
+                    )
+            case CastVote():
+                request = await self._changes.perform(
+                    partial(self._vote, order, caller), partial(self._vote_story, order, caller)
+                )
+            case CancelRequest():
+                request = await self._changes.perform(
+                    partial(self._cancel, order, caller), partial(self._ended_story, caller)
+                )
+            case ReadContent():
+                return Content(await asyncio.to_thread(read_record, self._reading, partial(self._content, order)))
+        return Waits(request)
+
+    async def run(self) -> None:
+        """End what is overdue, and remove what has ended long ago, again and again. Runs until cancelled."""
+        while True:
+            try:
+                await self.tidy()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the rows stay for the next time
+                _log.warning("approvals whose time is over stay on record: %s", error)
+            await asyncio.sleep(UPKEEP_SECONDS)
+
+    async def tidy(self) -> None:
+        """Once: each transaction ends or removes a few. Nothing is written where there is nothing to do.
+
+        Raises:
+            UnavailableError.
+        """
+        overdue = await asyncio.to_thread(read_record, self._reading, partial(read_overdue, now_ms=self._now_ms()))
+        for request in overdue:
+            change = partial(self._expire, request.approval_id)
+            # Crash before this commit: it cannot be approved any more, and the next upkeep says so on record.
+            await self._changes.perform(change, partial(self._ended_story, None))
+        before_ms = self._now_ms() - self._keep_days * DAY_MS
+        if await asyncio.to_thread(read_record, self._reading, partial(count_ended, before_ms=before_ms)):
+            await self._changes.perform(partial(remove_ended, before_ms=before_ms), self._removed_story)
+
+    # --- what is done in the writer's transaction ----------------------------------------------------
+
+    def _wanted(self, order: OpenRequest, caller: Caller) -> Request:
+        now_ms = self._now_ms()
+        return Request(
+            approval_id=secrets.token_bytes(APPROVAL_ID_BYTES),
+            kind=order.kind,
+            request_hash=order.request_hash,
+            policies_hash=order.policies_hash,
+            requester=caller.principal.name,
+            demands=tuple(sorted(order.demands)),
+            opened_ms=now_ms,
+            expires_ms=now_ms + order.lifetime_seconds * 1000,
+            subject=order.subject,
+            public_key=order.public_key,
+            signing_root=order.signing_root,
+            facts=order.facts,
+        )
+
+    def _open(self, wanted: Request, sealed: bytes, transaction: Transaction) -> Request:
+        for known in read_by_hash(transaction, wanted.request_hash):
+            if known.ending is None:
+                waits = change_request(transaction, known.approval_id, partial(self._unless_void, wanted))
+                if waits.ending is None:
+                    return waits
+        waiting = count_open(transaction, wanted.requester, now_ms=wanted.opened_ms)
+        if waiting >= self._most_waiting:
+            raise TooManyApprovalsError(wanted.requester, waiting=waiting)
+        return write_request(transaction, wanted, sealed=sealed)
+
+    def _unless_void(self, wanted: Request, found: Request) -> Request:
+        if found.ending is not None:
+            return found
+        now_ms = self._now_ms()
+        if state_of(found, now_ms=now_ms) is State.EXPIRED:
+            return end(found, Ending.EXPIRED, by="", now_ms=now_ms)
+        if (found.policies_hash, found.demands) != (wanted.policies_hash, wanted.demands):
+            return end(found, Ending.VOID, by="", now_ms=now_ms)
+        return found
+
+    def _vote(self, order: CastVote, caller: Caller, transaction: Transaction) -> Request:
+        def rule(found: Request) -> Request:
+            if found.request_hash != order.request_hash:
+                raise WrongRequestError(found.approval_id.hex())
+            groups = tuple(sorted(set(order.groups)))
+            return cast(found, Vote(caller.principal.name, groups, order.approves, self._now_ms(), order.signed))
+
+        return change_request(transaction, order.approval_id, rule)
+
+    def _cancel(self, order: CancelRequest, caller: Caller, transaction: Transaction) -> Request:
+        def rule(found: Request) -> Request:
+            now_ms = self._now_ms()
+            check_open(found, now_ms=now_ms)
+            return end(found, Ending.CANCELLED, by=caller.principal.name, now_ms=now_ms)
+
+        return change_request(transaction, order.approval_id, rule)
+
+    def _expire(self, approval_id: bytes, transaction: Transaction) -> Request:
+        def rule(found: Request) -> Request:
+            now_ms = self._now_ms()
+            overdue = found.ending is None and state_of(found, now_ms=now_ms) is State.EXPIRED
+            return end(found, Ending.EXPIRED, by="", now_ms=now_ms) if overdue else found
+
+        return change_request(transaction, approval_id, rule)
+
+    # --- what is sealed ------------------------------------------------------------------------------
+
+    def _seal(self, request: Request, content: bytes) -> bytes:
+        return self._sealer.seal(content, _bound(request), nonce=secrets.token_bytes(NONCE_BYTES))
+
+    def _content(self, order: ReadContent, transaction: Transaction) -> bytes:
+        request = get_request(transaction, order.approval_id)
+        try:
+            return self._sealer.open(read_sealed(transaction, order.approval_id), _bound(request))
+        except SealError as error:
+            raise ElsewhereError(request.approval_id.hex()) from error
+
+    # --- how it is told ------------------------------------------------------------------------------
+
+    def _opened_story(self, wanted: Request, caller: Caller, request: Request) -> NoteStory:
+        """Also where the same request waited already: it was asked for again."""
+        note = {
+            **_told(request),
+            "requester": request.requester,
+            "type": request.subject,
+            "facts_hash": "0x" + facts_hash(request.facts).hex(),
+            "expires_ms": request.expires_ms,
+            "demands": [f"{each.policy}: {each.quorum} of {', '.join(each.groups)}" for each in request.demands],
+        }
+        if request.approval_id != wanted.approval_id:
+            note["waited_before"] = True
+        return self._story(Kind.APPROVAL_OPENED, caller, request, note)
+
+    def _vote_story(self, order: CastVote, caller: Caller, request: Request) -> NoteStory:
+        note = {**_told(request), "decision": "approve" if order.approves else "deny", "state": self._state(request)}
+        if order.signed is not None:
+            note["signed"] = msgspec.to_builtins(order.signed)
+        return self._story(Kind.APPROVAL_VOTE, caller, request, note)
+
+    def _ended_story(self, caller: Caller | None, request: Request) -> NoteStory:
+        return self._story(Kind.APPROVAL_ENDED, caller, request, {**_told(request), "state": self._state(request)})
+
+    def _removed_story(self, count: int) -> NoteStory:
+        return NoteStory(Kind.APPROVALS_REMOVED, self._now_ms(), f"approvals={count} keep_days={self._keep_days}")
+
+    def _story(self, kind: Kind, caller: Caller | None, request: Request, note: dict[str, object]) -> NoteStory:
+        text = msgspec.json.encode(note).decode()
+        if caller is None:
+            return NoteStory(kind, self._now_ms(), text, public_key=request.public_key)
+        name, request_id = caller.principal.name, caller.request_id
+        return NoteStory(kind, self._now_ms(), text, name, request_id, request.public_key)
+
+    def _state(self, request: Request) -> str:
+        return state_of(request, now_ms=self._now_ms()).value
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
+
+
+def _told(request: Request) -> dict[str, object]:
+    return {
+        "approval": request.approval_id.hex(),
+        "request_hash": "0x" + request.request_hash.hex(),
+        "policies_hash": "0x" + request.policies_hash.hex(),
+    }
+
+
+def _bound(request: Request) -> bytes:
+    return _LABEL + request.approval_id + request.request_hash
