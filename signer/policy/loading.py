@@ -13,6 +13,7 @@ from signer.policy.limits import DEFAULT_LIMITS, Limits
 from signer.policy.modules import Modules
 from signer.policy.pack import MAX_DATA_BYTES
 from signer.policy.sandbox import LoadedPolicy, Sandbox
+from signer.policy.verdict import printable
 
 _MAX_DATA_LEVELS = 32
 
@@ -54,16 +55,16 @@ def load_policy(
 def _entry_point(compiled: CompiledModule, sandbox: Sandbox, limits: Limits, *, wanted: str) -> int:
     needs = sandbox.needs_of(compiled, limits)
     if needs.builtins:
-        named = ", ".join(needs.builtins)[:300]
+        named = printable(", ".join(needs.builtins))[:300]
         raise PolicyImportError(
             f"the policy needs builtins that are not in its module and that no policy is given: {named}. Write it"
             " without them",
-            imported=needs.builtins[0],
+            imported=printable(needs.builtins[0])[:200],
         )
     if not wanted and len(needs.entry_points) == 1:
         return next(iter(needs.entry_points.values()))
     if wanted not in needs.entry_points:
-        offered = ", ".join(sorted(needs.entry_points))[:300]
+        offered = printable(", ".join(sorted(needs.entry_points)))[:300]
         raise PolicyExportError(
             f"the module has no entry point {wanted!r}; it has {offered}. Name one of them (`opa build -e`)",
             export=wanted,

@@ -7,15 +7,27 @@ Builtins that the compiler does not put into the module would run in the host. T
 one does not load, and the message names it.
 """
 
+import json
 from typing import Any
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec import json as fast_json
 
+from signer.nesting import is_nested_deeper
 from signer.policy.faults import Fault, Stopped
 from signer.policy.guest import Guest
 from signer.policy.host_functions import MAX_LOG_LINE_BYTES, Function, Place, Questions, Signature, add_log_line
-from signer.policy.verdict import ALLOW, MAX_VERDICT_BYTES, Deny, Verdict, bad_verdict, decode_verdict, printable
+from signer.policy.verdict import (
+    ALLOW,
+    MAX_VERDICT_BYTES,
+    MAX_VERDICT_LEVELS,
+    Deny,
+    Verdict,
+    bad_verdict,
+    decode_verdict,
+    printable,
+    refuse_repeated_names,
+)
 
 IMPORT_MODULE = "env"
 MEMORY_IMPORT = "memory"
@@ -47,6 +59,11 @@ _MAX_MAP_BYTES = 64 << 10
 _JSON = 0
 """As the format of an answer."""
 
+_PLAIN_ALLOW = b'[{"result":true}]'
+
+_MAX_RESULT_LEVELS = MAX_VERDICT_LEVELS + 2
+"""The list of results, one result, and the verdict in it."""
+
 
 class Needs(Struct, frozen=True):
     """What a module says of itself."""
@@ -57,7 +74,7 @@ class Needs(Struct, frozen=True):
     entry_points: dict[str, int]
 
 
-class _Result(Struct, frozen=True):
+class _Result(Struct, frozen=True, forbid_unknown_fields=True):
     result: Raw
 
 
@@ -72,9 +89,14 @@ def ask(guest: Guest, facts: bytes, *, data: bytes, entry_point: int) -> Verdict
     heap = guest.call(_HEAP_POINTER)
     answer = guest.call(_EVALUATE, 0, entry_point, document, place, len(facts), heap, _JSON)
     text = guest.read_terminated(answer, most=MAX_VERDICT_BYTES + 64, what="the verdict")
+    if text == _PLAIN_ALLOW:
+        return ALLOW
+    if is_nested_deeper(text, levels=_MAX_RESULT_LEVELS):
+        return bad_verdict("the answer is nested more deeply than a verdict")
     try:
         results = _RESULTS.decode(text)
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        json.loads(text, object_pairs_hook=refuse_repeated_names)
+    except (DecodeError, ValueError, RecursionError) as error:
         return bad_verdict(str(error))
     if not results or bytes(results[0].result) == b"false":
         return Deny(NOT_ALLOWED, "the policy's entry point gives nothing that allows this")

@@ -29,7 +29,7 @@ FOREVER = 0
 BAD_VERDICT = "POLICY_BAD_VERDICT"
 VERDICT_TOO_LARGE = "POLICY_VERDICT_TOO_LARGE"
 
-_MAX_LEVELS = 3
+MAX_VERDICT_LEVELS = 3
 """The verdict, its list of reservations, one reservation."""
 
 _LARGEST_EXACT = 2**53 - 1
@@ -146,11 +146,11 @@ def decode_verdict(output: bytes) -> Verdict:
         return ALLOW
     if len(output) > MAX_VERDICT_BYTES:
         return too_large(len(output))
-    if is_nested_deeper(output, levels=_MAX_LEVELS):
+    if is_nested_deeper(output, levels=MAX_VERDICT_LEVELS):
         return bad_verdict("the answer is nested more deeply than a verdict")
     try:
         wire = _DECODER.decode(output)
-        json.loads(output, object_pairs_hook=_refuse_repeated_names)
+        json.loads(output, object_pairs_hook=refuse_repeated_names)
         return _verdict(wire)
     except (DecodeError, ValueError, RecursionError) as error:
         return bad_verdict(str(error))
@@ -216,8 +216,8 @@ def _shown(value: str | int | None) -> str | int | None:
     return printable(value) if isinstance(value, str) else value
 
 
-def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    """Two fields of one name would be one verdict to us and another to the next reader."""
+def refuse_repeated_names(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    """For `json.loads`: two fields of one name would be one verdict to us and another to the next reader."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a field stands twice in one object")

@@ -57,3 +57,30 @@ COUNTING = (
     "(loop $again (br_if $again (i32.lt_u (local.tee 2 (i32.add (local.get 2) (i32.const 1))) (i32.const {})))){}"
 )
 """A loop of so many turns and what comes after it."""
+
+
+def rego_like(
+    evaluate: str = "(local.get 3)",
+    *,
+    builtins: str | bytes = "{}",
+    entry_points: str | bytes = '{"a/b":0}',
+    allocate: str = "(i32.const 8192)",
+    rest: str = "",
+) -> bytes:
+    """A module with Open Policy Agent's interface. As it is, it answers its facts; parameter 3 is their place."""
+    return bytes(
+        wat2wasm(
+            f"""(module
+              {rest}
+              (import "env" "memory" (memory 4))
+              (export "memory" (memory 0))
+              (data (i32.const 64) {quoted(builtins)}) (data (i32.const 2048) {quoted(entry_points)})
+              (func (export "opa_malloc") (param i32) (result i32) {allocate})
+              (func (export "opa_heap_ptr_get") (result i32) (i32.const 8192))
+              (func (export "opa_json_parse") (param i32 i32) (result i32) (i32.const 1))
+              (func (export "opa_eval") (param i32 i32 i32 i32 i32 i32 i32) (result i32) {evaluate})
+              (func (export "builtins") (result i32) (i32.const 64))
+              (func (export "entrypoints") (result i32) (i32.const 2048))
+              (func (export "opa_json_dump") (param i32) (result i32) (local.get 0)))"""
+        )
+    )
