@@ -91,6 +91,11 @@ async def test_no_transaction_deletes_more_than_its_bound_and_all_of_them_everyt
     assert found(record, keep(4, slots=4)) == Cuts((), (), None)
 
 
+async def test_what_is_old_of_many_validators_is_gathered_into_full_transactions(record: KeptRecord) -> None:
+    await sign(record, *(vote(n, n + 1, key=key) for key in range(1, 41) for n in range(3)))
+    assert await prune_all(record, keep(1)) == [Pruned(8, 16, 0)] * 5
+
+
 async def test_one_validator_alone_is_pruned_where_it_is_named(record: KeptRecord) -> None:
     await sign(record, *(vote(n, n + 1, key=key) for key in (1, 2) for n in range(40)))
     await prune_all(record, keep(4), public_key=public_key(2))
