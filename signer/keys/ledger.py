@@ -95,6 +95,14 @@ WHERE disabled_ms IS NOT NULL
     AND public_key IN (SELECT decode(key, 'hex') FROM json_array_elements_text(?1::text::json) AS asked (key))
 """,
 )
+_ENTER = Statement(
+    embedded="",
+    shared="""
+SELECT count(*) FROM holdfast.register_validators(ARRAY(
+    SELECT decode(key, 'hex') FROM json_array_elements_text(?1::text::json) AS asked (key) ORDER BY 1
+))
+""",
+)
 _DROP_ALL_EMPTY = """
 DELETE FROM key_states
 WHERE frozen_ms IS NULL AND disabled_ms IS NULL AND deleted_ms IS NULL AND quarantine_until IS NULL
@@ -250,6 +258,17 @@ def with_frozen_tags(states: dict[PublicKey, KeyState], tagged: Iterable[Row]) -
 def freeze_key(transaction: Transaction, public_key: PublicKey, *, now_ms: int) -> bool:
     """Nothing is signed with the key (or EVERY_KEY) from this commit on; False where that was so already."""
     return _mark(transaction, "frozen_ms", public_key, now_ms)
+
+
+def freeze_every_key(transaction: Transaction, loaded: Iterable[PublicKey], *, now_ms: int) -> bool:
+    """The same as `freeze_key` for EVERY_KEY.
+
+    On a shared database those that are loaded are entered as keys that may not sign, where it has never seen them: a
+    Web3Signer beside us would enter them as enabled ones.
+    """
+    frozen = freeze_key(transaction, EVERY_KEY, now_ms=now_ms)
+    list(transaction.rows(_ENTER, (_texts(loaded),)))
+    return frozen
 
 
 def thaw_key(transaction: Transaction, public_key: PublicKey) -> bool:

@@ -18,7 +18,9 @@ _DISABLED_BESIDE = Statement(
     embedded="",
     shared="""
 SELECT v.public_key FROM validators v
-WHERE NOT v.enabled AND NOT EXISTS (SELECT 1 FROM holdfast.stopped s WHERE s.public_key = v.public_key)
+WHERE NOT v.enabled AND NOT EXISTS (
+    SELECT 1 FROM holdfast.stopped s WHERE s.public_key = v.public_key AND s.as_left = v.xmin::text
+)
 """,
 )
 """Those alone whose `enabled` was not cleared by us: an embedded record is nobody else's."""

@@ -7,8 +7,9 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.events import Events, KeysFrozen
+from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
-from signer.keys.ledger import EVERY_KEY, freeze_key, read_key_states, thaw_key
+from signer.keys.ledger import EVERY_KEY, freeze_every_key, freeze_key, read_key_states, thaw_key
 from signer.keys.quarantine import release_key
 from signer.keys.tags import Tag, freeze_tag, thaw_tag
 from signer.operations.changes import Changes
@@ -95,8 +96,14 @@ class LocalOrders:
 
     async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
         now_ms = self._now_ms()
+
+        def change(transaction: Transaction) -> bool:
+            if key == EVERY_KEY:
+                return freeze_every_key(transaction, self._holding.loaded, now_ms=now_ms)
+            return freeze_key(transaction, key, now_ms=now_ms)
+
         changed = await self._changes.perform(
-            lambda transaction: freeze_key(transaction, key, now_ms=now_ms),
+            change,
             lambda done: self._story(Kind.KEY_FROZEN, caller, key, "" if done else "was frozen before"),
         )
         return Carried(key, "frozen" if changed else "already_frozen")

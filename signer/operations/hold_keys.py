@@ -72,6 +72,11 @@ class KeyHolding:
         self._loading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def loaded(self) -> tuple[PublicKey, ...]:
+        """The keys that serve."""
+        return self._holdings.ring.public_keys
+
     def documented_tags(self, key: PublicKey) -> tuple[Tag, ...]:
         """The tags that a loaded key's document names."""
         found = self._holdings.ring.find(key)

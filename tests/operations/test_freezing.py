@@ -49,6 +49,12 @@ class Post:
         return entries(self.house)
 
 
+class Served:
+    """The keys of a signer that serves two."""
+
+    loaded = (ONE, OTHER)
+
+
 @asynccontextmanager
 async def post(tmp_path: Path) -> AsyncIterator[Post]:
     house, events, published = House(tmp_path), Events(), list[KeysFrozen]()
@@ -59,7 +65,7 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
             reading=house.places.view.reading,
             clock=house.clock,
             events=events,
-            holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
+            holding=Served(),  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
             moving=None,  # type: ignore[arg-type]  # or moves them
         )
         yield Post(house, record, KeyFreezing(orders=orders, reading=house.places.view.reading), published)

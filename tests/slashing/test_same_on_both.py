@@ -15,6 +15,7 @@ from signer.errors import RefusalError
 from signer.journal.ledger import Transaction
 from signer.journal.postgres_session import Session, SessionTransaction
 from signer.journal.sqlite import SqliteDatabase, open_writer
+from signer.journal.statement import Statement
 from signer.keys.ledger import check_may_sign, read_key_states
 from signer.keys.moves import move_in, move_out, read_moves
 from signer.keys.quarantine import begin_quarantine, find_new_keys, read_quarantine
@@ -111,6 +112,9 @@ steps = st.one_of(
 )
 
 
+_ENTER = Statement(embedded="INSERT INTO validators (public_key) VALUES (?) ON CONFLICT DO NOTHING", shared="")
+
+
 def take(transaction: Transaction, step: tuple[Any, ...]) -> Any:
     """Take one step; what it told."""
     match step:
@@ -132,6 +136,8 @@ def take(transaction: Transaction, step: tuple[Any, ...]) -> Any:
         case "wait", key, until:
             return begin_quarantine(transaction, [key], until=Epoch(until))
         case "leave", key:
+            # A shared one enters a key that may not sign, before a Web3Signer enters it as one that may.
+            transaction.run(_ENTER, (key,))
             return dict(move_out(transaction, [key], now_ms=5))
         case "come", key, number:
             move_in(transaction, {key: number})
