@@ -24,7 +24,7 @@ from signer.policy.native import make_engine
 COMPILED, COMPLAINT = b"+", b"-"
 LENGTH_BYTES = 4
 
-_NICENESS = 10
+_NICENESS = 5
 """Nobody waits for a module: requests for signatures come first."""
 
 
