@@ -1,8 +1,5 @@
 """One decision of one module: whatever a module does, the answer is a decision, and a fault is a denial."""
 
-import resource
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,10 +8,7 @@ from wat_policies import COUNTING, ECHO, FACTS_AT, answering, place, policy
 from signer.errors import PolicyModuleError
 from signer.policy.facts import MAX_FACTS_BYTES
 from signer.policy.faults import Fault
-from signer.policy.grants import NO_GRANTS as NO
-from signer.policy.grants import EmptyHost
 from signer.policy.limits import MAX_MEMORY_BYTES, Limits
-from signer.policy.sandbox import LoadedPolicy
 from signer.policy.verdict import ALLOW, BAD_VERDICT, MAX_VERDICT_BYTES, VERDICT_TOO_LARGE, Deny, decode_verdict
 
 FOREVER = "(loop $again (br $again)) (unreachable)"
@@ -263,36 +257,3 @@ def decision_or_refusal(decide, module: bytes):
         return decide(module, limits=Limits(fuel=100_000))
     except PolicyModuleError as refused:
         return refused
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def evaluate_many(modules, sandbox, count: int) -> int:
-    """Decisions of every kind; how much memory the process has gained since they were warm."""
-    kinds = [LoadedPolicy(modules.load(module, grants), grants, Limits(fuel=20_000)) for module, grants in (
-        (policy(), NO),
-        (policy("(unreachable)"), NO),
-        (policy(FOREVER), NO),
-        (policy(GROWING), NO),
-        (ECHO, NO),
-        (NESTED, NO),
-    )]  # fmt: skip
-    host, facts = EmptyHost(), b"x" * 1024
-    warm = min(count // 4, 5000)
-    before = 0
-    for number in range(count):
-        if number == warm:
-            before = resident_bytes()
-        sandbox.decide(kinds[number % len(kinds)], facts, host)
-    return resident_bytes() - before
-
-
-def test_memory_stays_flat_over_many_decisions_of_every_kind(modules, sandbox):
-    assert evaluate_many(modules, sandbox, 20_000) < 4 << 20
-
-
-@pytest.mark.torture
-def test_memory_stays_flat_over_a_million_decisions(modules, sandbox):
-    assert evaluate_many(modules, sandbox, 1_000_000) < 8 << 20
