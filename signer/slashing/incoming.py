@@ -126,7 +126,6 @@ def admit(transaction: Transaction, validators: Sequence[StagedValidator], *, ho
 
 def add_part(transaction: Transaction, part: Part, report: ImportReport) -> None:
     """Add the rows of a part, and count in the report what they added."""
-    transaction.run(say.PLAN_ONCE)
     lock_keys(transaction, part.keys())
     _count(transaction, part, report, (say.TAKE_VOTES, say.TAKE_BLOCKS))
     transaction.run(say.ADD_VOTES, (_text(part.votes),))

@@ -167,10 +167,6 @@ ON CONFLICT DO NOTHING
 """,
     shared=NOTHING,
 )
-PLAN_ONCE = Statement(embedded=NOTHING, shared="SET LOCAL plan_cache_mode = force_generic_plan")
-"""For the server's own look at `validators` for each row that refers to it: our connections have every statement
-planned anew, and that takes longer than the look."""
-
 RAISE_SOURCES = Statement(
     embedded="""
 UPDATE validators SET floor_source = max(floor_source, value ->> 1)
