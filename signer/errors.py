@@ -390,8 +390,8 @@ class PolicyRevisionError(PolicyOrderError):
 
     def __init__(self, *, wanted: int, holds: int) -> None:
         super().__init__(
-            f"the order was made for revision {wanted} of the policies, and revision {holds} holds: somebody has changed"
-            " them meanwhile. Look at what holds now, and order again",
+            f"the order was made for revision {wanted} of the policies, and revision {holds} holds: somebody has"
+            " changed them meanwhile. Look at what holds now, and order again",
             evidence={"if_revision": wanted, "revision": holds},
         )
 

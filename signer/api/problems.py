@@ -23,6 +23,7 @@ from signer.errors import (
     ForbiddenError,
     NothingSetError,
     NotReadyError,
+    PolicyOrderError,
     PolicyRefusalError,
     RefusalError,
     RequestError,
@@ -30,6 +31,7 @@ from signer.errors import (
     UnavailableError,
     UnknownApprovalError,
     UnknownKeyError,
+    UnknownPolicyError,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -41,10 +43,12 @@ _STATUS: Mapping[type[SignerError], int] = {
     ForbiddenError: 403,
     UnknownKeyError: 404,
     NothingSetError: 404,
+    UnknownPolicyError: 404,
     UnknownApprovalError: 404,
     RefusalError: 412,
     PolicyRefusalError: 412,  # or 403: a setting
     BusyError: 409,
+    PolicyOrderError: 409,
     ApprovalClosedError: 409,
     ElsewhereError: 409,
     NotReadyError: 503,

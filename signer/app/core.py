@@ -24,6 +24,7 @@ from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import Vault, open_vault
 from signer.operations.carry_out import LocalOrders
+from signer.operations.change_policies import LocalPolicyOrders
 from signer.operations.hold_keys import KeyHolding, deleted_keys
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
@@ -129,6 +130,7 @@ def open_core(
             record.state,
             record.healthy,
             orders,
+            LocalPolicyOrders(changes=record.writer, reading=reading, clock=clock),
         )
         try:
             yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders)

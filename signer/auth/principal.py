@@ -17,6 +17,8 @@ class Action(StrEnum):
     KEYS_TAG = "keys:tag"
     KEYS_THAW = "keys:thaw"
     KEYS_WRITE = "keys:write"
+    POLICY_READ = "policy:read"
+    POLICY_WRITE = "policy:write"
     SIGN_DUTY = "sign:duty"
     SIGN_EXTENSION = "sign:extension"
     SLASHING_READ = "slashing:read"

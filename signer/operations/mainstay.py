@@ -18,6 +18,7 @@ from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
 from signer.operations.migrate import Migration
 from signer.operations.orders import Orders
+from signer.operations.policy_orders import PolicyOrders
 from signer.operations.protect import Imports, Protection
 from signer.operations.quarantine import Quarantine
 from signer.operations.read_audit import AuditReading
@@ -45,6 +46,9 @@ class Mainstay:
 
     orders: Orders
     """Where an operator's orders about keys are carried out."""
+
+    policy_orders: PolicyOrders
+    """And those about policies."""
 
 
 @dataclass(frozen=True, slots=True)

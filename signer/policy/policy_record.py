@@ -1,7 +1,7 @@
 """Policies on record: packs by their version, and every set that ever held, the newest of which holds.
 
-Rule 1: a pack and a set are written once and never changed. A roll back is another set that says what an older one
-said.
+Rule 1: a pack and a set are written once and never changed; a pack can be signed anew. A roll back is another set that
+says what an older one said.
 Rule 2: whoever changes the set holds its lock from before it is read until its commit has ended (`lock_policies`), so
 that changes follow each other, and none happens between another signer's check and the end of its commit.
 """
@@ -31,6 +31,7 @@ _ADD_PACK = """
 INSERT INTO policy_packs (version, name, pack, signature, signed_by, published_ms, published_by)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+_NOTE_SIGNATURE = "UPDATE policy_packs SET signature = ?, signed_by = ? WHERE version = ?"
 _PUBLISHED = """
 SELECT version, name, length(pack), signature, signed_by, published_ms, published_by FROM policy_packs
 WHERE name = ? ORDER BY published_ms DESC, version LIMIT ?
@@ -144,6 +145,11 @@ def add_pack(transaction: Transaction, text: bytes, published: Published) -> Non
         published.published_by,
     )
     transaction.run(_ADD_PACK, values)
+
+
+def note_signature(transaction: Transaction, published: Published) -> None:
+    """Somebody else has signed a pack that is on record: the last signature is kept."""
+    transaction.run(_NOTE_SIGNATURE, (published.signature, published.signed_by, published.version))
 
 
 def _published(row: Sequence[object]) -> Published:

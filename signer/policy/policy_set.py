@@ -37,6 +37,9 @@ VersionOrNone = Annotated[str, Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")]
 TrustedKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """An Ed25519 public key in hexadecimal."""
 
+TrustedKeyOrNone = Annotated[str, Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")]
+"""Empty for none."""
+
 Group = Annotated[str, Meta(min_length=1, max_length=MAX_GROUP_CHARACTERS)]
 Namespace = Annotated[str, Meta(min_length=1, max_length=64)]
 Item = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from signer.crypto.secret import STARS
 from signer.operations.orders import Carried, Order
 from signer.operations.record_orders import RecordAnswer, RecordOrder
+from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone
 from signer.units import PublicKey, Root
 
 VERSION = 2
@@ -271,6 +272,7 @@ FromWorker = (
     | Counted
     | Lines
     | AskOrder
+    | AskPolicyOrder
 )
 
 
@@ -413,4 +415,5 @@ FromMain = (
     | Pinned
     | Stop
     | OrderCarried
+    | PolicyOrderDone
 )

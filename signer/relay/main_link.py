@@ -14,6 +14,7 @@ from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
+from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.operations.record_orders import RecordOrder
 from signer.relay.frames import (
@@ -45,6 +46,7 @@ from signer.relay.frames import (
 from signer.relay.imports import validator_of
 from signer.relay.key_sets import keys_of
 from signer.relay.link import FROM_MAIN, MAIN_FRAME_BYTES, Link
+from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone, RelayPolicyOrders
 from signer.relay.questions import Questions
 from signer.relay.record_orders import RelayRecordOrders
 from signer.relay.refusals import error_of
@@ -116,6 +118,7 @@ class MainLink:
             journal_state=self._journal_state,
             journal_healthy=self._journal_healthy,
             orders=RelayOrders(self),
+            policy_orders=RelayPolicyOrders(self.ask_policy_order),
         )
 
     async def hang_up(self) -> None:
@@ -158,6 +161,14 @@ class MainLink:
         )
         return answer.carried
 
+    async def ask_policy_order(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+        """Pass an order about policies on; takes as long as it takes. Raises as `PolicyOrders.carry_out`."""
+        name, request_id = caller.principal.name, caller.request_id
+        done: PolicyOrderDone = await self._ask(
+            lambda number: AskPolicyOrder(number, order, name, request_id), within_seconds=None
+        )
+        return done.ordered
+
     async def _journal_state(self) -> Mapping[str, str | int | float | None]:
         return (await self.ask_state()).journal
 
@@ -183,7 +194,7 @@ class MainLink:
         match message:
             case Verdicts():
                 self.journal.settle(message)
-            case StateIs() | Done() | Imported() | RecordOrderDone() | OrderCarried():
+            case StateIs() | Done() | Imported() | RecordOrderDone() | OrderCarried() | PolicyOrderDone():
                 self._questions.answer(message.number, message)
             case Failed():
                 self._questions.fail(message.number, error_of(message.problem))

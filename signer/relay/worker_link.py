@@ -41,11 +41,15 @@ from signer.relay.frames import (
 )
 from signer.relay.imports import validator_row
 from signer.relay.link import FROM_WORKER, WORKER_FRAME_BYTES, Link
+from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone
 from signer.relay.questions import Questions
 from signer.relay.record_orders import carry_out
 from signer.relay.refusals import problem_row
 from signer.slashing.network import NetworkClaim
 from signer.units import Root
+
+Question = AskState | AskReload | AskImport | AskRecordOrder | AskOrder | AskPolicyOrder
+"""What a worker waits for the answer of."""
 
 
 class TakesCommands(Protocol):
@@ -185,12 +189,12 @@ class WorkerLink:
             if isinstance(claim, NetworkClaim):
                 self._pin(claim.genesis_validators_root)
 
-    def _answer(self, question: AskState | AskReload | AskImport | AskRecordOrder | AskOrder) -> None:
+    def _answer(self, question: Question) -> None:
         task = self._loop.create_task(self._reply(question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, question: AskState | AskReload | AskImport | AskRecordOrder | AskOrder) -> None:
+    async def _reply(self, question: Question) -> None:
         try:
             match question:
                 case AskState():
@@ -208,6 +212,11 @@ class WorkerLink:
                 case AskOrder():
                     carried = await self._services.mainstay.orders.carry_out(question.order, _told_caller(question))
                     answer = OrderCarried(question.number, carried)
+                case AskPolicyOrder():
+                    ordered = await self._services.mainstay.policy_orders.carry_out(
+                        question.order, _told_caller(question)
+                    )
+                    answer = PolicyOrderDone(question.number, ordered)
         except SignerError as error:
             answer = Failed(question.number, problem_row(error))
         self._link.send(answer)
@@ -241,7 +250,7 @@ class WorkerLink:
         self._on_lost(reason)
 
 
-def _told_caller(question: AskImport | AskRecordOrder | AskOrder) -> Caller:
+def _told_caller(question: AskImport | AskRecordOrder | AskOrder | AskPolicyOrder) -> Caller:
     """Who a worker says has asked: a name for the audit log; what it may do was judged there."""
     principal = Principal(question.principal, actions=frozenset(), keys=frozenset(), duties=frozenset())
     return Caller(principal, "", question.request_id)

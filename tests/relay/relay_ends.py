@@ -16,6 +16,7 @@ from signer.keys.ring import KeyRing
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
+from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport, RecordOrder
 from signer.relay import frames
@@ -100,6 +101,20 @@ class OrdersTwin:
 
 
 @dataclass
+class PolicyOrdersTwin:
+    """Remembers what it was ordered of policies."""
+
+    error: SignerError | None = None
+    given: list[tuple[PolicyOrder, Caller]] = field(default_factory=list)
+
+    async def carry_out(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+        self.given.append((order, caller))
+        if self.error is not None:
+            raise self.error
+        return PolicyOrdered(7, "done", "a change", "1" * 64)
+
+
+@dataclass
 class Ends:
     """A main process with one worker, in one event loop."""
 
@@ -109,6 +124,7 @@ class Ends:
     imports: Imports
     record_orders: Orders
     orders: OrdersTwin
+    policies: PolicyOrdersTwin
     relay: Relay
     lines: list[tuple[int, str]]
     pinned: list[Root]
@@ -151,7 +167,8 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
     lines: list[tuple[int, str]] = []
     pinned: list[Root] = []
     retired: list[bytes] = []
-    mainstay = Mainstay(record.writer, loads, imports, record_orders, journal_state, journal_healthy, orders)
+    policies = PolicyOrdersTwin()
+    mainstay = Mainstay(record.writer, loads, imports, record_orders, journal_state, journal_healthy, orders, policies)
     services = MainServices(mainstay, record.writer, directory, lambda level, line: lines.append((level, line)))
     relay = Relay(
         services,
@@ -160,7 +177,9 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
         welcome=lambda: frames.Welcome(frames.VERSION, "1.2.3", b"config", b"network", None),
         retired=retired.append,
     )
-    ends: Any = Ends(record, ring, loads, imports, record_orders, orders, relay, lines, pinned, retired, [], None, None)  # type: ignore[arg-type]
+    ends: Any = Ends(  # type: ignore[arg-type]
+        record, ring, loads, imports, record_orders, orders, policies, relay, lines, pinned, retired, [], None, None
+    )
     try:
         yield relay, ends
     finally:

@@ -1,0 +1,358 @@
+"""The life of a policy by orders: durable, audited, refused with a reason, and rolled back to exactly what was."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec import structs
+from operations.keeping_twin import entries
+from operations.record_twin import CALLER, House
+from policy.policy_packs import (
+    FIRST,
+    ONE,
+    OWNER,
+    SECOND,
+    STRANGER,
+    THIRD,
+    THREE,
+    TWO,
+    key_of,
+    module_pack,
+    rules_pack,
+    sign_pack,
+)
+from policy.wat_policies import policy as wat_policy
+
+from signer.audit.entry import Kind
+from signer.auth.principal import Action, Caller, Principal
+from signer.errors import (
+    ForbiddenError,
+    MalformedRequestError,
+    PolicyImportError,
+    PolicyModuleInvalidError,
+    PolicyOrderError,
+    PolicyPackError,
+    PolicyRevisionError,
+    PolicySignatureError,
+    SignerError,
+    UnknownPolicyError,
+)
+from signer.operations.change_policies import LocalPolicyOrders
+from signer.operations.kept_record import KeptRecord
+from signer.operations.manage_policies import PolicyManagement
+from signer.operations.policy_orders import (
+    ActivatePolicy,
+    BindPolicy,
+    ChangeList,
+    KeepFacts,
+    PolicyOrder,
+    PublishPolicy,
+    RetirePolicy,
+    RollBackAll,
+    RollBackPolicy,
+    ShadowPolicy,
+    TrustKey,
+    UnbindPolicy,
+)
+from signer.policy.bindings import Binding, ToKey, ToTag
+from signer.policy.pack import version_of
+from signer.policy.policy_record import read_policy_set
+from signer.policy.policy_set import MAX_PREVIOUS, PolicySet, ServedPolicy, policy_set_digest
+
+ON_BOTH_DATABASES = True
+
+TO_LIDO = Binding("staking", ToTag("lido"))
+
+
+class Post:
+    """A record, and somebody who may give orders about its policies. Owned by one test."""
+
+    def __init__(self, record: KeptRecord, house: House) -> None:
+        self.record, self.house = record, house
+        orders = LocalPolicyOrders(changes=record.writer, reading=record.view.reading, clock=house.clock)
+        self.management = PolicyManagement(orders=orders, reading=record.view.reading)
+
+    async def order(self, order: PolicyOrder, caller: Caller = CALLER) -> tuple[str, int]:
+        """What became of it, and the revision that holds."""
+        done = await self.management.order(order, caller)
+        return done.status, done.revision
+
+    async def all(self, *orders: PolicyOrder) -> None:
+        for order in orders:
+            assert (await self.order(order))[0] == "done", order
+
+    async def refused(self, order: PolicyOrder, error: type[SignerError], words: str = ".") -> None:
+        """It is refused with these words, and nothing is changed."""
+        before = self.policies()
+        with pytest.raises(error, match=words):
+            await self.order(order)
+        assert self.policies() == before
+
+    def policies(self) -> PolicySet:
+        with self.record.view.reading() as moment:
+            return read_policy_set(moment)
+
+    def staking(self) -> ServedPolicy:
+        return self.policies().policies[0]
+
+    def notes(self) -> list[tuple[Kind, str]]:
+        return [(entry.kind, entry.note) for entry in entries(self.house) if 40 <= entry.kind < 50]
+
+
+@pytest.fixture
+def post(record: KeptRecord, house: House) -> Post:
+    return Post(record, house)
+
+
+async def test_a_policy_is_published_then_staged_then_it_decides(post: Post) -> None:
+    assert await post.order(PublishPolicy(pack=ONE)) == ("done", 1)
+    assert post.staking() == ServedPolicy("staking", staged=FIRST)
+    assert await post.order(ActivatePolicy(name="staking")) == ("done", 2)
+    assert post.staking() == ServedPolicy("staking", FIRST)
+    await post.all(PublishPolicy(pack=TWO), ActivatePolicy(name="staking"))
+    assert post.staking() == ServedPolicy("staking", SECOND, (FIRST,))
+    assert await post.management.pack(FIRST, CALLER) == ONE, "a former version stays on record"
+
+
+async def test_every_order_is_an_audit_entry_that_names_versions_before_and_after(post: Post) -> None:
+    orders: list[PolicyOrder] = [
+        PublishPolicy(pack=ONE),
+        ActivatePolicy(name="staking"),
+        BindPolicy(binding=TO_LIDO),
+        PublishPolicy(pack=TWO),
+        ShadowPolicy(name="staking", version=SECOND),
+        ActivatePolicy(name="staking"),
+        RollBackPolicy(name="staking"),
+        UnbindPolicy(binding=TO_LIDO),
+        ChangeList(name="receivers", change="set", items=("0x02", "0x01")),
+        KeepFacts(namespaces=("default",)),
+        TrustKey(key=key_of(OWNER)),
+        RetirePolicy(name="staking"),
+    ]
+    await post.all(*orders)
+    assert post.notes() == [
+        (Kind.POLICY_PUBLISHED, f"published policy staking version {FIRST}; revision 1"),
+        (Kind.POLICY_ACTIVATED, f"activated policy staking: none -> {FIRST}; revision 2"),
+        (Kind.POLICY_BOUND, f"bound policy staking version {FIRST} to tag:lido; revision 3"),
+        (Kind.POLICY_PUBLISHED, f"published policy staking version {SECOND}, {FIRST} decides; revision 4"),
+        (Kind.POLICY_SHADOWED, f"shadow of policy staking: none -> {SECOND}; revision 5"),
+        (Kind.POLICY_ACTIVATED, f"activated policy staking: {FIRST} -> {SECOND}; revision 6"),
+        (Kind.POLICY_ROLLED_BACK, f"rolled back policy staking: {SECOND} -> {FIRST}; revision 7"),
+        (Kind.POLICY_UNBOUND, f"unbound policy staking version {FIRST} from tag:lido; revision 8"),
+        (Kind.POLICY_LIST_CHANGED, "list receivers: 0 -> 2 items +0x01 +0x02; revision 9"),
+        (Kind.POLICY_SETTINGS_CHANGED, "keeps facts of: none -> default; revision 10"),
+        (Kind.POLICY_TRUST_CHANGED, f"trusts key {key_of(OWNER)}; 1 keys are trusted; revision 11"),
+        (Kind.POLICY_RETIRED, f"retired policy staking version {FIRST}; revision 12"),
+    ]
+    history = await post.management.history(CALLER, limit=500)
+    assert [each.revision for each in history] == list(range(12, 0, -1))
+    assert {each.changed_by for each in history} == {"operator"}
+
+
+async def test_an_order_that_changes_nothing_is_audited_and_makes_no_revision(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"), BindPolicy(binding=TO_LIDO))
+    for order in (
+        PublishPolicy(pack=ONE),
+        ActivatePolicy(name="staking", version=FIRST),
+        BindPolicy(binding=TO_LIDO),
+        UnbindPolicy(binding=Binding("staking", ToTag("other"))),
+        ChangeList(name="receivers", change="drop"),
+        KeepFacts(namespaces=()),
+        ShadowPolicy(name="staking"),
+    ):
+        assert await post.order(order) == ("unchanged", 3), order
+        assert post.notes()[-1][1].endswith("; was so before"), order
+
+
+# --- roll back -------------------------------------------------------------------------------------
+
+
+async def test_a_roll_back_gives_back_exactly_what_held_before_the_activation(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"), BindPolicy(binding=TO_LIDO))
+    await post.all(ChangeList(name="receivers", change="set", items=("0x01",)), PublishPolicy(pack=TWO))
+    before = post.policies()
+    await post.all(ActivatePolicy(name="staking"))
+    assert policy_set_digest(post.policies()) != policy_set_digest(before)
+    await post.all(RollBackPolicy(name="staking"))
+    assert post.policies() == structs.replace(before, revision=before.revision + 2)
+    assert policy_set_digest(post.policies()) == policy_set_digest(before)
+
+
+async def test_everything_is_rolled_back_to_a_revision_of_the_past(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"), BindPolicy(binding=TO_LIDO))
+    before = post.policies()
+    await post.all(
+        PublishPolicy(pack=TWO),
+        ActivatePolicy(name="staking"),
+        UnbindPolicy(binding=TO_LIDO),
+        ChangeList(name="receivers", change="set", items=("0x01",)),
+        RetirePolicy(name="staking"),
+        RollBackAll(revision=3),
+    )
+    assert post.policies() == structs.replace(before, revision=9)
+    await post.refused(RollBackAll(revision=77), UnknownPolicyError, "never had a revision 77")
+    await post.all(RollBackAll(revision=0))
+    assert post.policies() == PolicySet(revision=10)
+
+
+async def test_former_versions_are_rolled_back_to_by_name(post: Post) -> None:
+    for pack in (ONE, TWO, THREE):
+        await post.all(PublishPolicy(pack=pack), ActivatePolicy(name="staking"))
+    assert post.staking() == ServedPolicy("staking", THIRD, (SECOND, FIRST))
+    await post.refused(RollBackPolicy(name="staking", version=THIRD), PolicyOrderError, "not one of the 2")
+    await post.all(RollBackPolicy(name="staking", version=FIRST))
+    assert post.staking() == ServedPolicy("staking", FIRST, (), staged=THIRD)
+    await post.refused(RollBackPolicy(name="staking"), PolicyOrderError, "no former version")
+    await post.all(ActivatePolicy(name="staking", version=SECOND))
+    assert post.staking() == ServedPolicy("staking", SECOND, (FIRST,), staged=THIRD)
+
+
+async def test_no_more_former_versions_are_kept_than_can_be_named(post: Post) -> None:
+    packs = [rules_pack(description=str(n)) for n in range(MAX_PREVIOUS + 3)]
+    for pack in packs:
+        await post.all(PublishPolicy(pack=pack), ActivatePolicy(name="staking"))
+    assert post.staking().previous == tuple(version_of(each) for each in packs[-2 : -2 - MAX_PREVIOUS : -1])
+
+
+# --- what is refused -------------------------------------------------------------------------------
+
+BAD_PACKS: dict[str, tuple[bytes, type[SignerError], str]] = {
+    "no pack": (b"\0asm\1\0\0\0", PolicyPackError, "does not begin with"),
+    "rules with a fault": (
+        rules_pack(text="version: 1\nallow:\n  - name: a\n    chainz: [1]\n"),
+        PolicyPackError,
+        "cannot be read.*chainz",
+    ),
+    "rules that are no text": (rules_pack(text=b"\xff\xfe"), PolicyPackError, "UTF-8"),
+    "no module": (module_pack(b"\0asm\1\0\0\0garbage"), PolicyModuleInvalidError, "cannot be used"),
+    "a module that wants the system": (
+        module_pack(wat_policy(rest='(import "wasi_snapshot_preview1" "fd_write" (func (param i32)))')),
+        PolicyImportError,
+        "fd_write",
+    ),
+    "the name of the default": (rules_pack("default"), PolicyPackError, "default"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PACKS)
+async def test_a_pack_that_does_not_load_is_refused_at_publish_with_the_reason(post: Post, name: str) -> None:
+    pack, error, words = BAD_PACKS[name]
+    await post.refused(PublishPolicy(pack=pack), error, words)
+    with pytest.raises(UnknownPolicyError):
+        await post.management.pack(version_of(pack), CALLER)
+
+
+async def test_a_module_that_loads_is_published(post: Post) -> None:
+    pack = module_pack(wat_policy())
+    await post.all(PublishPolicy(pack=pack), ActivatePolicy(name="staking"))
+    assert post.staking().version == version_of(pack)
+    assert (await post.management.policy("staking", CALLER)).manifest.fuel > 0
+
+
+async def test_orders_that_make_no_sense_are_refused(post: Post) -> None:
+    await post.refused(ActivatePolicy(name="staking"), UnknownPolicyError, "publish it first")
+    await post.all(PublishPolicy(pack=ONE))
+    await post.refused(BindPolicy(binding=TO_LIDO), PolicyOrderError, "Activate one first")
+    await post.refused(ActivatePolicy(name="staking", version="0" * 64), UnknownPolicyError, "ever published")
+    await post.all(ActivatePolicy(name="staking"))
+    await post.refused(ActivatePolicy(name="staking"), PolicyOrderError, "no version of policy staking is staged")
+    await post.refused(ShadowPolicy(name="staking", version=FIRST), PolicyOrderError, "decides already")
+    await post.all(PublishPolicy(pack=rules_pack("treasury")), BindPolicy(binding=TO_LIDO))
+    other = version_of(rules_pack("treasury"))
+    await post.refused(ActivatePolicy(name="staking", version=other), PolicyOrderError, "published as policy treasury")
+    await post.refused(RetirePolicy(name="staking"), PolicyOrderError, "bound in 1 places")
+    await post.refused(RetirePolicy(name="nobody"), UnknownPolicyError)
+    await post.refused(UnbindPolicy(binding=Binding("nobody", ToTag("lido"))), UnknownPolicyError)
+    await post.refused(TrustKey(key=key_of(OWNER), trusted=False), PolicyOrderError, "not among")
+    await post.refused(BindPolicy(binding=Binding("staking", ToTag("Lido"))), MalformedRequestError, "a tag has")
+    await post.refused(BindPolicy(binding=Binding("staking", ToKey("0x12"))), MalformedRequestError, "a key is")
+    long_items = tuple(f"{n:0200d}" for n in range(6000))
+    await post.refused(ChangeList(name="all", change="set", items=long_items), PolicyOrderError, "6000 items")
+
+
+async def test_an_order_for_another_revision_than_the_one_that_holds_is_refused(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE, if_revision=0), ActivatePolicy(name="staking", if_revision=1))
+    for revision in (0, 1, 3):
+        await post.refused(BindPolicy(binding=TO_LIDO, if_revision=revision), PolicyRevisionError, f"{revision} of")
+    await post.all(BindPolicy(binding=TO_LIDO, if_revision=2))
+
+
+async def test_of_many_orders_for_one_revision_exactly_one_is_carried_out(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"))
+    bindings = [Binding("staking", ToTag(f"tag-{n}")) for n in range(16)]
+    racing = (post.order(BindPolicy(binding=each, if_revision=2)) for each in bindings)
+    done = await asyncio.gather(*racing, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in done) == ["PolicyRevisionError"] * 15 + ["tuple"]
+    assert len(post.policies().bindings) == 1
+
+
+# --- signatures ------------------------------------------------------------------------------------
+
+
+def signed(pack: bytes, owner: Any, **more: Any) -> PublishPolicy:
+    return PublishPolicy(pack=pack, signature=sign_pack(pack, owner), **more)
+
+
+async def test_where_a_key_is_trusted_only_what_it_has_signed_is_published(post: Post) -> None:
+    await post.all(TrustKey(key=key_of(OWNER)))
+    await post.refused(PublishPolicy(pack=ONE), PolicySignatureError, "not signed")
+    await post.refused(signed(ONE, STRANGER), PolicySignatureError, "not one of any trusted key")
+    await post.refused(signed(ONE, STRANGER, signed_by=key_of(STRANGER)), PolicySignatureError, "not among the trusted")
+    wrong = PublishPolicy(pack=TWO, signature=sign_pack(ONE, OWNER))
+    await post.refused(wrong, PolicySignatureError, "over exactly this policy")
+    await post.all(signed(ONE, OWNER))
+    [published] = (await post.management.policy("staking", CALLER)).published
+    assert published.signed_by is not None
+    assert published.signed_by.hex() == key_of(OWNER)
+
+
+async def test_a_signature_is_checked_where_no_key_is_trusted_too(post: Post) -> None:
+    await post.refused(signed(ONE, STRANGER), PolicySignatureError, "not whose")
+    await post.refused(signed(ONE, STRANGER, signed_by=key_of(OWNER)), PolicySignatureError, "over exactly this")
+    await post.all(signed(ONE, STRANGER, signed_by=key_of(STRANGER)))
+
+
+async def test_what_was_published_before_a_key_was_trusted_is_not_activated(post: Post) -> None:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"), PublishPolicy(pack=TWO))
+    await post.all(TrustKey(key=key_of(OWNER)))
+    await post.refused(ActivatePolicy(name="staking"), PolicySignatureError, "signed by nobody")
+    await post.refused(ShadowPolicy(name="staking", version=SECOND), PolicySignatureError, "signed by nobody")
+    assert (await post.order(signed(TWO, OWNER)))[0] == "unchanged", "it is staged already, and has a signature now"
+    await post.all(ActivatePolicy(name="staking"))
+    await post.all(RollBackPolicy(name="staking"))
+    assert post.staking().version == FIRST, "a roll back in an emergency asks for no signature"
+
+
+# --- who may ---------------------------------------------------------------------------------------
+
+
+async def test_only_whoever_is_granted_it_orders_and_looks(post: Post) -> None:
+    reader = Caller(Principal("reader", actions=frozenset({Action.POLICY_READ})))
+    writer = Caller(Principal("writer", actions=frozenset({Action.POLICY_WRITE})))
+    single = Caller(Principal("single", keys=frozenset({b"k" * 48})))
+    for caller in (reader, single):
+        with pytest.raises(ForbiddenError):
+            await post.order(PublishPolicy(pack=ONE), caller)
+    assert await post.order(PublishPolicy(pack=ONE), writer) == ("done", 1)
+    for caller in (writer, single):
+        with pytest.raises(ForbiddenError):
+            await post.management.policies(caller)
+    assert (await post.management.policies(reader)).revision == 1
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+
+async def test_lists_are_set_added_to_and_taken_from(post: Post) -> None:
+    steps: list[tuple[Any, tuple[str, ...], tuple[str, ...]]] = [
+        ("set", ("b", "a", "b"), ("a", "b")),
+        ("add", ("c", "a"), ("a", "b", "c")),
+        ("remove", ("b", "x"), ("a", "c")),
+        ("set", (), ()),
+    ]
+    for change, items, expected in steps:
+        await post.all(ChangeList(name="receivers", change=change, items=items))
+        assert (await post.management.named_list("receivers", CALLER)).items == expected
+    await post.all(ChangeList(name="receivers", change="drop"))
+    with pytest.raises(UnknownPolicyError):
+        await post.management.named_list("receivers", CALLER)
