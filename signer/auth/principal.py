@@ -8,6 +8,9 @@ from msgspec import Struct
 class Action(StrEnum):
     """What a principal may do, `resource:verb`, alphabetical."""
 
+    APPROVALS_CANCEL = "approvals:cancel"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_VOTE = "approvals:vote"
     AUDIT_READ = "audit:read"
     KEYS_FREEZE = "keys:freeze"
     KEYS_LIST = "keys:list"

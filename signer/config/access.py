@@ -11,6 +11,9 @@ from signer.units import PUBLIC_KEY_BYTES, PublicKey
 SHA256_BYTES = 32
 """Length of a SHA-256 digest."""
 
+ED25519_KEY_BYTES = 32
+"""Length of an Ed25519 public key (RFC 8032)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificateSettings:
@@ -50,7 +53,19 @@ class PrincipalSettings:
         )
     )
     groups: tuple[str, ...] = field(
-        default=(), metadata=about("Names of the groups it belongs to: kept in the audit log and seen by policies.")
+        default=(),
+        metadata=about(
+            "Names of the groups it belongs to: seen by policies, and where one asks for approvals, who may give them "
+            "(with the action `approvals:vote`)."
+        ),
+    )
+    approval_key: bytes | None = field(
+        default=None,
+        metadata=about(
+            "Its Ed25519 public key in hexadecimal, as `holdfast approvals keygen` prints it. With one, what it says "
+            "about a request counts only with its signature, which the audit log keeps and anybody can verify.",
+            byte_count=ED25519_KEY_BYTES,
+        ),
     )
     token_sha256: bytes | None = field(
         default=None,
@@ -179,6 +194,19 @@ class PolicySettings:
     )
     irreversible_grants: tuple[IrreversibleGrantSettings, ...] = field(
         default=(), metadata=about("What is turned on of them: each entry one type, one client and its keys.")
+    )
+    unbound_duties: Literal["allow", "deny"] = field(
+        default="allow",
+        metadata=about(
+            "Consensus duties to which no policy is bound: signed, as far as slashing protection lets them, or refused."
+        ),
+    )
+    unbound_transactions: Literal["allow", "deny"] = field(
+        default="deny",
+        metadata=about(
+            "Transactions to which no policy is bound. What cannot be read is refused whatever is set here.",
+            default_text="`deny`; `allow` in the presets `development` and `test`",
+        ),
     )
     refusal_status: Literal[412, 403] = field(
         default=412,

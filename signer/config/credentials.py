@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from signer.auth.approvers import Approver, Approvers
+from signer.auth.authorize import may_see
 from signer.auth.credentials import (
     BasicCredential,
     BearerCredential,
@@ -15,11 +17,13 @@ from signer.auth.credentials import (
     token_digest_text,
 )
 from signer.auth.irreversible import IrreversibleGrant, IrreversibleRule
-from signer.auth.principal import ANONYMOUS, KEY_MANAGER, Principal
+from signer.auth.principal import ANONYMOUS, KEY_MANAGER, Action, Principal
 from signer.config.access import ClientCertificateSettings, PolicySettings, PrincipalSettings, SecuritySettings
 from signer.config.managing import KeyManagerSettings
 from signer.config.secret_files import read_first_line
 from signer.errors import ConfigError
+from signer.policy.combine import Defaults
+from signer.units import PublicKey
 
 SALT_BYTES = 16
 """What `salt_password` is given."""
@@ -116,10 +120,31 @@ def principal_of(entry: PrincipalSettings) -> Principal:
     )
 
 
+def approvers_of(security: SecuritySettings) -> Approvers:
+    """Everybody who may approve something: members of a group, who may vote."""
+    return Approvers(
+        Approver(entry.name, frozenset(entry.groups), entry.approval_key)
+        for entry in security.principals
+        if entry.groups and Action.APPROVALS_VOTE in entry.actions
+    )
+
+
 def irreversible_rule(policy: PolicySettings) -> IrreversibleRule:
     """What is granted of the duties that nothing takes back."""
     grants = [IrreversibleGrant(one.duty, one.principal, frozenset(one.keys)) for one in policy.irreversible_grants]
     return IrreversibleRule(policy.irreversible_duties == "allowed", tuple(grants))
+
+
+def policy_defaults(policy: PolicySettings) -> Defaults:
+    """What is signed where no policy is bound."""
+    return Defaults(transactions=policy.unbound_transactions == "allow", duties=policy.unbound_duties == "allow")
+
+
+def roles_of(security: SecuritySettings, public_key: PublicKey) -> tuple[str, ...]:
+    """The groups whose members may have something signed with this key."""
+    users = (principal_of(entry) for entry in security.principals)
+    signing = (one for one in users if Action.SIGN_DUTY in one.actions and may_see(one, public_key))
+    return tuple(sorted({group for one in signing for group in one.groups}))
 
 
 def find_anonymous(security: SecuritySettings) -> Principal | None:
@@ -133,6 +158,8 @@ def _proofs(entry: PrincipalSettings, key: str) -> Iterator[tuple[str, object]]:
         yield "token", digest
     if entry.password_hash is not None:
         yield "password_hash", entry.password_hash
+    if entry.approval_key is not None:
+        yield "approval_key", entry.approval_key
     if entry.password_file is not None:
         password = read_first_line(entry.password_file, key=f"{key}.password_file")
         yield "password", hashlib.sha256(password.encode()).digest()

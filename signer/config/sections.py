@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from signer.config.access import PolicySettings, SecuritySettings
+from signer.config.approving import ApprovalSettings
 from signer.config.chain import ClockSettings, NamespacesSettings, NetworkSettings
 from signer.config.managing import KeyManagerSettings
 from signer.config.observing import LoggingSettings, MetricsSettings
@@ -47,6 +48,9 @@ class Config:
         default_factory=KeyManagerSettings, metadata=about("The Ethereum key manager API.")
     )
     policy: PolicySettings = field(default_factory=PolicySettings, metadata=about("Refusals by rules of your own."))
+    approvals: ApprovalSettings = field(
+        default_factory=ApprovalSettings, metadata=about("Requests that wait for people.")
+    )
     clock: ClockSettings = field(
         default_factory=ClockSettings, metadata=about("The wall clock and how far it is believed.")
     )
