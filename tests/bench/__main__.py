@@ -55,7 +55,8 @@ def print_journal(run: Run) -> None:
 
 def print_row(row: Row) -> None:
     """One line of the table, as Markdown."""
-    print(f"| {row.case} | {row.measured} | {row.must:g} | {row.aim:g} | {row.verdict} | {row.notes} |", flush=True)
+    must, aim = ("-" if each is None else f"{each:g}" for each in (row.must, row.aim))
+    print(f"| {row.case} | {row.measured} | {must} | {aim} | {row.verdict} | {row.notes} |", flush=True)
 
 
 def main() -> int:

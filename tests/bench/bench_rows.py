@@ -32,14 +32,18 @@ class Row:
     value: float
     """What is compared with must and aim."""
 
-    must: float
-    aim: float
+    must: float | None = None
+    aim: float | None = None
+    """Without them it is only told."""
+
     larger_is_better: bool = True
     notes: str = ""
 
     @property
     def verdict(self) -> str:
         """How far it got."""
+        if self.must is None or self.aim is None:
+            return "-"
         sign = 1 if self.larger_is_better else -1
         if sign * self.value >= sign * self.aim:
             return "aim"

@@ -1,4 +1,6 @@
-"""Rows of the table about policies: what one decision costs, and what a policy that burns its fuel costs the others."""
+"""Rows of the table about policies: what one decision costs, in each language, and what a policy that burns all its
+fuel costs the others.
+"""
 
 import asyncio
 import time
@@ -7,6 +9,7 @@ from statistics import median
 
 import uvloop
 from bench_rows import Row, Run
+from policy_folders import example_policies
 from wasmtime import Engine, wat2wasm
 
 from signer.interpreter import tune_interpreter
@@ -42,11 +45,12 @@ _BURNS = "(loop $again (br $again))"
 
 
 def policies(run: Run) -> Iterator[Row]:
-    """Both rows."""
+    """All of them."""
     engine = make_engine()
     modules = Modules(engine)
     quick, burning = (LoadedPolicy(modules.load(_module(body), NO_GRANTS)) for body in (_READS_ITS_FACTS, _BURNS))
     yield _one_decision(run, engine, quick)
+    yield from example_policies(run, engine, modules)
     yield uvloop.run(_beside_a_burner(run, engine, quick, burning))
 
 
