@@ -88,12 +88,12 @@ def sustained(run: Run, *, source: Source, workers: int = 1, fsync_ms: float = 0
     directory = run.signers(SLOT_VALIDATORS)
     with bench_signer(directory, workers=workers, fsync_milliseconds=fsync_ms) as signer:
         votes = votes_of(signer, directory / "progress")
-        _measure(run, signer, votes, source=source, seconds=1.0)  # warm-up: connections, caches, the first votes
+        measure(run, signer, votes, source=source, seconds=1.0)  # warm-up: connections, caches, the first votes
         pairs, cpu, loops, loads = [], [], [], []
         for _ in range(run.repeats):
             limit = run.raw.per_second(run.seconds)
             before = cpu_seconds(signer.process.pid), event_loop_seconds(signer.process.pid)
-            load = _measure(run, signer, votes, source=source, seconds=run.seconds)
+            load = measure(run, signer, votes, source=source, seconds=run.seconds)
             after = cpu_seconds(signer.process.pid), event_loop_seconds(signer.process.pid)
             cpu.append((after[0] - before[0]) / load.answered * 1e6)
             loops.append((after[1] - before[1]) / load.answered * 1e6)
@@ -110,7 +110,8 @@ def sustained(run: Run, *, source: Source, workers: int = 1, fsync_ms: float = 0
     )
 
 
-def _measure(run: Run, signer: RunningSigner, votes: Votes, *, source: Source, seconds: float) -> Load:
+def measure(run: Run, signer: RunningSigner, votes: Votes, *, source: Source, seconds: float) -> Load:
+    """One load of requests, all of them signed. Raises RuntimeError where one was not."""
     # More than can be answered in that time: nothing in the file is sent twice.
     write_requests(run.requests, source(votes, int(25_000 * seconds)))
     load = run_load(signer.port, run.requests, connections=IN_FLIGHT, seconds=seconds)
