@@ -1,6 +1,8 @@
 """One engine for all tests of policies: it keeps much address space."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from wasmtime import Engine
@@ -10,6 +12,16 @@ from signer.policy.limits import DEFAULT_LIMITS, Limits
 from signer.policy.modules import Modules
 from signer.policy.native import make_engine
 from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox
+
+COMPILERS = Path(__file__).parents[2] / ".venv-policy-tools" / "bin"
+"""What `make policies` installs; a program of the machine comes first."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compilers_on_the_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{COMPILERS}")
+        yield
 
 
 @pytest.fixture(scope="session")
