@@ -26,7 +26,7 @@ def added_cost(
         prepare(with_it)
         signers = {plain: without, changed: with_it}
         for directory, signer in signers.items():
-            _load(run, directory, signer, source=source, seconds=1.0)  # connections, caches, the first votes
+            _load(run, directory, signer, source=source, seconds=min(1.0, run.seconds))  # connections, caches
         pairs = []
         for repeat in range(2 * run.repeats):
             order = [plain, changed] if repeat % 2 else [changed, plain]

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 def test_what_adds_nothing_is_measured_on_two_signers_that_sign_everything(tmp_path):
     prepared = []
-    run = Run(tmp_path, seconds=0.2, repeats=1, quick=True)
+    run = Run(tmp_path, seconds=0.1, repeats=1, quick=True)
     cost, notes = added_cost(run, source=all_different, prepare=prepared.append, name="same", keys=20)
     assert len(prepared) == 1
     assert cost < 100
