@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from signer.cli.commands import audit, configuration, doctor, freezing, keys, migrate, serve, set_up, slashing, tls
+from signer.cli.commands import (
+    audit,
+    configuration,
+    doctor,
+    freezing,
+    keys,
+    migrate,
+    policy,
+    serve,
+    set_up,
+    slashing,
+    tls,
+)
 from signer.cli.global_options import (
     AuthorityOption,
     ClientCertificateOption,
@@ -116,7 +128,7 @@ def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer
         output = Output(as_json=as_json)
         context.obj = Session(find_host=find_host, options=options, output=output, environ=environ)
 
-    for commands in (serve, set_up, doctor, configuration, keys, migrate, freezing, slashing, audit, tls):
+    for commands in (serve, set_up, doctor, configuration, keys, migrate, freezing, slashing, audit, policy, tls):
         commands.register(app)
     return app
 

@@ -85,13 +85,18 @@ def read_folder(directory: Path) -> Folder:
     )
 
 
-def pack_folder(folder: Folder) -> Pack:
-    """The policy as it is in the folder now. Whether its content is one is not looked at.
+def pack_folder(folder: Folder, *, content: bytes | None = None) -> Pack:
+    """The policy as it is in the folder now, or as it will be with this content. Whether that is one is not looked at.
 
     Raises:
         ConfigError: the module is not there yet.
         UnreadableFileError: a file cannot be read.
     """
+    data = read_regular(folder.data, limit_bytes=MAX_DATA_BYTES) if folder.data else b""
+    return Pack(folder.manifest, _content(folder) if content is None else content, data)
+
+
+def _content(folder: Folder) -> bytes:
     rules = folder.manifest.kind is Kind.RULES
     if not rules and not folder.content.exists():
         raise ConfigError(
@@ -100,9 +105,7 @@ def pack_folder(folder: Folder) -> Pack:
             key="module",
             remedy="build it: `holdfast policy build`" if folder.language else "put the module there",
         )
-    content = read_regular(folder.content, limit_bytes=MAX_FILE_BYTES if rules else MAX_MODULE_BYTES)
-    data = read_regular(folder.data, limit_bytes=MAX_DATA_BYTES) if folder.data else b""
-    return Pack(folder.manifest, content, data)
+    return read_regular(folder.content, limit_bytes=MAX_FILE_BYTES if rules else MAX_MODULE_BYTES)
 
 
 def read_text_file(file: Path, *, limit_bytes: int) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from signer.errors import ConfigError
+from signer.policy.combine import BY_DEFAULT
 from signer.policy.grants import HostFunction
 from signer.policy.limits import DEFAULT_LIMITS, MAX_FUEL, MAX_MEMORY_BYTES, MAX_WALL_SECONDS
 from signer.policy.pack import Kind, Manifest
@@ -91,6 +92,8 @@ def read_manifest_file(text: str, *, name: str) -> ManifestFile:
         raise values.wrong(entries["version"], "version", str(VERSION))
     if "name" not in entries:
         raise _missing(root, "name", "add `name:`")
+    if getattr(entries["name"], "text", "") == BY_DEFAULT:
+        raise values.wrong(entries["name"], "name", "another name: answers call the namespace's default so")
     language = Language(values.read_choice(entries["build"], "build", Language)) if "build" in entries else None
     kind = _kind(entries, root, language)
     _check_belongs(entries, kind, language)

@@ -14,6 +14,8 @@ COMMANDS = [
     ("keys",), ("keys", "list"), ("keys", "import"), ("keys", "tag"),
     ("slashing",), ("slashing", "export"), ("slashing", "import"), ("slashing", "accept-restore"),
     ("audit",), ("audit", "show"), ("audit", "verify"), ("tls",), ("tls", "init"),
+    ("policy",), ("policy", "new"), ("policy", "build"), ("policy", "test"), ("policy", "eval"), ("policy", "explain"),
+    ("policy", "bench"), ("policy", "inspect"),
 ]  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from signer.policy.building.compiler import Built, Source, find_program, missing
 VERSION = "0.28.20"
 """Of the compiler that is recommended, and that our own examples are built with."""
 
-_REMEDY = (
-    f"in the policy's folder, or in one above it: npm install assemblyscript@{VERSION}"
-    " (npm itself on Debian: apt-get install nodejs npm)"
+NEEDS = (
+    f"in the policy's folder, or in one above it: npm install --save-exact assemblyscript@{VERSION}"
+    " (it wants Node 20; on Debian 13: apt-get install nodejs npm)"
 )
 _ARGUMENTS = (
     "--runtime", "stub",  # nothing is freed: every decision has an instance of its own
@@ -35,5 +35,5 @@ def _compiler(directory: Path) -> Path:
             return installed
     program = find_program("asc")
     if program is None:
-        raise missing("asc", language="AssemblyScript", remedy=_REMEDY)
+        raise missing("asc", language="AssemblyScript", remedy=NEEDS)
     return program

@@ -4,7 +4,7 @@ from signer.policy.building.compiler import Built, Source, find_program, missing
 
 STACK_BYTES = 65536
 
-_REMEDY = "Debian: apt-get install clang lld"
+NEEDS = "Debian: apt-get install clang lld"
 _ARGUMENTS = (
     "--target=wasm32", "-std=c11", "-O2", "-Wall", "-Wextra",
     "-ffreestanding", "-nostdlib",
@@ -19,7 +19,7 @@ def build(source: Source) -> Built:
     """The module. Raises PolicyToolMissingError, PolicyBuildError."""
     compiler, linker = find_program("clang"), find_program("wasm-ld")
     if compiler is None or linker is None:
-        raise missing("clang" if compiler is None else "wasm-ld", language="C", remedy=_REMEDY)
+        raise missing("clang" if compiler is None else "wasm-ld", language="C", remedy=NEEDS)
     with output_file("policy.wasm") as output:
         said = run(compiler, [*_ARGUMENTS, "-o", str(output), source.name], source, remedy="correct the source")
         return Built(read_module(output), said)

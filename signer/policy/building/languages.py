@@ -1,4 +1,4 @@
-"""Which language is built how."""
+"""Which language is built how, and with what."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -18,6 +18,19 @@ BUILDS: Mapping[Language, Callable[[Source], Built]] = MappingProxyType(
         Language.REGO: rego.build,
     }
 )
+
+NEEDS: Mapping[Language, str] = MappingProxyType(
+    {
+        Language.RUST: f"Rust is built with rustc for wasm32. {rust.NEEDS}.",
+        Language.ASSEMBLYSCRIPT: "AssemblyScript is built with asc: `npm install` in this folder brings the version"
+        " that package.json names (it wants Node 20; on Debian 13: apt-get install nodejs npm).",
+        Language.C: f"C is built with clang and lld. {c.NEEDS}.",
+        Language.WAT: "WebAssembly's text format needs no other program.",
+        Language.REGO: f"Rego is built with Open Policy Agent's own tool: {rego.NEEDS}.",
+        Language.YAML: "Rules need no other program; the whole language: policies/rules.md.",
+    }
+)
+"""What must be installed, for authors."""
 
 
 def build_module(folder: Folder) -> Built | None:

@@ -10,7 +10,7 @@ from signer.policy.limits import MAX_MODULE_BYTES
 VERSION = "1.22.2"
 """Of the tool that our own examples are built with."""
 
-_REMEDY = (
+NEEDS = (
     f"go install github.com/open-policy-agent/opa@v{VERSION} (Go on Debian: apt-get install golang), or the program"
     " from openpolicyagent.org"
 )
@@ -27,7 +27,7 @@ def build(source: Source) -> Built:
         )
     compiler = find_program("opa")
     if compiler is None:
-        raise missing("opa", language="Rego", remedy=_REMEDY)
+        raise missing("opa", language="Rego", remedy=NEEDS)
     with output_file("bundle.tar.gz") as output:
         written = ("--output", str(output), source.name)
         arguments = ("build", "--target", "wasm", "--entrypoint", source.entry_point, *written)

@@ -11,7 +11,7 @@ DEBIAN_RUSTC = Path("/usr/bin/rustc")
 TARGET = "wasm32-unknown-unknown"
 STACK_BYTES = 65536
 
-_REMEDY = (
+NEEDS = (
     "Debian: apt-get install rustc libstd-rust-dev-wasm32 lld; with rustup: rustup target add wasm32-unknown-unknown"
 )
 _ARGUMENTS = (
@@ -34,7 +34,7 @@ def _compiler() -> Path:
     for each in (DEBIAN_RUSTC, find_program("rustc")):
         if each is not None and each.exists() and _has_target(each):
             return each
-    raise missing(f"rustc with the target {TARGET}", language="Rust", remedy=_REMEDY)
+    raise missing(f"rustc with the target {TARGET}", language="Rust", remedy=NEEDS)
 
 
 def _has_target(compiler: Path) -> bool:

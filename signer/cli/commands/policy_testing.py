@@ -1,0 +1,186 @@
+"""`holdfast policy test`: the cases of a policy, what they leave untried, and what they would not notice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from signer.cli.commands.context import session_of
+from signer.cli.output import Output
+from signer.cli.policy_target import find_cases, find_target
+from signer.cli.problem import EXIT_REFUSED
+from signer.cli.verdict_words import verdict_document
+from signer.policy.cases import Case, Coverage, Result, coverage_of, judge
+from signer.policy.folder import Folder
+from signer.policy.mutation import Mutant, MutationReport, check_mutants
+from signer.policy.rules.rule import RuleFile
+from signer.policy.sandbox import Evaluation
+from signer.policy.workbench import Opened, Workbench
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """One case, and what the policy did about it."""
+
+    result: Result
+    evaluation: Evaluation
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the command."""
+    group.command("test")(try_cases)
+
+
+def try_cases(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The policy's folder, or its pack; this folder if none.")
+    ] = Path(),
+    *,
+    cases: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The cases; the folder's own if none are named.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail also where cases leave rules untried, or would not notice an edit.")
+    ] = False,
+) -> int:
+    """Ask the policy every case, and compare its verdicts with those expected. Exit code 1 where one differs.
+
+    A case holds a request's facts, the verdict expected of it (`allow`, `deny`, `require_approval`) and, where it
+    matters, `code`, `quorum`, `groups` and `reserves`. Of rules it is also told which of them no case has tried, and
+    which edits no case would notice: each rule, condition, limit and entry of a list is taken out in turn, each bound
+    halved and doubled, and every case asked again. A module's are not known: name a case for each of its codes.
+
+    For example:
+
+    - `holdfast policy build treasury && holdfast policy test treasury`
+    - `holdfast policy test treasury --strict`
+    - `holdfast policy test treasury.policy --cases cases.yaml --json`
+    """
+    session = session_of(context)
+    target = find_target(folder)
+    known = find_cases(target, cases)
+    if target.folder:
+        _notice_age(session.output, target.folder)
+    with Workbench() as bench:
+        policy = bench.open(target.pack, name=target.name)
+        tested = _ask_all(bench, policy, known, session.output)
+    failed = [each for each in tested if not each.result.passed]
+    rules = policy.decider if isinstance(policy.decider, RuleFile) else None
+    untried: list[Coverage] = []
+    mutation: MutationReport | None = None
+    if rules is not None:
+        untried = [each for each in coverage_of(rules, known) if each.missing]
+        if not failed:
+            with session.output.progress("taking rules out"):
+                mutation = check_mutants(rules, known)
+    _tell(session.output, rules, tested, untried, mutation)
+    left = bool(untried or (mutation and mutation.survivors))
+    return EXIT_REFUSED if failed or (strict and left) else 0
+
+
+def _ask_all(bench: Workbench, policy: Opened, cases: Sequence[Case], output: Output) -> list[Tested]:
+    tested = []
+    with output.progress("asking") as advance:
+        for n, case in enumerate(cases):
+            evaluation = bench.ask(policy, case.facts, case.given)
+            tested.append(Tested(judge(case, evaluation.verdict), evaluation))
+            advance(n + 1, len(cases))
+    return tested
+
+
+def _notice_age(output: Output, folder: Folder) -> None:
+    """By the files' times: a guess, so it is said and nothing more."""
+    source = folder.source
+    if source is None or source == folder.content or not source.exists():
+        return
+    if source.stat().st_mtime > folder.content.stat().st_mtime:
+        output.notice(f"note: {source} is newer than {folder.content}; `holdfast policy build` builds it")
+
+
+# --- what is told -----------------------------------------------------------------------------------
+
+
+def _tell(
+    output: Output,
+    rules: RuleFile | None,
+    tested: Sequence[Tested],
+    untried: Sequence[Coverage],
+    mutation: MutationReport | None,
+) -> None:
+    failed = [each for each in tested if not each.result.passed]
+    survivors = mutation.survivors if mutation else ()
+    output.document(
+        {
+            "passed": len(tested) - len(failed),
+            "failed": len(failed),
+            "cases": [_case_document(each, rules) for each in tested],
+            "untried": [_coverage_document(each) for each in untried],
+            "mutants": mutation.tried if mutation else 0,
+            "unnoticed": [{"rule": each.rule, "where": each.where, "change": each.change} for each in survivors],
+        }
+    )
+    for each in failed:
+        for line in _failure_lines(each, rules):
+            output.line(line)
+    for coverage in untried:
+        output.line(f"untried: {_coverage_words(coverage)}", style="yellow")
+    for mutant in survivors:
+        output.line(f"unnoticed: {_mutant_words(mutant)}", style="yellow")
+    output.line(_summary(tested, failed, rules, mutation), style="bold red" if failed else None)
+
+
+def _failure_lines(tested: Tested, rules: RuleFile | None) -> list[str]:
+    case = tested.result.case
+    lines = [f"failed: {case.where}: {case.name}", f"  {tested.result.differs}"]
+    lines += [f"  decided by {each}" for each in _deciders(case, rules)]
+    return lines + [f"  log: {line}" for line in tested.evaluation.log]
+
+
+def _deciders(case: Case, rules: RuleFile | None) -> list[str]:
+    if rules is None:
+        return []
+    explanation = rules.explain(case.facts)
+    places = {finding.rule: finding.where for finding in explanation.findings}
+    return [f"rule {name} ({places[name]})" for name in explanation.decided_by]
+
+
+def _coverage_words(coverage: Coverage) -> str:
+    missing = ", nor where it ".join(each.value for each in coverage.missing)
+    return f"{coverage.where}: rule {coverage.rule}: no case where it {missing}"
+
+
+def _mutant_words(mutant: Mutant) -> str:
+    rule = f"rule {mutant.rule}: " if mutant.rule else ""
+    return f"{mutant.where}: {rule}{mutant.change}, and every case passes"
+
+
+def _summary(
+    tested: Sequence[Tested], failed: Sequence[Tested], rules: RuleFile | None, mutation: MutationReport | None
+) -> str:
+    told = f"{len(tested)} cases: {len(tested) - len(failed)} passed, {len(failed)} failed"
+    if mutation is not None:
+        noticed = mutation.tried - len(mutation.survivors)
+        return f"{told}; of {mutation.tried} edits of the rules {noticed} are noticed"
+    return f"{told}; edits of the rules are tried once every case passes" if rules is not None else told
+
+
+def _case_document(tested: Tested, rules: RuleFile | None) -> dict[str, Any]:
+    case = tested.result.case
+    return {
+        "name": case.name,
+        "where": case.where,
+        "passed": tested.result.passed,
+        "expected": case.verdict,
+        "differs": tested.result.differs,
+        "verdict": verdict_document(tested.evaluation.verdict),
+        "fuel_used": tested.evaluation.fuel_used,
+        "log": list(tested.evaluation.log),
+        "decided_by": _deciders(case, rules),
+    }
+
+
+def _coverage_document(coverage: Coverage) -> dict[str, Any]:
+    missing = [each.value for each in coverage.missing]
+    return {"rule": coverage.rule, "where": coverage.where, "missing": missing}
