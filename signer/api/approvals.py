@@ -120,7 +120,8 @@ def members_of(told: Told) -> dict[str, Any]:
 
 async def _vote(exchange: Exchange, decision: Decision) -> Answer:
     approval_id = _id(exchange)
-    body = decode_json_object(await exchange.read_body(MAX_VOTE_BYTES))
+    limit_bytes = min(MAX_VOTE_BYTES, exchange.settings.body_limit_bytes)
+    body = decode_json_object(await exchange.read_body(limit_bytes))
     told = await exchange.services.approvals.vote(
         approval_id,
         exchange.caller,

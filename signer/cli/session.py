@@ -89,11 +89,16 @@ class Session:
 
     def find_server(self) -> RemoteService | None:
         """The server at the endpoint or behind the admin socket; None where the socket is silent and none was named."""
+        connection = self.find_connection()
+        return None if connection is None else RemoteService(connection)
+
+    def find_connection(self) -> Connection | None:
+        """The way to that server."""
         if self.options.endpoint is not None:
-            return RemoteService(self._endpoint(self.options.endpoint))
+            return self._endpoint(self.options.endpoint)
         self._refuse_credentials()
         socket = self.load_config(files_must_exist=False).server.admin_socket
-        return RemoteService(socket_connection(socket)) if is_answered(socket) else None
+        return socket_connection(socket) if is_answered(socket) else None
 
     def _endpoint(self, url: str) -> Connection:
         options = self.options

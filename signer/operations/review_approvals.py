@@ -113,6 +113,8 @@ class ApprovalReview:
         answer = await self._orders.carry_out(ReadContent(approval_id), caller)
         if not isinstance(answer, Content):
             raise TypeError("an order to read is answered with what was read")
+        if not answer.content:
+            raise MalformedRequestError("raw bytes are not kept: send the same request again")
         return decode_intent(answer.content)
 
     def _check_statement(
