@@ -3,19 +3,24 @@
 What a module does to a compiler is in `test_machine_code.py`; loops, traps and places of answers in `test_sandbox.py`.
 """
 
+import asyncio
+
 import pytest
 from binary_modules import I32, binary_policy, body, number
 from wat_policies import COUNTING, ECHO, PLAIN_ALLOW, answering, place, policy, quoted, rego_like
 
 from signer.errors import PolicyImportError, PolicyModuleError
+from signer.policy.evaluations import Evaluations
 from signer.policy.faults import Fault
 from signer.policy.grants import EmptyHost, Grants, HostFunction
 from signer.policy.host_functions import MAX_LOG_LINE_BYTES, MAX_LOG_LINES
 from signer.policy.limits import MAX_TABLE_ELEMENTS, Limits
 from signer.policy.loading import load_policy
+from signer.policy.sandbox import LoadedPolicy
 from signer.policy.verdict import ALLOW, BAD_VERDICT, VERDICT_TOO_LARGE, Deny
 
 PAGES_OF_ALL = 256
+PATIENCE_SECONDS = 60
 SAYS_NO = b'{"verdict":"deny","code":"NO","message":"no"}'
 
 
@@ -150,6 +155,26 @@ def test_it_is_denied_with_its_code_and_good_policies_decide_as_before(decide, g
         assert decision.verdict.message.isprintable()
         assert decision.fuel_used <= Limits().fuel
         good()
+
+
+async def test_at_the_same_time_on_several_threads_each_gets_its_own_verdict(engine, modules):
+    evaluations = Evaluations(engine, threads=3)
+    limits = Limits(fuel=300_000)
+    hostile = [(LoadedPolicy(modules.load(module, NO_GRANTS), limits=limits), code) for module, code in DENIED.values()]
+    echo = LoadedPolicy(modules.load(ECHO, NO_GRANTS))
+    asked, expected = [], []
+    for turn in range(5):
+        for number_, (policy_, code) in enumerate(hostile):
+            asked.append(evaluations.decide([policy_], b"{}", EmptyHost(), key=("hostile", number_)))
+            expected.append({code, Fault.OUT_OF_FUEL})
+            own = f'{{"verdict":"deny","code":"NO_{turn}_{number_}","message":"no"}}'.encode()
+            asked.append(evaluations.decide([echo], own, EmptyHost(), key="good"))
+            expected.append({f"NO_{turn}_{number_}"})
+    decided = await asyncio.wait_for(asyncio.gather(*asked), PATIENCE_SECONDS)
+    await evaluations.close()
+    for (decision,), codes in zip(decided, expected, strict=True):
+        assert isinstance(decision.verdict, Deny)
+        assert decision.verdict.code in codes
 
 
 AT_THE_END_OF_A_NEW_PAGE = 2 * 65536 - len(PLAIN_ALLOW)

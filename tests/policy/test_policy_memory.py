@@ -1,5 +1,6 @@
 """Memory stays flat, however many decisions are made and however many modules come and go."""
 
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,17 @@ def test_memory_stays_flat_while_hundreds_of_modules_come_and_go(coming_and_goin
 @pytest.mark.torture
 def test_memory_stays_flat_while_ten_thousand_modules_come_and_go(coming_and_going):
     assert gained(coming_and_going, 10_000) < 8 << 20
+
+
+def test_a_module_in_use_keeps_no_file_open(engine, sandbox):
+    modules = Modules(engine)
+    in_use = [LoadedPolicy(modules.load(policy(), GRANTS))]
+    sandbox.decide(in_use[0], b"{}", EmptyHost())
+    open_files = len(os.listdir("/proc/self/fd"))
+    for number in range(KEPT_MODULES):
+        in_use.append(LoadedPolicy(modules.load(numbered(number), GRANTS)))
+        assert sandbox.decide(in_use[-1], b"{}", EmptyHost()).verdict is ALLOW
+    assert len(os.listdir("/proc/self/fd")) < open_files + KEPT_MODULES // 2
 
 
 def test_memory_stays_flat_while_sandboxes_come_and_go(engine, modules):
