@@ -99,6 +99,13 @@ export class Verdict {
     return this;
   }
 
+  /** Of a denial: what it rests on, in words of the policy's own. */
+  evidenceText(name: string, text: string): Verdict {
+    this.named(name);
+    this.quoted(text);
+    return this;
+  }
+
   /** Of a denial: an amount that it rests on. */
   evidenceAmount(name: string, amount: Amount): Verdict {
     this.named(name);
