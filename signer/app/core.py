@@ -17,6 +17,7 @@ from signer.durable import ensure_private_directory
 from signer.eth2.networks import Network
 from signer.events import Events
 from signer.keys.deletions import Deletions
+from signer.keys.departures import Departures
 from signer.keys.guard import GuardedLoader, LoadsKeys
 from signer.keys.holdings import Holdings
 from signer.keys.loader import Loader
@@ -114,13 +115,20 @@ def open_core(
             data_directory=config.storage.data_directory,
             refuse_public_test_keys=config.refuse_public_test_keys,
         )
+        moving = KeyMoving(
+            changes=record.writer,
+            horizon=horizon,
+            departures=Departures(config.storage.head_file),
+            loaded=lambda: ring.public_keys,
+        )
+        moving.follow(reading)
         orders = LocalOrders(
             changes=record.writer,
             reading=reading,
             clock=clock,
             events=events,
             holding=holding,
-            moving=KeyMoving(changes=record.writer, horizon=horizon, loaded=lambda: ring.public_keys),
+            moving=moving,
         )
         mainstay = Mainstay(
             record.writer,

@@ -22,7 +22,14 @@ from signer.journal.command import Command
 from signer.keys.reload import Reloader
 from signer.operations.gate import Gate
 from signer.operations.story import NoteStory
-from signer.operations.telling import DELETED_SECONDS, FROZEN_SECONDS, FirstLoad, LoadStory, OthersWatch
+from signer.operations.telling import (
+    DELETED_SECONDS,
+    FROZEN_SECONDS,
+    MOVED_SECONDS,
+    FirstLoad,
+    LoadStory,
+    OthersWatch,
+)
 from signer.operations.upkeep import AuditArchiver
 from signer.relay import frames
 from signer.relay.processes import WorkerProcesses
@@ -87,7 +94,12 @@ class Service:
         )
         upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning)]
         if config.journal.url.is_shared:
-            looks = ((core.orders.tell_frozen, FROZEN_SECONDS), (core.orders.follow_others, DELETED_SECONDS))
+            orders = core.orders
+            looks = (
+                (orders.tell_frozen, FROZEN_SECONDS),
+                (orders.follow_others, DELETED_SECONDS),
+                (orders.follow_moves, MOVED_SECONDS),
+            )
             upkeep += [asyncio.create_task(OthersWatch(look, seconds=each).run()) for look, each in looks]
         try:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"

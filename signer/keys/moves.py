@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from signer.journal.ledger import Transaction
+from signer.journal.ledger import Row, Transaction
 from signer.journal.statement import Statement
 from signer.keys.ledger import disable_keys, enable_keys, read_key_states
 from signer.keys.quarantine import end_quarantine
@@ -19,6 +19,10 @@ SELECT hex(public_key), moves, is_here FROM key_moves WHERE public_key IN (SELEC
 SELECT encode(public_key, 'hex'), moves, is_here FROM json_array_elements_text(?1::text::json) AS asked (key)
 JOIN key_moves ON public_key = decode(asked.key, 'hex')
 """,
+)
+_READ_ALL = Statement(
+    embedded="SELECT hex(public_key), moves, is_here FROM key_moves",
+    shared="SELECT encode(public_key, 'hex'), moves, is_here FROM key_moves",
 )
 _WRITE = Statement(
     embedded="""
@@ -45,10 +49,12 @@ class Moves:
 def read_moves(transaction: Transaction, public_keys: Iterable[PublicKey]) -> Mapping[PublicKey, Moves]:
     """The moves of these keys; one that has never moved is left out."""
     texts = msgspec.json.encode([key.hex() for key in public_keys]).decode()
-    return {
-        PublicKey(bytes.fromhex(key)): Moves(count, bool(is_here))
-        for key, count, is_here in transaction.rows(_READ, (texts,))
-    }
+    return _moves(transaction.rows(_READ, (texts,)))
+
+
+def read_all_moves(transaction: Transaction) -> Mapping[PublicKey, Moves]:
+    """The moves of every key that has ever moved."""
+    return _moves(transaction.rows(_READ_ALL))
 
 
 def move_out(transaction: Transaction, public_keys: Iterable[PublicKey], *, now_ms: int) -> Mapping[PublicKey, int]:
@@ -74,6 +80,24 @@ def move_in(transaction: Transaction, numbers: Mapping[PublicKey, int]) -> None:
     enable_keys(transaction, numbers)
     _write(transaction, numbers, is_here=1)
     end_quarantine(transaction, numbers)
+
+
+def keep_away(transaction: Transaction, departed: Mapping[PublicKey, int], *, now_ms: int) -> tuple[PublicKey, ...]:
+    """Those of these keys that left by a move which the record does not know sign nothing from this commit on."""
+    gone = find_forgotten(transaction, departed)
+    disable_keys(transaction, gone, now_ms=now_ms)
+    _write(transaction, gone, is_here=0)
+    return tuple(sorted(gone))
+
+
+def find_forgotten(transaction: Transaction, departed: Mapping[PublicKey, int]) -> Mapping[PublicKey, int]:
+    """Those of these keys, with the number of their last move, that left by a move which the record does not know."""
+    known = read_moves(transaction, departed)
+    return {key: number for key, number in departed.items() if number > known.get(key, Moves()).count}
+
+
+def _moves(rows: Iterable[Row]) -> dict[PublicKey, Moves]:
+    return {PublicKey(bytes.fromhex(key)): Moves(count, bool(is_here)) for key, count, is_here in rows}
 
 
 def _write(transaction: Transaction, numbers: Mapping[PublicKey, int], *, is_here: int) -> None:

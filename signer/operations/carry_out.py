@@ -94,6 +94,10 @@ class LocalOrders:
         """See `KeyHolding.follow_others`."""
         await self._holding.follow_others()
 
+    async def follow_moves(self) -> None:
+        """See `KeyMoving.follow`."""
+        await asyncio.to_thread(self._moving.follow, self._reading)
+
     async def _freeze(self, key: PublicKey, caller: Caller) -> Carried:
         now_ms = self._now_ms()
 

@@ -1,18 +1,23 @@
 """Keys that leave, come, or are taken back: the one commit of each, in the process that keeps the record."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
-from signer.errors import KeyDeletedError, KeyStateError, ReceiptError, ReceiptUsedError, UnknownKeyError
+from signer.errors import KeyDeletedError, KeyStateError, ReceiptError, ReceiptUsedError, SignerError, UnknownKeyError
 from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
+from signer.keys.departures import Departures
 from signer.keys.ledger import read_key_states
-from signer.keys.moves import Moves, move_in, move_out, read_moves
+from signer.keys.moves import Moves, move_in, move_out, read_all_moves, read_moves
 from signer.operations.changes import Changes
 from signer.operations.horizon import Horizon
 from signer.operations.move_orders import ArriveKeys, Arriving, LeaveKeys, Move, MoveOrder, TakeBackKeys
 from signer.operations.orders import Carried
 from signer.operations.quarantine import waits_on_record
+from signer.operations.reading import read_record
 from signer.operations.story import NoteStory
 from signer.slashing.status import find_key_record
 from signer.slashing.watermarks import raise_each_floor, raise_floors
@@ -22,10 +27,13 @@ from signer.units import Epoch, PublicKey, Slot
 class KeyMoving:
     """One instance for the life of the process that keeps the record."""
 
-    def __init__(self, *, changes: Changes, horizon: Horizon, loaded: Callable[[], Sequence[PublicKey]]) -> None:
-        """`loaded` gives the public keys that serve."""
+    def __init__(
+        self, *, changes: Changes, horizon: Horizon, departures: Departures, loaded: Callable[[], Sequence[PublicKey]]
+    ) -> None:
+        """`departures` remembers outside of the record which keys have left; `loaded` gives the keys that serve."""
         self._changes = changes
         self._horizon = horizon
+        self._departures = departures
         self._loaded = loaded
 
     async def carry_out(self, order: MoveOrder, caller: Caller) -> tuple[Carried, ...]:
@@ -41,9 +49,12 @@ class KeyMoving:
     async def _leave(self, order: LeaveKeys, caller: Caller) -> tuple[Carried, ...]:
         def change(transaction: Transaction) -> Mapping[PublicKey, int]:
             self._check_may_leave(transaction, order.keys)
-            return move_out(transaction, order.keys, now_ms=self._horizon.now_ms)
+            numbers = move_out(transaction, order.keys, now_ms=self._horizon.now_ms)
+            self._departures.note(numbers)
+            return numbers
 
-        # Crash before this commit: nothing has changed. After it: the keys sign nowhere, and the order is repeated.
+        # Crash before this commit: nothing has changed but the note outside of the record, which stops no key by
+        # itself. After it: the keys sign nowhere, and the order is repeated.
         numbers = await self._changes.perform(
             change, lambda _: self._story(Kind.KEYS_MIGRATED_OUT, caller, order.keys, "")
         )
@@ -62,6 +73,7 @@ class KeyMoving:
         await self._changes.perform(
             change, lambda _: self._story(Kind.KEYS_MIGRATED_IN, caller, keys, f" receipt={order.receipt}")
         )
+        await self._strike_out(order.moves)
         return tuple(Carried(key, "arrived") for key in keys)
 
     async def _take_back(self, order: TakeBackKeys, caller: Caller) -> tuple[Carried, ...]:
@@ -79,7 +91,20 @@ class KeyMoving:
         note = f" receipt={order.receipt}{floor} reason={order.reason!r}"
         # Crash before this commit: the keys are away. After it: they sign here, and nowhere else by this receipt.
         await self._changes.perform(change, lambda _: self._story(Kind.KEYS_TAKEN_BACK, caller, keys, note))
+        await self._strike_out(order.moves)
         return tuple(Carried(key, "back") for key in keys)
+
+    async def _strike_out(self, moves: Sequence[Move]) -> None:
+        here = {one.key: Moves(one.number, is_here=True) for one in moves}
+        with contextlib.suppress(SignerError):  # what is left in the file is struck out by the next start
+            await asyncio.to_thread(self._departures.follow, here)
+
+    def follow(self, reading: Reading) -> None:
+        """Note outside of the record what it tells now of keys that have left or come, by whichever signer. Blocks.
+
+        Raises KeyStateError: it cannot be noted; what reading the record raises.
+        """
+        self._departures.follow(read_record(reading, read_all_moves))
 
     def _check_may_leave(self, transaction: Transaction, keys: Sequence[PublicKey]) -> None:
         loaded, states = frozenset(self._loaded()), read_key_states(transaction)

@@ -3,10 +3,12 @@
 What may be missing is whatever this data directory's keys signed after the database was copied. All of it is at most
 the far-future guard's distance ahead of the clock, because nothing later was ever signed. So nothing at or below that
 epoch is signed again, by any validator, known to the restored database or not: the keys wait a few epochs instead of
-being slashed.
+being slashed. Keys that have left for another signer since sign there, above any floor: they stay out of service here
+(`keys/departures.py`), until an operator takes them back.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +30,12 @@ from signer.journal.checkpoint import write_file_mark
 from signer.journal.command import Verdict
 from signer.journal.lock import DirectoryLock
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
+from signer.keys.departures import Departures
+from signer.keys.moves import find_forgotten, keep_away
 from signer.operations.record import Places, new_database_id, refuse_leftovers
 from signer.operations.story import NoteStory
 from signer.slashing.watermarks import raise_low_watermark
-from signer.units import Epoch, Slot
+from signer.units import Epoch, PublicKey, Slot
 
 _COUNT = "SELECT count(*) FROM validators"
 
@@ -71,6 +75,9 @@ class RestorePlan:
 
     floor_slot: Slot
     """No block at or below it, but repeats of what is on record."""
+
+    stays_away: tuple[PublicKey, ...] = ()
+    """Keys that left by a move which the database does not know: they stay out of service."""
 
     reach_epochs: int = 1
     """The longest far-future guard that any run is known to have had; the floors stand so far ahead of the clock."""
@@ -147,6 +154,9 @@ class Loss:
     newest_ms: int
     """When the newest entry on record was written."""
 
+    stays_away: tuple[PublicKey, ...] = ()
+    """See `RestorePlan`."""
+
 
 def read_anchor(head_file: Path) -> tuple[Head | None, str | None]:
     """The head file's newest record, and what is wrong with the file."""
@@ -157,15 +167,15 @@ def read_anchor(head_file: Path) -> tuple[Head | None, str | None]:
 
 
 def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anyway: bool) -> Loss | None:
-    asked_for = ASKED_FOR
+    asked_for, departed = ASKED_FOR, Departures(places.head_file).numbers()
     if not places.database.exists():
         refuse_leftovers(places)
         try:
             check_missing_database(anchor, database=places.database)
         except RolledBackError as error:
-            return Loss(error.sentence, 0, None if anchor is None else anchor.size, 0, 0)
+            return Loss(error.sentence, 0, None if anchor is None else anchor.size, 0, 0, tuple(sorted(departed)))
         reason = damage or (f"there is no database; {asked_for}" if anyway else None)
-        return None if reason is None else Loss(reason, 0, None, 0, 0)
+        return None if reason is None else Loss(reason, 0, None, 0, 0, tuple(sorted(departed)))
     database = open_writer(places.database)
     try:
         head = read_log_head(database, database_id=database_id(database))
@@ -180,7 +190,8 @@ def _find_loss(places: Places, anchor: Head | None, damage: str | None, *, anywa
         if reason is None:
             return None
         ((validators,),) = database.rows(_COUNT)
-        return Loss(reason, head.size, lost, validators, newest_entry_ms(database))
+        forgotten = tuple(sorted(find_forgotten(database, departed)))
+        return Loss(reason, head.size, lost, validators, newest_entry_ms(database), forgotten)
     finally:
         database.close()
 
@@ -208,16 +219,25 @@ def plan_for(loss: Loss, anchor: Head | None, moment: Moment) -> RestorePlan:
         current_epoch=epoch, far_future_epochs=reach, slots_per_epoch=moment.network.preset.slots_per_epoch
     )
     return RestorePlan(
-        loss.reason, loss.entries, loss.lost, loss.validators, floor.epoch, floor.slot, reach_epochs=reach
+        loss.reason,
+        loss.entries,
+        loss.lost,
+        loss.validators,
+        floor.epoch,
+        floor.slot,
+        stays_away=loss.stays_away,
+        reach_epochs=reach,
     )
 
 
 def _accept(database: SqliteDatabase, places: Places, plan: RestorePlan, *, now_ms: int, principal: str) -> None:
     head = read_log_head(database, database_id=database_id(database))
     note = f"floor_epoch={plan.floor_epoch} floor_slot={plan.floor_slot} lost_entries={plan.lost_entries}"
-    story = NoteStory(Kind.RESTORE_ACCEPTED, now_ms, note, principal)
+    departed = Departures(places.head_file).numbers()
     mark = secrets.token_bytes(16)
     with database.transaction():
+        away = keep_away(database, departed, now_ms=now_ms)
+        story = NoteStory(Kind.RESTORE_ACCEPTED, now_ms, note + away_words(away), principal)
         raise_low_watermark(database, epoch=plan.floor_epoch, slot=plan.floor_slot)
         write_file_mark(database, mark)
         accepted = append_entries(database, head, [story.entry(Verdict(None))])
@@ -227,6 +247,11 @@ def _accept(database: SqliteDatabase, places: Places, plan: RestorePlan, *, now_
     create_head_file(
         places.head_file, replace(accepted, marks=(mark, mark), time_ms=now_ms, reach_epochs=plan.reach_epochs)
     )
+
+
+def away_words(keys: Sequence[PublicKey]) -> str:
+    """Which keys stay out of service, for the audit log; nothing where none do."""
+    return f" stays_away={len(keys)} " + " ".join("0x" + key.hex() for key in keys) if keys else ""
 
 
 def _utc(seconds: float) -> str:

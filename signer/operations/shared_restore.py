@@ -5,7 +5,7 @@ that had not confirmed its log. The floor is the one of `restore.safe_floor`; it
 watermarks too, for a Web3Signer beside us. Each instance whose own log lost entries accepts it in its own directory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -21,9 +21,12 @@ from signer.journal.ledger import Transaction
 from signer.journal.lock import DirectoryLock
 from signer.journal.postgres_session import LostConnectionError, ServerRefusedError, Session, SessionTransaction
 from signer.journal.postgres_setup import SETUP_SECONDS, SharedPlace, check_server, set_up
-from signer.operations.restore import ASKED_FOR, Floor, Loss, Moment, RestorePlan, plan_for, read_anchor
+from signer.keys.departures import Departures
+from signer.keys.moves import find_forgotten, keep_away
+from signer.operations.restore import ASKED_FOR, Floor, Loss, Moment, RestorePlan, away_words, plan_for, read_anchor
 from signer.operations.shared_record import SharedPlaces, read_instance
 from signer.operations.story import NoteStory
+from signer.units import PublicKey
 
 _LIVE = """
 SELECT encode(log_id, 'hex') FROM holdfast.instances WHERE NOT released AND expires_at > clock_timestamp() FOR UPDATE
@@ -72,7 +75,8 @@ def plan_shared_restore(places: SharedPlaces, moment: Moment, *, anyway: bool = 
     try:
         anchor, damage = read_anchor(places.head_file)
         with _reached(places) as (session, place, instance):
-            loss = _find_loss(session, place, _Known(instance, anchor, damage), anyway=anyway)
+            departed = Departures(places.head_file).numbers()
+            loss = _find_loss(session, place, _Known(instance, anchor, damage, departed), anyway=anyway)
         return None if loss is None else plan_for(loss, anchor, moment)
     finally:
         lock.close()
@@ -129,6 +133,8 @@ class _Known:
     instance: bytes
     anchor: Head | None
     damage: str | None
+    departed: Mapping[PublicKey, int]
+    """Keys that have left, and by which move."""
 
 
 def _find_loss(session: Session, place: SharedPlace, known: _Known, *, anyway: bool) -> Loss | None:
@@ -157,7 +163,8 @@ def _find_loss(session: Session, place: SharedPlace, known: _Known, *, anyway: b
     if reason is None:
         return None
     ((validators,),) = transaction.rows("SELECT count(*) FROM validators")
-    return Loss(reason, stored.size, lost, int(validators), newest_ms)
+    forgotten = tuple(sorted(find_forgotten(transaction, known.departed)))
+    return Loss(reason, stored.size, lost, int(validators), newest_ms, forgotten)
 
 
 def _accept(
@@ -167,6 +174,7 @@ def _accept(
     if not lease.is_known(session, seconds=SETUP_SECONDS):
         lease.enter(session, seconds=SETUP_SECONDS)
         lease.release(session, seconds=SETUP_SECONDS)
+    departed = Departures(places.head_file).numbers()
     session.script("BEGIN", seconds=SETUP_SECONDS)
     transaction = SessionTransaction(session, seconds=SETUP_SECONDS)
     _check_nobody_runs(transaction)
@@ -175,7 +183,8 @@ def _accept(
         transaction.run(statement, (floor.epoch, floor.slot))
     transaction.run(_CONFIRM_ALL)
     transaction.run(_LIFT)
-    note = f"floor_epoch={floor.epoch} floor_slot={floor.slot}"
+    away = keep_away(transaction, departed, now_ms=acceptance.now_ms)
+    note = f"floor_epoch={floor.epoch} floor_slot={floor.slot}{away_words(away)}"
     story = NoteStory(Kind.RESTORE_ACCEPTED, acceptance.now_ms, note, acceptance.principal)
     stored = read_log_head(transaction, database_id=place.database_id)
     accepted = append_entries(transaction, stored, [story.entry(Verdict(None))])

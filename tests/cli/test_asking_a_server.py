@@ -353,7 +353,7 @@ def test_accepting_a_restore_says_what_it_costs_and_asks_first(cli: Cli, host: M
 def test_a_restore_is_accepted_with_yes(cli: Cli, host: MemoryHost, restore_plan: Any) -> None:
     host.plan = restore_plan
     said = cli("slashing", "accept-restore", "--yes", "--json", *DEVELOPMENT)
-    assert (said.code, said.json) == (0, {"accepted": True, "floor_epoch": 101, "floor_slot": 3263})
+    assert (said.code, said.json) == (0, {"accepted": True, "floor_epoch": 101, "floor_slot": 3263, "stays_away": []})
     assert host.accepted == [restore_plan]
 
 

@@ -13,6 +13,7 @@ from operations.record_twin import CALLER, House
 from signer.errors import RefusalError
 from signer.events import Events
 from signer.journal.command import Command
+from signer.keys.departures import Departures
 from signer.keys.ledger import KeyUseClaim
 from signer.operations.carry_out import LocalOrders
 from signer.operations.importing import WriterImports
@@ -82,7 +83,8 @@ def opened(
             reading=reading,
             data_directory=house.data,
         )
-        moving = KeyMoving(changes=record.writer, horizon=horizon(house), loaded=lambda: LOADED)
+        departures = Departures(house.data / "head")
+        moving = KeyMoving(changes=record.writer, horizon=horizon(house), departures=departures, loaded=lambda: LOADED)
         orders = LocalOrders(
             changes=record.writer,
             reading=reading,

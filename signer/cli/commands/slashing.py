@@ -55,18 +55,29 @@ def accept_restore(
         session.output.notice("nothing was changed")
         return EXIT_REFUSED
     session.host.accept_restore(config, plan)
-    session.output.document({"accepted": True, "floor_epoch": plan.floor_epoch, "floor_slot": plan.floor_slot})
+    away = ["0x" + key.hex() for key in plan.stays_away]
+    session.output.document(
+        {"accepted": True, "floor_epoch": plan.floor_epoch, "floor_slot": plan.floor_slot, "stays_away": away}
+    )
     session.output.line(f"accepted: nothing is signed up to epoch {plan.floor_epoch} and slot {plan.floor_slot}")
     return 0
 
 
 def _explanation(plan: RestorePlan) -> str:
+    away = [f"  0x{key.hex()}\n" for key in plan.stays_away]
+    moved = (
+        f"These keys moved out after the copy was made, and stay out of service ({len(away)} of them; `holdfast migrate"
+        f" undo` takes them back, `holdfast migrate in` brings them from where they are):\n{''.join(away)}"
+        if away
+        else ""
+    )
     lost = "an unknown number of" if plan.lost_entries is None else str(plan.lost_entries)
     return (
         f"{plan.reason}\n"
         f"The database holds {plan.database_entries} decisions; {lost} later ones are missing.\n"
         f"Accepting raises the floors of all keys, {plan.validators} of them on record: no attestation up to epoch"
         f" {plan.floor_epoch} and no block up to slot {plan.floor_slot} will be signed.\n"
+        f"{moved}"
         "Before you accept, make sure that\n"
         "  - no other signer holds these keys, and none will;\n"
         "  - no newer copy of the database exists: restoring that is better."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import client_directories as old
 from client_directories import interop_validator
-from duty_requests import MAINNET_ROOT, line_to, network_of_age, root_of, vote_body
+from duty_requests import MAINNET_ROOT, NO_GUARD, line_to, network_of_age, root_of, vote_body
 from e2e.shared_signers import make_web3signer_database, name_of
 from postgres_server import PostgresServer
 from running import RunningSigner, interop_secret, merged, running_signer
@@ -70,3 +70,31 @@ def test_web3signers_database_is_imported_without_an_export(
         assert ask(signer, NOW - 3, NOW - 2, "another head") == "412 DOUBLE_VOTE"
         assert ask(signer, NOW - 4, NOW - 3) == "412 BELOW_FLOOR"
         assert ask(signer, NOW - 1, NOW) == "signed"
+
+
+def test_a_key_that_left_stays_away_when_an_older_copy_is_accepted(tmp_path: Path) -> None:
+    keys, sections = [interop_secret(41)], merged(network_of_age(tmp_path, NOW + 0.25), NO_GUARD)
+    with running_signer(tmp_path, secrets=keys, sections=sections) as signer:
+        assert ask(signer, NOW - 2, NOW - 1) == "signed"
+        [database] = tmp_path.rglob("journal.sqlite")
+        signer.stop()
+        copy = database.read_bytes()
+        parcel = tmp_path / "parcel"
+        left = signer.holdfast("migrate", "out", "--all", "--to", parcel)
+        assert left.returncode == 0, left.stderr
+        for file in database.parent.glob("journal.sqlite*"):
+            file.unlink()
+        database.write_bytes(copy)
+        database.chmod(0o600)
+
+        accepted = signer.holdfast("slashing", "accept-restore", "--yes", "--json")
+        assert accepted.returncode == 0, accepted.stderr
+        told = json.loads(accepted.stdout)
+        assert "stay out of service" in accepted.stderr
+        signer.restart()
+        assert told["stays_away"] == signer.public_keys()
+        floor = told["floor_epoch"]
+        assert ask(signer, floor + 1, floor + 2) == "412 KEY_DISABLED", "above every floor, and it signs elsewhere"
+        back = signer.holdfast("migrate", "undo", parcel, "--reason", "it never began", "--nothing-else-signs")
+        assert back.returncode == 0, back.stderr
+        assert ask(signer, floor + 1, floor + 2) == "signed"
