@@ -40,6 +40,19 @@ class DutyAnswered(NamedTuple):
     """Hashing to the curve and signing. Zero in a stage that was not reached."""
 
 
+VerdictKind = Literal["allow", "deny", "require_approval"]
+
+
+class PolicyEvaluated(NamedTuple):
+    """A policy had a say in a request. Published by operations, once per policy, from the event loop's thread."""
+
+    policy: str
+    verdict: VerdictKind
+    seconds: float
+    fuel: int
+    """0 for a file of rules."""
+
+
 class RequestAnswered(NamedTuple):
     """An HTTP request has its answer. Published by the API from the event loop's thread."""
 
@@ -133,6 +146,26 @@ class ConflictingRequests:
     def under_two_names(self) -> bool:
         """True where two principals asked: two clients for certain."""
         return self.principal != self.recorded_principal
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCompared:
+    """A version that only runs beside has decided about a request too. Published from the event loop's thread."""
+
+    policy: str
+    version: str
+    """Of the shadow."""
+
+    live: VerdictKind
+    shadow: VerdictKind
+    differs: bool
+    """True also where both allow and do not reserve the same, or deny under other codes."""
+
+    code: str
+    """Of the shadow's denial; empty where it denies nothing."""
+
+    payload_hash: str
+    public_key: str
 
 
 @dataclass(frozen=True, slots=True)

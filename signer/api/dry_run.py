@@ -12,6 +12,7 @@ from signer.api.exchange import Exchange
 from signer.api.problems import problem_members
 from signer.api.routing import Route
 from signer.api.web3signer import read_duty
+from signer.operations.evaluate_policies import tell_outcomes
 
 
 async def post_explain(exchange: Exchange) -> Answer:
@@ -23,6 +24,7 @@ async def post_explain(exchange: Exchange) -> Answer:
         "would_sign": refusal is None,
         "repeat": verdict.repeat,
         "signing_root": "0x" + verdict.signing_root.hex(),
+        "policies": tell_outcomes(verdict.outcomes),
         "refusal": None
         if refusal is None
         else problem_members(exchange.problem_of(refusal), exchange.request_id.hex()),

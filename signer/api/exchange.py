@@ -37,6 +37,7 @@ class Exchange:
         "caller",
         "decoding",
         "duty_type",
+        "policies",
         "public_key",
         "request",
         "request_id",
@@ -74,6 +75,8 @@ class Exchange:
         """Filled in by the handlers that sign, for the metrics and for refusals."""
         self.public_key = b""
         """The key that is asked for, on routes that sign with one; for refusals."""
+        self.policies: list[dict[str, Any]] | None = None
+        """What each policy said, on routes that tell it with every answer."""
         self._share: Share | None = None
         """The room of a large body, until the answer is made."""
 
@@ -107,6 +110,8 @@ class Exchange:
         if self.signs:
             about = {"public_key": shown_key, "duty_type": duty_type, "error": problem.detail}
             members.update((name, value) for name, value in about.items() if value)
+        if self.policies is not None:
+            members["policies"] = self.policies
         if self.route.startswith("/eth/v1/"):
             members["message"] = problem.detail  # where the key manager API's clients look for it
         return members

@@ -12,6 +12,7 @@ from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.custody import Custody
 from signer.operations.dry_run import DryRun
+from signer.operations.evaluate_policies import PolicyEvaluation
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.keep_preferences import PreferenceKeeping
@@ -64,6 +65,7 @@ class Services:
 
     signing: Signing
     dry_run: DryRun
+    policy_evaluation: PolicyEvaluation
     keys: KeyManagement
     freezing: KeyFreezing
     custody: Custody

@@ -1,7 +1,7 @@
 """Readers of block proposals: headers as they are, full phase0 and altair blocks reduced to their headers.
 
 A header may come with proofs of what is in its body (Nimbus, for keys of the kind `verifying-web3signer`): those of the
-fee recipient are kept, as `eth2/block_proofs.py` has them; others are not looked at.
+fee recipient and of the graffiti are kept, as `eth2/block_proofs.py` has them; others are not looked at.
 """
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from signer.api.wire_fields import duty_object, fixed_bytes, fork, list_in, obje
 from signer.api.wire_json import JsonObject
 from signer.api.wire_ssz import read_root
 from signer.errors import MalformedRequestError
-from signer.eth2.block_proofs import FEE_RECIPIENT_INDICES, FeeRecipientProof
+from signer.eth2.block_proofs import FEE_RECIPIENT_INDICES, GRAFFITI_INDICES, BodyProof
 from signer.eth2.containers import block_body_type
 from signer.eth2.duties import BlockDuty
 from signer.eth2.forks import Fork
@@ -43,7 +43,13 @@ def read_block_v2(request: JsonObject, preset: Preset) -> BlockDuty:
             raise _disagreement(name)
         return full
     header = _read_later_block(wrapper, name, version)
-    return replace(header, fee_recipient_proof=_read_proof(request, version, header.body_root))
+    if request.get("proofs") is None:
+        return header
+    return replace(
+        header,
+        fee_recipient_proof=_read_proof(request, FEE_RECIPIENT_INDICES.get(version), header.body_root),
+        graffiti_proof=_read_proof(request, GRAFFITI_INDICES.get(version), header.body_root),
+    )
 
 
 def _read_later_block(wrapper: JsonObject, name: str, version: Fork) -> BlockDuty:
@@ -60,9 +66,8 @@ def _read_later_block(wrapper: JsonObject, name: str, version: Fork) -> BlockDut
     return header
 
 
-def _read_proof(request: JsonObject, version: Fork, body_root: Root) -> FeeRecipientProof | None:
-    index = FEE_RECIPIENT_INDICES.get(version)
-    if request.get("proofs") is None or index is None:
+def _read_proof(request: JsonObject, index: int | None, body_root: Root) -> BodyProof | None:
+    if index is None:
         return None
     for number, proof in enumerate(list_in(request, "proofs", "", limit=MAX_PROOFS)):
         at = f"proofs[{number}]"
@@ -71,7 +76,7 @@ def _read_proof(request: JsonObject, version: Fork, body_root: Root) -> FeeRecip
         if uint64_in(proof, "index", at) == index:
             nodes = list_in(proof, "proof", at, limit=MAX_PROOF_NODES)
             branch = tuple(fixed_bytes(node, at, f"proof[{n}]", length=ROOT_BYTES) for n, node in enumerate(nodes))
-            return FeeRecipientProof(index, branch, body_root)
+            return BodyProof(index, branch, body_root)
     return None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from signer.clock.believed import BelievedClock
 from signer.clock.sources import parse_clock_source
 from signer.clock.state import ClockSource
 from signer.config.chain import ClockSettings
-from signer.config.credentials import irreversible_rule
+from signer.config.credentials import irreversible_rule, policy_defaults, roles_of
 from signer.config.key_sources import default_preferences
 from signer.config.sections import Config
 from signer.crypto import bls
@@ -25,9 +26,13 @@ from signer.events import RequestRefused
 from signer.keys.ring import KeyRing
 from signer.operations.clock_watch import ClockWatch
 from signer.operations.dry_run import DryRun
+from signer.operations.evaluate_policies import PolicyEvaluation
 from signer.operations.gate import Gate
 from signer.operations.kept_record import RecordView
 from signer.operations.mainstay import Mainstay
+from signer.operations.policies import Policies
+from signer.operations.policy_check import PolicyCheck
+from signer.operations.proven_facts import Proving
 from signer.operations.second_client import SecondClientWatch
 from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
@@ -35,6 +40,8 @@ from signer.operations.upkeep import Summaries
 from signer.telemetry.exposition import MetricsPage
 from signer.telemetry.watch import Watch
 from signer.units import Root
+
+_log = logging.getLogger("holdfast")
 
 
 class Desk:
@@ -57,6 +64,13 @@ class Desk:
         self._mainstay, self._watch, self._view, self._clock = mainstay, watch, view, SystemClock()
         self._summaries = Summaries(turned_away=watch.turned_away, journal=mainstay.journal, clock=self._clock)
         believed = BelievedClock()
+        self.policies = Policies(
+            reading=view.reading,
+            clock=believed,
+            events=watch.events,
+            defaults=policy_defaults(config.policy),
+            roles_of=partial(roles_of, config.security),
+        )
         self._clock_watch = ClockWatch(
             believed,
             source=_clock_source(config.clock) if config.check_clock else None,
@@ -72,6 +86,9 @@ class Desk:
             # Without a genesis time there is no guard; the configuration lets only the preset test start like that.
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
             irreversible=irreversible_rule(config.policy),
+            policy_check=PolicyCheck(
+                self.policies, network, Proving(reading=view.reading, defaults=default_preferences(config.keys))
+            ),
             defaults=default_preferences(config.keys),
         )
         self._second_clients = SecondClientWatch(
@@ -85,9 +102,16 @@ class Desk:
         self._backend = SoftwareBackend(bls.load(), threads=threads, hashed_messages=config.keys.message_cache_entries)
 
     @property
-    def upkeep(self) -> tuple[Summaries, ClockWatch, SecondClientWatch]:
+    def upkeep(self) -> tuple[Summaries, ClockWatch, SecondClientWatch, Policies]:
         """What runs beside the requests until cancelled."""
-        return self._summaries, self._clock_watch, self._second_clients
+        return self._summaries, self._clock_watch, self._second_clients, self.policies
+
+    async def prepare(self) -> None:
+        """What would otherwise wait for the first request. A record that cannot be read now is read by then."""
+        try:
+            await self.policies.refresh()
+        except SignerError as error:
+            _log.warning("the policies on record could not be read yet: %s", error, extra={"code": error.code})
 
     def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
         """What the listeners' handlers call; the page is this process's own unless another is given."""
@@ -107,6 +131,7 @@ class Desk:
             signing=signing,
             exits=VoluntaryExits(signing=signing, gate=self.gate, network=self._network, clock=self._clock),
             dry_run=DryRun(gate=self.gate, read=self._view.reading, network=self._network),
+            policy_evaluation=PolicyEvaluation(gate=self.gate, policies=self.policies),
             keys=record.keys,
             freezing=record.freezing,
             custody=record.custody,
@@ -127,9 +152,10 @@ class Desk:
         )
 
     async def close(self) -> None:
-        """Write the last summary and end the signing threads."""
+        """Write the last summary, and end the threads of policies and signing."""
         with contextlib.suppress(SignerError):
             await self._summaries.write()
+        await self.policies.close()
         await self._backend.close()
 
 

@@ -105,6 +105,7 @@ class Service:
             note = f"version={self._version} network={core.network.name} preset={config.preset}"
             await writer.commit(Command((), NoteStory(Kind.STARTED, int(core.clock.now() * 1000), note)))
             await core.orders.tell_frozen()
+            await desk.prepare()
             core.reloader.start(LoadProgress())
             await open_private(listeners, services, config)
             if workers is not None:

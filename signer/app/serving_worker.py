@@ -60,6 +60,7 @@ class Worker:
         server = network_server(desk.services(), config)
         metrics.in_flight = lambda: server.in_flight
         upkeep = [asyncio.create_task(one.run()) for one in desk.upkeep]
+        await desk.prepare()
         link.tell_ready()
         try:
             await link.may_serve.wait()

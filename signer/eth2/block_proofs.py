@@ -1,4 +1,4 @@
-"""What a header's body root proves of the body: the fee recipient, by the branch that a client sends with the header.
+"""What a header's body root proves of the body: a field of it, by the branch that a client sends with the header.
 
 A proof is a generalized index of the body and the sister nodes from that leaf up (ssz/merkle-proofs.md). Nimbus sends
 them for keys of the kind `verifying-web3signer`, without the leaf: whoever has an expectation knows it.
@@ -25,8 +25,12 @@ From Gloas on the body holds no payload.
 """
 
 
-class FeeRecipientProof(Struct, frozen=True):
-    """The branch of a block's fee recipient, as long as its index says."""
+GRAFFITI_INDICES: Mapping[Fork, int] = dict.fromkeys(FEE_RECIPIENT_INDICES, 18)
+"""The generalized index of `graffiti` in BeaconBlockBody: the third of up to 16 members, in each of these forks."""
+
+
+class BodyProof(Struct, frozen=True):
+    """The branch of one field of a block's body, as long as its index says."""
 
     index: int
     branch: tuple[bytes, ...]
@@ -34,9 +38,9 @@ class FeeRecipientProof(Struct, frozen=True):
 
     body_root: Root
 
-    def fits(self, fee_recipient: bytes) -> bool:
-        """True if the body holds this fee recipient (consensus-specs, `is_valid_merkle_branch`)."""
-        node, index = bytes_leaf(fee_recipient), self.index
+    def fits(self, value: bytes) -> bool:
+        """True if the body holds this value there (consensus-specs, `is_valid_merkle_branch`). At most 32 bytes."""
+        node, index = bytes_leaf(value), self.index
         for sister in self.branch:
             node = hash_pair(sister, node) if index % 2 else hash_pair(node, sister)
             index //= 2

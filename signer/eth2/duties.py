@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.eth2.forks import Fork
 from signer.units import UINT64_MAX, Epoch, PublicKey, Root, Signature, Slot, Version
 
@@ -41,8 +41,11 @@ class BlockDuty(Struct, frozen=True):
     parent_root: Root
     state_root: Root
     body_root: Root
-    fee_recipient_proof: FeeRecipientProof | None = None
+    fee_recipient_proof: BodyProof | None = None
     """Not signed: shows what `body_root` holds, where the client sends it."""
+
+    graffiti_proof: BodyProof | None = None
+    """The same."""
 
 
 class AggregationSlotDuty(Struct, frozen=True):

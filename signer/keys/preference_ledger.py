@@ -11,7 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from signer.errors import OtherFeeRecipientError, OtherGasLimitError
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.journal.ledger import Row, Transaction
 from signer.keys.preferences import SIGN_BIT
 from signer.units import PublicKey
@@ -33,7 +33,7 @@ class PreferenceClaim(msgspec.Struct, frozen=True):
     public_key: PublicKey
     fee_recipient: bytes | None
     gas_limit: int | None
-    proof: FeeRecipientProof | None
+    proof: BodyProof | None
     default_fee_recipient: bytes | None
     """What holds where nothing is set for the key."""
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from signer.auth.principal import Caller
-from signer.errors import RefusalError
+from signer.errors import PolicyChangedError, RefusalError
 from signer.eth2.networks import Network
 from signer.intent import SignDuty
 from signer.journal.reader import Reading
 from signer.keys.ledger import KeyStateLedger
 from signer.keys.preference_ledger import PreferenceLedger
 from signer.operations.gate import Gate
+from signer.policy.combine import Outcome
+from signer.policy.counters import CounterLedger
 from signer.policy.policy_set_ledger import PolicySetLedger
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger
@@ -32,6 +34,9 @@ class DryVerdict:
     repeat: bool = False
     """Everything is on record already: the same signature would be given again."""
 
+    outcomes: tuple[Outcome, ...] = ()
+    """What each policy says; none where none is bound, or where it does not come to that."""
+
 
 class DryRun:
     """One instance for the life of the process; reads beside the writer."""
@@ -42,22 +47,35 @@ class DryRun:
         # Those of the record (`operations/record.py`); none remembers anything between two questions.
         keys = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
         preferences, policies = PreferenceLedger(alone=False), PolicySetLedger(alone=False)
-        ledgers: tuple[Any, ...] = (keys, preferences, policies, AttestationLedger(), BlockLedger(), NetworkLedger())
+        counters, votes, blocks = CounterLedger(writes=False), AttestationLedger(), BlockLedger()
+        ledgers: tuple[Any, ...] = (keys, preferences, policies, counters, votes, blocks, NetworkLedger())
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
 
     async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:
         """Whether this would be signed now.
 
         Raises:
-            RequestError, UnknownKeyError, ForbiddenError: as asking for the signature would.
+            RequestError, UnknownKeyError, ForbiddenError, UnavailableError: as asking for the signature would.
         """
+        try:
+            return await self._walk(intent, caller)
+        except PolicyChangedError as changed:
+            await self._gate.read_policies_again(beyond=int(changed.evidence["judged_by"] or 0))
+            return await self._walk(intent, caller)
+
+    async def _walk(self, intent: SignDuty, caller: Caller) -> DryVerdict:
+        """Raises PolicyChangedError too: what is known here of the policies is old."""
         key, root = self._gate.identify(intent, caller)
+        heard: list[Outcome] = []
         try:
             passed = self._gate.decide(intent, caller, key=key, root=root)
+            passed = await self._gate.ask_for_nothing(intent, passed, caller, hear=heard.extend)
             repeat = await asyncio.to_thread(self._judge, passed.claims)
+        except PolicyChangedError:
+            raise
         except RefusalError as refusal:
-            return DryVerdict(root, refusal)
-        return DryVerdict(root, None, repeat)
+            return DryVerdict(root, refusal, outcomes=tuple(heard))
+        return DryVerdict(root, None, repeat, tuple(heard))
 
     def _judge(self, claims: tuple[Any, ...]) -> bool:
         """True where all is on record that could be. A claim of a kind that nobody judges is an error: KeyError."""

@@ -8,6 +8,8 @@
     which chain       genesis_validators_root is the pinned one (412)
     when              not further ahead of the clock than the guard allows (412)
     as set            fee recipient and gas limit are those set for the key; judged inside the commit alone (412)
+    policies          those bound to key and caller, or the default where none is; that they hold still, what they have
+                      read and what they spend is judged inside the commit (412)
     in service        the key's state: not frozen, disabled, deleted or waiting; judged inside the commit alone (412)
     on record         the slashing ledger, inside the commit (412)
 
@@ -16,8 +18,6 @@ Rule 2: everything here fails closed. What can change between here and the commi
 """
 
 from typing import Any
-
-from msgspec import Struct
 
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.irreversible import IrreversibleRule
@@ -29,7 +29,7 @@ from signer.errors import (
     UnknownKeyError,
     WrongNetworkError,
 )
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.eth2.duties import (
     BUILDER_INDEX_SELF_BUILD,
     AttestationDuty,
@@ -48,17 +48,12 @@ from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.keys.preferences import NOTHING_SET, Preferences
 from signer.keys.ring import KeyRing
+from signer.operations.policies import Judged
+from signer.operations.policies_in_force import NOBODY
+from signer.operations.policy_check import Asking, Hear, Passed, PolicyCheck, hear_nothing
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
 from signer.units import Epoch, PublicKey, Root
-
-
-class Passed(Struct, frozen=True):
-    """What the gate let through, up to the commit."""
-
-    key: Key
-    signing_root: Root
-    claims: tuple[Any, ...]
 
 
 class Gate:
@@ -73,6 +68,7 @@ class Gate:
         clock: Clock,
         far_future_epochs: int | None,
         irreversible: IrreversibleRule,
+        policy_check: PolicyCheck,
         defaults: Preferences = NOTHING_SET,
     ) -> None:
         """`defaults`: fee recipient and gas limit of keys for which none are set."""
@@ -82,6 +78,8 @@ class Gate:
         self._clock = clock
         self._far_future_epochs = far_future_epochs
         self._irreversible = irreversible
+        self._policy_check = policy_check
+        self._policies = policy_check.policies
         self._defaults = defaults
 
     @property
@@ -116,7 +114,7 @@ class Gate:
         return key
 
     def decide(self, intent: SignDuty, caller: Caller, *, key: Key, root: Root) -> Passed:
-        """May they, which chain, when: decisions, each of which is audited.
+        """May they, which chain, when: decisions, each of which is audited. Where policies have a say, `ask` is next.
 
         Raises:
             ForbiddenError, WrongNetworkError, FarFutureError.
@@ -129,15 +127,58 @@ class Gate:
         use = KeyUseClaim(intent.public_key, self._slashable_epoch(intent.duty))
         named = _preference_claims(intent.public_key, intent.duty, self._defaults)
         slashing = _slashing_claims(intent.public_key, intent.duty, root)
-        return Passed(key, root, (use, *named, *network_claims, *slashing))
+        in_force = self._policies.in_force
+        bound = in_force.bound(key, caller.principal)
+        claims = (use, *named, *network_claims, in_force.claim, *slashing)
+        if bound is NOBODY and self._policies.lets_duties_pass:
+            return Passed(key, root, claims)
+        return Passed(key, root, claims, Asking(in_force, bound, len(claims) - len(slashing)))
 
-    def decide_extension(self, intent: SignExtension, caller: Caller) -> None:
-        """May they have raw bytes signed.
+    def decide_extension(self, intent: SignExtension, caller: Caller, *, key: Key, digest: Root) -> Passed:
+        """May they have raw bytes signed. Where no policy is bound, the setting that serves this at all allows it.
 
         Raises:
             ForbiddenError.
         """
         check_authorized(caller.principal, Action.SIGN_EXTENSION, duty_type=intent.duty_type)
+        in_force = self._policies.in_force
+        bound = in_force.bound(key, caller.principal)
+        claims = (KeyUseClaim(intent.public_key), in_force.claim)
+        asking = None if bound is NOBODY else Asking(in_force, bound, len(claims))
+        return Passed(key, digest, claims, asking)
+
+    async def ask(
+        self, intent: SignDuty | SignExtension, passed: Passed, caller: Caller, *, hear: Hear = hear_nothing
+    ) -> Passed:
+        """What the policies say; `passed` with its claims complete.
+
+        Raises:
+            PolicyDeniedError, ApprovalRequiredError, UnavailableError, StartupError.
+        """
+        if isinstance(intent, SignExtension):
+            return await self._policy_check.check_extension(intent, passed, caller, hear=hear)
+        return await self._policy_check.check_duty(intent, passed, caller, hear=hear)
+
+    async def ask_for_nothing(self, intent: SignDuty, passed: Passed, caller: Caller, *, hear: Hear) -> Passed:
+        """The same where nothing will be signed; policies are told so. Raises as `ask`."""
+        return await self._policy_check.check_duty(intent, passed, caller, hear=hear, simulation=True)
+
+    async def judge_only(self, intent: SignDuty, caller: Caller) -> Judged:
+        """What the policies alone say, where nothing will be signed.
+
+        Raises:
+            RequestError, UnknownKeyError, UnavailableError, StartupError.
+        """
+        key, root = self.identify(intent, caller)
+        in_force = self._policies.in_force
+        asking = Asking(in_force, in_force.bound(key, caller.principal), 0)
+        return await self._policy_check.judge_duty(
+            intent, Passed(key, root, (), asking), caller, asking, simulation=True
+        )
+
+    async def read_policies_again(self, *, beyond: int) -> None:
+        """Something newer than this revision holds. Raises StartupError, DatabaseDownError."""
+        await self._policies.refresh(beyond=beyond)
 
     def _check_network(self, intent: SignDuty) -> tuple[NetworkClaim, ...]:
         if intent.fork_info is None:
@@ -186,7 +227,7 @@ def _slashing_claims(public_key: PublicKey, duty: Duty, root: Root) -> tuple[Any
 
 def _preference_claims(public_key: PublicKey, duty: Duty, defaults: Preferences) -> tuple[PreferenceClaim, ...]:
     """What the duty says of fee recipient and gas limit, provably. A header alone says nothing."""
-    proof: FeeRecipientProof | None = None
+    proof: BodyProof | None = None
     fee_recipient: bytes | None = None
     gas_limit: int | None = None
     match duty:

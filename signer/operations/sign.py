@@ -1,13 +1,16 @@
 """Sign a duty: the only road to a private key.
 
-The order is: decide, record, sign, release. The record of the duty and its audit entry are durable before the key is
-used; a signature leaves only after both. A caller that goes away, a deadline that passes or a crash at any line costs
-at most that signature: the record stands, and the same request asked again gets the same signature.
+The order is: decide, record, sign, release. The record of the duty, what policies spend for it and its audit entry are
+durable before the key is used; a signature leaves only after all of them. A caller that goes away, a deadline that
+passes or a crash at any line costs at most that signature: the record stands, and the same request asked again gets the
+same signature.
+
+What was decided may not hold any more in the commit: the policies were changed, or a counter that one of them has read.
+Then nothing is recorded but that, and the gate is walked again.
 """
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,19 +20,28 @@ from signer.auth.principal import Action, Caller
 from signer.backends.backend import Backend
 from signer.clock import Clock
 from signer.crypto.bls import SecretKey
-from signer.errors import DeadlineError, ForbiddenError, RefusalError, SignerError, SigningFailedError
-from signer.events import DutyAnswered, Events, Outcome
+from signer.errors import (
+    CounterChangedError,
+    DeadlineError,
+    ForbiddenError,
+    PolicyChangedError,
+    RefusalError,
+    SignerError,
+    SigningFailedError,
+)
+from signer.events import Events, Outcome
 from signer.intent import SignDuty, SignExtension
 from signer.journal.command import Command, Journal, Receipt
 from signer.journal.writer import MAX_BATCH
-from signer.keys.ledger import KeyUseClaim
 from signer.operations.deadline import Deadline, DeadlineWatch
-from signer.operations.gate import Gate, Passed, span
-from signer.operations.story import DutyStory, ExtensionStory, NoteStory
+from signer.operations.gate import Gate, span
+from signer.operations.policy_check import Hear, Passed, hear_nothing
+from signer.operations.stage_times import StageTimes, seconds
+from signer.operations.story import DutyStory, ExtensionStory, NoteStory, told_outcomes
+from signer.policy.counters import giving_back
+from signer.policy.policy_set_ledger import PolicySetClaim
 from signer.slashing.network import NetworkClaim
 from signer.units import PublicKey, Root, Signature
-
-_seconds = time.perf_counter
 
 _CHUNK = MAX_BATCH
 """Entries of a batch that become durable together, and are then signed together."""
@@ -39,11 +51,19 @@ _DECIDED_AT_A_TIME = 64
 """Entries of a batch that walk the gate before others on the event loop have a turn: about 1 ms."""
 
 
+_WALKS = 4
+"""The first, and three more where the commit says that what was decided by does not hold any more."""
+
+_Overtaken = PolicyChangedError | CounterChangedError
+
+
 @dataclass(slots=True)
 class _Step:
     """One duty on its way through: a command to commit, and what to sign once it is durable."""
 
-    command: Command
+    command: Command | None
+    """None while policies are to be asked."""
+
     passed: Passed | None
     error: SignerError | None
     """A refusal that was decided before the commit, which only records it."""
@@ -84,21 +104,21 @@ class Signing:
             self._gate.find_key(public_key, caller)
         check_authorized(caller.principal, action)
 
-    async def sign(self, intent: SignDuty, caller: Caller) -> Signature:
+    async def sign(self, intent: SignDuty, caller: Caller, *, hear: Hear = hear_nothing) -> Signature:
         """The signature of this duty, released only after its record and audit entry are durable.
+
+        `hear` is told what each policy said, also where an error is raised afterwards.
 
         Raises:
             RequestError, UnknownKeyError, ForbiddenError, RefusalError, UnavailableError.
         """
-        times = _Times()
+        times = StageTimes()
         outcome: Outcome = "failed"
         code = ""
         try:
-            step = self._decide(intent, caller)
-            times.decided = _seconds()
             with Deadline(self._deadlines):
-                receipt = await self._journal.commit(step.command)
-                times.recorded = _seconds()
+                step, receipt = await self._record(intent, caller, times, hear)
+                times.recorded = seconds()
                 # Crash before the commit returned: no record, no signature. Crash from here on: a record without a
                 # signature, and asking again is a repeat.
                 passed = self._released(step)
@@ -121,18 +141,17 @@ class Signing:
         answers: list[Signature | SignerError | None] = [
             intent if isinstance(intent, SignerError) else None for intent in intents
         ]
-        times = _Times()
-        steps: list[tuple[int, _Step]] = []
-        for n, intent in enumerate(intents):
-            if (step := self._attempt(intent, caller, answers, n)) is not None:
-                steps.append((n, step))
-            if n % _DECIDED_AT_A_TIME == _DECIDED_AT_A_TIME - 1:
-                await asyncio.sleep(0)
-        times.decided = _seconds()
-        receipts = self._journal.commit_all([step.command for _, step in steps])
+        times = StageTimes()
+        waiting = [(n, intent) for n, intent in enumerate(intents) if not isinstance(intent, SignerError)]
         try:
             with Deadline(self._deadlines):
-                await self._sign_chunks(steps, receipts, answers, caller)
+                for walk in range(1, _WALKS + 1):
+                    steps = await self._decide_each(waiting, caller, answers)
+                    times.decided = times.decided or seconds()
+                    overtaken = await self._sign_chunks(steps, answers, caller, last=walk == _WALKS)
+                    waiting = [(n, intent) for n, intent in waiting if n in overtaken]
+                    if not waiting:
+                        break
         except DeadlineError as late:
             answers = [late if answer is None else answer for answer in answers]
         done = [answer for answer in answers if answer is not None]
@@ -147,63 +166,121 @@ class Signing:
         """The signature over the raw payload; see `SignExtension`. Marked blind in the audit log.
 
         Raises:
-            UnknownKeyError, ForbiddenError, UnavailableError.
+            UnknownKeyError, ForbiddenError, RefusalError, UnavailableError.
         """
-        key = self._gate.find_key(intent.public_key, caller)
-        digest = hashlib.sha256(intent.payload).digest()
-        refused: SignerError | None = None
-        claims: tuple[KeyUseClaim, ...] = ()
-        try:
-            self._gate.decide_extension(intent, caller)
-            claims = (KeyUseClaim(intent.public_key),)
-        except ForbiddenError as error:
-            refused = error
-        story = ExtensionStory(
-            caller,
-            intent.public_key,
-            intent.duty_type,
-            intent.timestamp,
-            intent.platform,
-            digest,
-            self._now_ms(),
-            refused_as=refused,
-        )
         with Deadline(self._deadlines):
-            await self._journal.commit(Command(claims, story))
-            if refused is not None:
-                raise refused
-            return Signature(await self._backend.sign(key.secret, intent.payload))
+            step, _ = await self._record(intent, caller, StageTimes(), hear_nothing)
+            passed = self._released(step)
+            try:
+                return Signature(await self._backend.sign(passed.key.secret, intent.payload))
+            except SigningFailedError as error:
+                await self._record_failure(passed, error, caller)
+                raise
 
-    def _decide(self, intent: SignDuty, caller: Caller) -> _Step:
-        """The gate up to the commit. A decision against becomes a command that records it."""
-        key, root = self._gate.identify(intent, caller)
+    async def _record(
+        self, intent: SignDuty | SignExtension, caller: Caller, times: StageTimes, hear: Hear
+    ) -> tuple[_Step, Receipt]:
+        """The gate up to the durable record; again where the commit says that what was decided by holds no more."""
+        for walk in range(1, _WALKS + 1):
+            step = self._decide(intent, caller)
+            if step.command is None:
+                step = await self._ask(intent, step, caller, hear)
+            times.decided = seconds()
+            try:
+                return step, await self._journal.commit(_command(step))
+            except (PolicyChangedError, CounterChangedError) as overtaken:
+                if walk == _WALKS:
+                    raise
+                await self._catch_up(step, overtaken)
+        raise SigningFailedError("the gate was walked to no end")
+
+    async def _catch_up(self, step: _Step, overtaken: _Overtaken) -> None:
+        """Read again what has changed: policies; what a counter says is read whenever a policy asks."""
+        if isinstance(overtaken, PolicyChangedError):
+            await self._gate.read_policies_again(beyond=_revision(step))
+
+    def _decide(self, intent: SignDuty | SignExtension, caller: Caller) -> _Step:
+        """The gate up to the policies, and past them where they have nothing to say.
+
+        A decision against becomes a command that records it.
+        """
+        if isinstance(intent, SignExtension):
+            key, root = self._gate.find_key(intent.public_key, caller), Root(hashlib.sha256(intent.payload).digest())
+        else:
+            key, root = self._gate.identify(intent, caller)
         try:
-            passed = self._gate.decide(intent, caller, key=key, root=root)
+            if isinstance(intent, SignExtension):
+                passed = self._gate.decide_extension(intent, caller, key=key, digest=root)
+            else:
+                passed = self._gate.decide(intent, caller, key=key, root=root)
         except (ForbiddenError, RefusalError) as refusal:
             return _Step(Command((), self._story(intent, caller, root, refusal)), None, refusal)
+        if passed.asking is not None:
+            return _Step(None, passed, None)
         return _Step(Command(passed.claims, self._story(intent, caller, root, None)), passed, None)
 
-    def _attempt(
-        self, intent: SignDuty | SignerError, caller: Caller, answers: list[Signature | SignerError | None], n: int
-    ) -> _Step | None:
-        """The gate for one entry of a batch; an error becomes that entry's answer."""
-        if isinstance(intent, SignerError):
-            return None
+    async def _ask(self, intent: SignDuty | SignExtension, step: _Step, caller: Caller, hear: Hear) -> _Step:
+        """What the policies make of it: a command that records a signature, or one that records their refusal."""
+        waiting = _passed(step)
+        root = waiting.signing_root
         try:
-            return self._decide(intent, caller)
-        except SignerError as error:
-            answers[n] = error
-            return None
+            passed = await self._gate.ask(intent, waiting, caller, hear=hear)
+        except RefusalError as refusal:
+            # Nor is anything refused by policies that do not hold any more: the commit judges their revision here too.
+            by = tuple(claim for claim in waiting.claims if isinstance(claim, PolicySetClaim))
+            return _Step(Command(by, self._story(intent, caller, root, refusal)), None, refusal)
+        story = self._story(intent, caller, root, None, note=told_outcomes(passed.outcomes))
+        return _Step(Command(passed.claims, story), passed, None)
+
+    async def _decide_each(
+        self,
+        intents: Sequence[tuple[int, SignDuty]],
+        caller: Caller,
+        answers: list[Signature | SignerError | None],
+    ) -> list[tuple[int, _Step]]:
+        """The gate for the entries of a batch, a portion at a time; an error becomes that entry's answer."""
+        steps: list[tuple[int, _Step]] = []
+        for start in range(0, len(intents), _DECIDED_AT_A_TIME):
+            portion = intents[start : start + _DECIDED_AT_A_TIME]
+            if start:
+                await asyncio.sleep(0)
+            decided: list[tuple[int, SignDuty, _Step]] = []
+            for n, intent in portion:
+                try:
+                    decided.append((n, intent, self._decide(intent, caller)))
+                except SignerError as error:
+                    answers[n] = error
+            asked = await asyncio.gather(
+                *(self._ask(intent, step, caller, hear_nothing) for _, intent, step in decided if step.command is None),
+                return_exceptions=True,
+            )
+            rest = iter(asked)
+            for n, _, step in decided:
+                found = next(rest) if step.command is None else step
+                if isinstance(found, SignerError):
+                    answers[n] = found
+                elif isinstance(found, BaseException):
+                    raise found
+                else:
+                    steps.append((n, found))
+        return steps
 
     async def _sign_chunks(
         self,
         steps: Sequence[tuple[int, _Step]],
-        receipts: Sequence["asyncio.Future[Receipt]"],
         answers: list[Signature | SignerError | None],
         caller: Caller,
-    ) -> None:
-        """Sign each chunk as soon as it is durable, while the next one commits."""
+        *,
+        last: bool,
+    ) -> frozenset[int]:
+        """Sign each chunk as soon as it is durable, while the next one commits.
+
+        Returns:
+            The entries that something has overtaken, to be walked again; none where this was the `last` walk.
+        """
+        receipts = self._journal.commit_all([_command(step) for _, step in steps])
         signing = []
+        overtaken: set[int] = set()
         try:
             for start in range(0, len(steps), _CHUNK):
                 ready: list[tuple[int, Passed]] = []
@@ -213,6 +290,12 @@ class Signing:
                     try:
                         await receipt
                         ready.append((n, self._released(step)))
+                    except (PolicyChangedError, CounterChangedError) as error:
+                        if last:
+                            answers[n] = error
+                        else:
+                            overtaken.add(n)
+                            await self._catch_up(step, error)
                     except SignerError as error:
                         answers[n] = error
                 signing.append(asyncio.create_task(self._sign_ready(ready, answers, caller)))
@@ -220,6 +303,7 @@ class Signing:
         finally:
             for task in signing:
                 task.cancel()
+        return frozenset(overtaken)
 
     async def _sign_ready(
         self, ready: Sequence[tuple[int, Passed]], answers: list[Signature | SignerError | None], caller: Caller
@@ -234,12 +318,11 @@ class Signing:
         """What may be signed, now that the command is durable."""
         if step.error is not None:
             raise step.error
-        if step.passed is None:
-            raise SigningFailedError("nothing passed the gate")
-        for claim in step.passed.claims:
+        passed = _passed(step)
+        for claim in passed.claims:
             if isinstance(claim, NetworkClaim):
                 self._gate.pin(claim.genesis_validators_root)
-        return step.passed
+        return passed
 
     async def _sign(self, passed: Passed, caller: Caller, *, on_start: Callable[[], None]) -> Signature:
         try:
@@ -249,7 +332,10 @@ class Signing:
             raise
 
     async def _record_failure(self, passed: Passed, error: SigningFailedError, caller: Caller) -> None:
-        """The entry said `allowed`; a second one says that no signature was made."""
+        """The entry said `allowed`; a second one says that no signature was made, and gives back what was spent.
+
+        Crash before this commit: what was spent stays spent.
+        """
         story = NoteStory(
             Kind.SIGNING_FAILED,
             self._now_ms(),
@@ -259,46 +345,44 @@ class Signing:
             passed.key.public_key,
             error.code,
         )
-        await self._journal.commit(Command((), story))
+        back = None if passed.spending is None else giving_back(passed.spending)
+        await self._journal.commit(Command(() if back is None else (back,), story))
 
-    def _story(self, intent: SignDuty, caller: Caller, root: Root, refusal: SignerError | None) -> DutyStory:
+    def _story(
+        self,
+        intent: SignDuty | SignExtension,
+        caller: Caller,
+        root: Root,
+        refusal: SignerError | None,
+        *,
+        note: str = "",
+    ) -> DutyStory | ExtensionStory:
+        now_ms = self._now_ms()
+        if isinstance(intent, SignExtension):
+            duty, at, platform = intent.duty_type, intent.timestamp, intent.platform
+            return ExtensionStory(caller, intent.public_key, duty, at, platform, root, now_ms, refusal, note)
         lower, upper = span(intent.duty)
-        return DutyStory(
-            caller, intent.public_key, intent.duty.type, lower, upper, root, self._now_ms(), refused_as=refusal
-        )
+        return DutyStory(caller, intent.public_key, intent.duty.type, lower, upper, root, now_ms, refusal, note)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
 
 
-class _Times:
-    """When one duty reached each stage, in seconds of the steady clock."""
+def _passed(step: _Step) -> Passed:
+    if step.passed is None:
+        raise SigningFailedError("nothing passed the gate")
+    return step.passed
 
-    __slots__ = ("decided", "recorded", "signing", "started")
 
-    def __init__(self) -> None:
-        self.started = _seconds()
-        self.decided = self.recorded = self.signing = 0.0
+def _command(step: _Step) -> Command:
+    if step.command is None:
+        raise SigningFailedError("the policies were not asked")
+    return step.command
 
-    def start(self) -> None:
-        """A signing thread has taken the job. Called by that thread."""
-        self.signing = _seconds()
 
-    def answered(self, duty_type: str, outcome: Outcome, code: str) -> DutyAnswered:
-        """The event that tells of the stages; a stage that was not reached took no time."""
-        ended = _seconds()
-        decided = self.decided or ended
-        recorded = self.recorded or ended
-        signing = self.signing or ended
-        return DutyAnswered(
-            duty_type,
-            outcome,
-            code,
-            queue_seconds=signing - recorded,
-            policy_seconds=decided - self.started,
-            journal_seconds=recorded - decided,
-            crypto_seconds=ended - signing,
-        )
+def _revision(step: _Step) -> int:
+    """Of the policies by which it was decided."""
+    return next(claim.revision for claim in _command(step).claims if isinstance(claim, PolicySetClaim))
 
 
 def _outcome_of(error: SignerError) -> Outcome:

@@ -1,13 +1,19 @@
 """How each operation is told in the audit log."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from signer.audit.entry import Entry, Flag, Kind, Outcome, encode_entry
 from signer.auth.principal import Caller
 from signer.errors import SignerError
 from signer.journal.command import Verdict
+from signer.policy.combine import Outcome as PolicyOutcome
 
 _NO_REQUEST = b"\0" * 8
+
+_SHOWN_DIGITS = 16
+"""Of a policy's version, which has 64: an entry has room for several."""
 
 
 class DutyStory(Struct, frozen=True):
@@ -21,6 +27,8 @@ class DutyStory(Struct, frozen=True):
     signing_root: bytes
     time_ms: int
     refused_as: SignerError | None = None
+    note: str = ""
+    """Of what is allowed: the policies that had a say."""
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
@@ -38,7 +46,7 @@ class DutyStory(Struct, frozen=True):
                 self.upper,
                 self.signing_root,
                 "" if error is None else error.code,
-                "" if error is None else _note(error),
+                self.note if error is None else _note(error),
                 Flag.REPEAT if verdict.repeat else 0,
             )
         )
@@ -57,6 +65,8 @@ class ExtensionStory(Struct, frozen=True):
     digest: bytes
     time_ms: int
     refused_as: SignerError | None = None
+    note: str = ""
+    """As a duty's."""
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
@@ -74,7 +84,7 @@ class ExtensionStory(Struct, frozen=True):
                 self.timestamp,
                 self.digest,
                 "" if error is None else error.code,
-                self.platform if error is None else _note(error),
+                _joined(self.platform, self.note) if error is None else _note(error),
                 Flag.BLIND,
             )
         )
@@ -105,6 +115,16 @@ class NoteStory(Struct, frozen=True):
                 note=self.note,
             )
         )
+
+
+def told_outcomes(outcomes: Sequence[PolicyOutcome]) -> str:
+    """The policies that had a say in what is allowed, for its entry: names and versions."""
+    named = [f"{each.policy}@{each.version[:_SHOWN_DIGITS]}" for each in outcomes if each.version]
+    return "policies=" + ",".join(named) if named else ""
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _note(error: SignerError) -> str:

@@ -86,14 +86,19 @@ class CounterFacts:
 
 
 class CounterLedger:
-    """Judges and books what policies reserve. Stateless: owned by the writer."""
+    """Judges and books what policies reserve. Keeps nothing between batches: owned by the writer."""
 
     claim_type = CounterClaim
+
+    def __init__(self, *, writes: bool = True) -> None:
+        """`writes`: False for a single question beside the writer, which takes no locks and books nothing."""
+        self._writes = writes
 
     def load(self, transaction: Transaction, claims: Sequence[CounterClaim]) -> CounterFacts:
         """Every counter that the batch names, by one statement after their locks."""
         wanted = sorted({act.counter for claim in claims for act in claim.acts})
-        transaction.run(say.LOCK_COUNTERS, (_json(_locks(wanted)),))
+        if self._writes:
+            transaction.run(say.LOCK_COUNTERS, (_json(_locks(wanted)),))
         return CounterFacts(read_counters(transaction, wanted), min(claim.at_seconds for claim in claims))
 
     def judge(self, claim: CounterClaim, facts: CounterFacts) -> bool | None:

@@ -6,6 +6,8 @@ Rule 2: what a header holds only as a root is told where it was proven, and othe
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from signer.eth2 import duties
 from signer.policy.facts import Duty
 
@@ -63,19 +65,33 @@ _FIELDS: Mapping[type, Mapping[str, str]] = {
 """For each duty: the fact's name, and the field that is it."""
 
 
-def duty_facts(duty: duties.Duty, *, slots_per_epoch: int | None, proven_fee_recipient: bytes | None = None) -> Duty:
+class Proven(Struct, frozen=True):
+    """What a request has proven of a block's body, against the root of it that is signed; None where it has not."""
+
+    fee_recipient: bytes | None = None
+    graffiti: bytes | None = None
+    """All 32 bytes."""
+
+
+NOTHING_PROVEN = Proven()
+
+
+def duty_facts(duty: duties.Duty, *, slots_per_epoch: int | None, proven: Proven = NOTHING_PROVEN) -> Duty:
     """The facts of a duty.
 
     Args:
         duty: what will be signed.
         slots_per_epoch: of the chain; None where it is not known yet: then a slot's epoch is not told.
-        proven_fee_recipient: of a block, where the request proved it against the body's root; otherwise None.
+        proven: of a block, what the request proved.
     """
     facts = {fact: _written(getattr(duty, name)) for fact, name in _FIELDS[type(duty)].items()}
     if isinstance(duty, duties.AggregateAndProofDuty):
         facts |= {fact: _written(getattr(duty.vote, name)) for fact, name in _VOTE.items()}
-    if isinstance(duty, duties.BlockDuty) and proven_fee_recipient is not None:
-        facts["fee_recipient"] = _written(proven_fee_recipient)
+    if isinstance(duty, duties.BlockDuty):
+        if proven.fee_recipient is not None:
+            facts["fee_recipient"] = _written(proven.fee_recipient)
+        if proven.graffiti is not None:
+            facts["graffiti"] = _written(proven.graffiti)
     if slots_per_epoch is not None and "slot" in facts and "epoch" not in facts:
         facts["epoch"] = str(int(facts["slot"]) // slots_per_epoch)
     return Duty(type=duty.type, **facts)

@@ -6,11 +6,12 @@ from typing import Any
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.journal.command import Chronicle, Command
 from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
+from signer.relay.approval_orders import ApprovalRow
 from signer.relay.frames import (
     ChainRow,
     ClaimRow,
@@ -19,12 +20,15 @@ from signer.relay.frames import (
     ExtensionRow,
     KeyUseRow,
     NoteRow,
+    PolicySetRow,
     PreferenceRow,
     ProblemRow,
     ProofRow,
     ProposalRow,
+    SpendingRow,
     VoteRow,
 )
+from signer.relay.policy_claims import policy_claim_of, policy_claim_row
 from signer.relay.refusals import error_of, problem_row
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
@@ -57,7 +61,7 @@ def _claim_row(claim: Any) -> ClaimRow:
         case PreferenceClaim():
             return _preference_row(claim)
         case _:
-            raise TypeError(f"a {type(claim).__name__} cannot be sent to the main process")
+            return policy_claim_row(claim)
 
 
 def _claim_of(row: ClaimRow) -> Any:
@@ -72,6 +76,8 @@ def _claim_of(row: ClaimRow) -> Any:
             return NetworkClaim(row.genesis_validators_root)
         case PreferenceRow():
             return _preference_claim(row)
+        case PolicySetRow() | SpendingRow() | ApprovalRow():
+            return policy_claim_of(row)
 
 
 def _preference_row(claim: PreferenceClaim) -> PreferenceRow:
@@ -92,7 +98,7 @@ def _preference_claim(row: PreferenceRow) -> PreferenceClaim:
         row.public_key,
         row.fee_recipient,
         row.gas_limit,
-        None if proof is None else FeeRecipientProof(proof.index, proof.branch, proof.body_root),
+        None if proof is None else BodyProof(proof.index, proof.branch, proof.body_root),
         row.default_fee_recipient,
         row.default_gas_limit,
     )
@@ -111,6 +117,7 @@ def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:
                 story.signing_root,
                 story.time_ms,
                 _problem_row(story.refused_as),
+                story.note,
             )
         case ExtensionStory():
             return ExtensionRow(
@@ -123,6 +130,7 @@ def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:
                 story.digest,
                 story.time_ms,
                 _problem_row(story.refused_as),
+                story.note,
             )
         case NoteStory():
             return NoteRow(
@@ -150,6 +158,7 @@ def _story_of(row: DutyRow | ExtensionRow | NoteRow) -> Chronicle:
                 row.signing_root,
                 row.time_ms,
                 _error_of(row.refused_as),
+                row.note,
             )
         case ExtensionRow():
             return ExtensionStory(
@@ -161,6 +170,7 @@ def _story_of(row: DutyRow | ExtensionRow | NoteRow) -> Chronicle:
                 row.digest,
                 row.time_ms,
                 _error_of(row.refused_as),
+                row.note,
             )
         case NoteRow():
             return NoteStory(

@@ -12,10 +12,11 @@ from msgspec import Meta, Struct
 from signer.crypto.secret import STARS
 from signer.operations.orders import Carried, Order
 from signer.operations.record_orders import RecordAnswer, RecordOrder
+from signer.relay.approval_orders import ApprovalRow
 from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone
 from signer.units import PublicKey, Root
 
-VERSION = 2
+VERSION = 3
 """Of this file; the worker refuses a welcome of another one."""
 
 _Bytes48 = Annotated[bytes, Meta(min_length=48, max_length=48)]
@@ -26,6 +27,7 @@ _Root = Annotated[Root, Meta(min_length=32, max_length=32)]
 _RequestId = Annotated[bytes, Meta(min_length=8, max_length=8)]
 _Uint64 = Annotated[int, Meta(ge=0)]  # MessagePack has no larger integers
 _Name = Annotated[str, Meta(max_length=64)]
+_Amount = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,77})\Z")]
 
 
 # --- parts ---------------------------------------------------------------------------------------
@@ -37,6 +39,8 @@ class ProblemRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     code: _Name
     sentence: str
     evidence: dict[str, str | int | None]
+    of_policy: bool = False
+    """True where the code is a policy's own: it names no class of ours, whatever it is."""
 
 
 class VoteRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=1):
@@ -70,7 +74,7 @@ class KeyUseRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
 
 
 class ProofRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
-    """A FeeRecipientProof."""
+    """A BodyProof."""
 
     index: _Uint64
     branch: tuple[_Bytes32, ...]
@@ -88,7 +92,50 @@ class PreferenceRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=
     default_gas_limit: _Uint64 | None
 
 
-ClaimRow = VoteRow | ProposalRow | ChainRow | KeyUseRow | PreferenceRow
+class PolicySetRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=6):
+    """A PolicySetClaim."""
+
+    revision: _Uint64
+
+
+class CounterRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A CounterId."""
+
+    policy: str
+    counter: str
+    window_seconds: _Uint64
+
+
+class SpendRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=1):
+    """A Spend. Amounts have up to 256 bits, which MessagePack has no integers for: they travel in decimal."""
+
+    counter: CounterRow
+    amount: _Amount
+    limit: _Amount
+
+
+class GiveBackRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=2):
+    """A GiveBack."""
+
+    counter: CounterRow
+    amount: _Amount
+
+
+class SeenRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=3):
+    """A Seen."""
+
+    counter: CounterRow
+    spent: _Amount
+
+
+class SpendingRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=7):
+    """A CounterClaim."""
+
+    at_seconds: _Uint64
+    acts: tuple[SpendRow | GiveBackRow | SeenRow, ...]
+
+
+ClaimRow = VoteRow | ProposalRow | ChainRow | KeyUseRow | PreferenceRow | PolicySetRow | SpendingRow | ApprovalRow
 
 
 class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=1):
@@ -103,6 +150,7 @@ class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
     signing_root: _Bytes32
     time_ms: _Uint64
     refused_as: ProblemRow | None
+    note: str
 
 
 class ExtensionRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=2):
@@ -117,6 +165,7 @@ class ExtensionRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     digest: _Bytes32
     time_ms: _Uint64
     refused_as: ProblemRow | None
+    note: str
 
 
 class NoteRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=3):

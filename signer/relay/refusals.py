@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from signer.errors import SignerError
+from signer.errors import PolicyDeniedError, SignerError
 from signer.relay.frames import ProblemRow
 
 
 def problem_row(error: SignerError) -> ProblemRow:
     """An error as it travels."""
-    return ProblemRow(error.code, error.sentence, dict(error.evidence))
+    of_policy = isinstance(error, PolicyDeniedError)
+    return ProblemRow(error.code, error.sentence, dict(error.evidence), of_policy)
 
 
 def error_of(row: ProblemRow) -> SignerError:
@@ -16,9 +17,11 @@ def error_of(row: ProblemRow) -> SignerError:
 
     A code that nobody knows becomes a SignerError: it fails closed, as 500.
     """
-    kind = _KINDS.get(row.code, SignerError)
+    kind = PolicyDeniedError if row.of_policy else _KINDS.get(row.code, SignerError)
     error = kind.__new__(kind, row.sentence)
     SignerError.__init__(error, row.sentence, evidence=row.evidence)
+    if isinstance(error, PolicyDeniedError):
+        error.code = row.code  # type: ignore[misc] # a policy's own
     return error
 
 

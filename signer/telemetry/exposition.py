@@ -76,6 +76,7 @@ class _Tallies(Collector):
         yield from _web3signer(metrics)
         yield from _requests(metrics)
         yield from _duties(metrics)
+        yield from _policies(metrics)
         yield from _journal(metrics)
         yield from _process(metrics)
 
@@ -156,6 +157,39 @@ def _duties(metrics: Metrics) -> Iterator[Metric]:
     for labels, counter in list(metrics.duty_codes.items()):
         duties.add_metric(list(labels), counter.value)
     yield duties
+
+
+def _policies(metrics: Metrics) -> Iterator[Metric]:
+    evaluations = CounterMetricFamily(
+        "holdfast_policy_evaluations", "Times a policy had a say", labels=["policy", "verdict"]
+    )
+    for (policy, verdict), counter in list(metrics.policy_verdicts.items()):
+        evaluations.add_metric([policy, verdict], counter.value)
+    yield evaluations
+    seconds = HistogramMetricFamily(
+        "holdfast_policy_seconds", "Seconds a policy took, without its wait for a thread", labels=["policy"]
+    )
+    for policy, histogram in list(metrics.policy_seconds.items()):
+        _add(seconds, [policy], histogram)
+    yield seconds
+    fuel = CounterMetricFamily("holdfast_policy_fuel", "Fuel that a policy has used up", labels=["policy"])
+    for policy, counter in list(metrics.policy_fuel.items()):
+        fuel.add_metric([policy], counter.value)
+    yield fuel
+    shadows = CounterMetricFamily(
+        "holdfast_policy_shadow_comparisons",
+        "Requests that a version beside the live one has decided too",
+        labels=["policy", "live", "shadow"],
+    )
+    for labels, counter in list(metrics.shadow_comparisons.items()):
+        shadows.add_metric(list(labels), counter.value)
+    yield shadows
+    differences = CounterMetricFamily(
+        "holdfast_policy_shadow_differences", "Those about which the two say something else", labels=["policy"]
+    )
+    for policy, counter in list(metrics.shadow_differences.items()):
+        differences.add_metric([policy], counter.value)
+    yield differences
 
 
 def _journal(metrics: Metrics) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from signer.events import (
     RequestAccessed,
     RequestCrashed,
     RequestRefused,
+    ShadowCompared,
     WorkerRestarted,
 )
 
@@ -36,6 +37,7 @@ def subscribe_log(events: Events, *, now: Callable[[], float] = time.monotonic) 
     events.subscribe(ConnectionRefused, _RefusedConnections(now).on_refusal)
     events.subscribe(KeysLoaded, _on_keys)
     events.subscribe(WorkerRestarted, _on_worker)
+    events.subscribe(ShadowCompared, _on_shadow)
 
 
 def _on_refusal(event: RequestRefused) -> None:
@@ -53,6 +55,21 @@ def _on_refusal(event: RequestRefused) -> None:
         address=event.address,
         request_id=event.request_id,
         **_if_known(caller_request_id=event.caller_request_id),
+    )
+
+
+def _on_shadow(event: ShadowCompared) -> None:
+    if not event.differs:
+        return
+    structlog.get_logger("signer.policy").info(
+        "a version beside the live one has decided otherwise",
+        policy=event.policy,
+        version=event.version,
+        live=event.live,
+        shadow=event.shadow,
+        **_if_known(code=event.code),
+        public_key=event.public_key,
+        payload_hash=event.payload_hash,
     )
 
 

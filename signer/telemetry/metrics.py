@@ -16,9 +16,11 @@ from signer.events import (
     KeyOpened,
     KeysFrozen,
     KeysLoaded,
+    PolicyEvaluated,
     RequestAnswered,
     RequestCrashed,
     RequestRefused,
+    ShadowCompared,
     WorkerRestarted,
 )
 from signer.telemetry.tally import Counter, Histogram, Summary
@@ -33,6 +35,12 @@ BATCH_SIZE_BOUNDS = tuple(float(2**power) for power in range(10))
 
 _OPERATIONS = {"BLOCK": "block", "BLOCK_V2": "block", "ATTESTATION": "attestation"}
 """Web3Signer's `signingOperation` label: the duties that its database judges."""
+
+MOST_CODES = 512
+"""Codes that are counted by their own name: a policy makes codes of its own, maybe one for each request."""
+
+OTHER_CODE = "OTHER"
+"""All that came later."""
 
 _NOT_SLASHING = "FORBIDDEN"
 """The code of a refusal that is not a 412."""
@@ -75,6 +83,16 @@ class Metrics:
         """By route, method, status and duty type."""
         self.refusals: dict[str, Counter] = {}
         """By code."""
+        self.policy_verdicts: dict[tuple[str, str], Counter] = {}
+        """By policy and verdict."""
+        self.policy_seconds: dict[str, Histogram] = {}
+        """By policy."""
+        self.policy_fuel: dict[str, Counter] = {}
+        """By policy."""
+        self.shadow_comparisons: dict[tuple[str, str, str], Counter] = {}
+        """By policy, live verdict and the shadow's."""
+        self.shadow_differences: dict[str, Counter] = {}
+        """By policy."""
         self.conflicts_of_two_principals = Counter()
         self.conflicts_of_one_principal = Counter()
         self.crashes = Counter()
@@ -109,6 +127,8 @@ class Metrics:
         events.subscribe(RequestAnswered, self._on_request)
         events.subscribe(RequestRefused, self._on_refusal)
         events.subscribe(ConflictingRequests, self._on_conflict)
+        events.subscribe(PolicyEvaluated, self._on_policy)
+        events.subscribe(ShadowCompared, self._on_shadow)
         events.subscribe(RequestCrashed, lambda _: self.crashes.add())
         events.subscribe(ConnectionRefused, lambda _: self.connections_refused.add())
         events.subscribe(ClockAlarmChanged, self._on_clock_alarm)
@@ -131,7 +151,8 @@ class Metrics:
         self.queue_delay.observe(event.queue_seconds)
         counter = self.duty_codes.get((event.duty_type, event.outcome, event.code))
         if counter is None:
-            counter = self.duty_codes[event.duty_type, event.outcome, event.code] = Counter()
+            code = event.code if len(self.duty_codes) < MOST_CODES else OTHER_CODE
+            counter = self.duty_codes.setdefault((event.duty_type, event.outcome, code), Counter())
         counter.value += 1
         if event.outcome in ("signed", "repeated"):
             self.permitted.value += 1
@@ -156,7 +177,23 @@ class Metrics:
                 self.missing_identifier.value += 1
 
     def _on_refusal(self, event: RequestRefused) -> None:
-        self.refusals.setdefault(event.code, Counter()).add()
+        known = event.code in self.refusals or len(self.refusals) < MOST_CODES
+        self.refusals.setdefault(event.code if known else OTHER_CODE, Counter()).add()
+
+    def _on_policy(self, event: PolicyEvaluated) -> None:
+        counter = self.policy_verdicts.get((event.policy, event.verdict))
+        if counter is None:
+            counter = self.policy_verdicts[event.policy, event.verdict] = Counter()
+            self.policy_seconds.setdefault(event.policy, self.new_histogram())
+            self.policy_fuel.setdefault(event.policy, Counter())
+        counter.value += 1
+        self.policy_seconds[event.policy].observe(event.seconds)
+        self.policy_fuel[event.policy].value += event.fuel
+
+    def _on_shadow(self, event: ShadowCompared) -> None:
+        self.shadow_comparisons.setdefault((event.policy, event.live, event.shadow), Counter()).add()
+        if event.differs:
+            self.shadow_differences.setdefault(event.policy, Counter()).add()
 
     def _on_clock_alarm(self, event: ClockAlarmChanged) -> None:
         self.clock_alarm = event.raised

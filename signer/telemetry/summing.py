@@ -47,6 +47,11 @@ class _Tallies(Struct, array_like=True, frozen=True):
     refusals: list[tuple[str, float]]
     stages: list[tuple[tuple[str, str], list[_HistogramRow]]]
     requests: list[tuple[tuple[str, str, int, str], _HistogramRow]]
+    policy_verdicts: list[tuple[tuple[str, str], float]]
+    policy_seconds: list[tuple[str, _HistogramRow]]
+    policy_fuel: list[tuple[str, float]]
+    shadow_comparisons: list[tuple[tuple[str, str, str], float]]
+    shadow_differences: list[tuple[str, float]]
 
 
 _decoder = msgpack.Decoder(_Tallies)
@@ -64,6 +69,11 @@ def take_tallies(metrics: Metrics) -> bytes:
             [(code, counter.value) for code, counter in list(metrics.refusals.items())],
             [(labels, [_row(one) for one in histograms]) for labels, histograms in list(metrics.stages.items())],
             [(labels, _row(histogram)) for labels, histogram in list(metrics.requests.items())],
+            [(labels, counter.value) for labels, counter in list(metrics.policy_verdicts.items())],
+            [(policy, _row(histogram)) for policy, histogram in list(metrics.policy_seconds.items())],
+            [(policy, counter.value) for policy, counter in list(metrics.policy_fuel.items())],
+            [(labels, counter.value) for labels, counter in list(metrics.shadow_comparisons.items())],
+            [(policy, counter.value) for policy, counter in list(metrics.shadow_differences.items())],
         )
     )
 
@@ -100,6 +110,20 @@ def _add(metrics: Metrics, tallies: _Tallies, *, with_quantiles: bool) -> None:
             histogram.absorb(counted.counts, counted.total)
     for labels, counted in tallies.requests:
         metrics.requests.setdefault(labels, metrics.new_histogram()).absorb(counted.counts, counted.total)
+    _add_policies(metrics, tallies)
+
+
+def _add_policies(metrics: Metrics, tallies: _Tallies) -> None:
+    for verdict, value in tallies.policy_verdicts:
+        metrics.policy_verdicts.setdefault(verdict, Counter()).add(value)
+    for policy, counted in tallies.policy_seconds:
+        metrics.policy_seconds.setdefault(policy, metrics.new_histogram()).absorb(counted.counts, counted.total)
+    for policy, value in tallies.policy_fuel:
+        metrics.policy_fuel.setdefault(policy, Counter()).add(value)
+    for comparison, value in tallies.shadow_comparisons:
+        metrics.shadow_comparisons.setdefault(comparison, Counter()).add(value)
+    for policy, value in tallies.shadow_differences:
+        metrics.shadow_differences.setdefault(policy, Counter()).add(value)
 
 
 def _summaries(metrics: Metrics) -> tuple[Summary, ...]:

@@ -26,14 +26,19 @@ from signer.eth2.builtin_networks import find_network
 from signer.events import Events
 from signer.intent import SignDuty, SignExtension
 from signer.operations.dry_run import DryVerdict
+from signer.operations.evaluate_policies import Evaluated
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.keep_preferences import Preferences
 from signer.operations.key_manager import Deletion, ManagedKey
 from signer.operations.manage_keys import KeyDescription, KeyList, ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, SetPreferences
+from signer.operations.policy_check import Hear, hear_nothing
 from signer.operations.protect import WHOLE, HighWatermark, ImportedValidator, ImportOptions
 from signer.operations.read_audit import AuditPage, AuditQuery, ToldEntry
 from signer.operations.sign_exit import VoluntaryExits
+from signer.policy.combine import Allowed, Outcome
+from signer.policy.facts import Facts
+from signer.policy.verdict import ALLOW
 from signer.units import PublicKey, Root, Signature
 
 KEY = PublicKey(
@@ -98,6 +103,7 @@ class SigningTwin:
         self.batch_error: BaseException | None = None
         self.intents: list[SignDuty | SignExtension] = []
         self.callers: list[Caller] = []
+        self.outcomes: tuple[Outcome, ...] = ()
 
     def check_may_ask(
         self, caller: Caller, public_key: PublicKey | None = None, *, action: Action = Action.SIGN_DUTY
@@ -106,7 +112,8 @@ class SigningTwin:
             raise UnknownKeyError("0x" + public_key.hex())
         check_authorized(caller.principal, action)
 
-    async def sign(self, intent: SignDuty, caller: Caller) -> Signature:
+    async def sign(self, intent: SignDuty, caller: Caller, *, hear: Hear = hear_nothing) -> Signature:
+        hear(self.outcomes)
         self.callers.append(caller)
         self.intents.append(intent)
         if self.error is not None:
@@ -307,6 +314,26 @@ class ProtectionTwin:
             yield piece
 
 
+_EVALUATED = Evaluated(Allowed((Outcome("staking", "ab" * 32, ALLOW),)), 3, ("staking",))
+
+
+@dataclass
+class PolicyEvaluationTwin:
+    """Answers whatever it is asked with one decision, and remembers the questions."""
+
+    evaluated: Evaluated = _EVALUATED
+    questions: list[Any] = field(default_factory=list)
+
+    async def of_request(self, intent: SignDuty, caller: Caller) -> Evaluated:
+        self.questions.append(intent)
+        return self.evaluated
+
+    async def of_facts(self, facts: Facts, names: Sequence[str] | None, caller: Caller) -> Evaluated:
+        check_authorized(caller.principal, Action.POLICY_READ)
+        self.questions.append((facts, names))
+        return self.evaluated
+
+
 @dataclass
 class World:
     """Everything behind one listener."""
@@ -321,6 +348,7 @@ class World:
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
+    policy_evaluation: PolicyEvaluationTwin = field(default_factory=PolicyEvaluationTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
     audit_queries: list[AuditQuery] = field(default_factory=list)
@@ -330,6 +358,7 @@ class World:
         return Services(
             signing=self.signing,
             dry_run=self._dry_run,
+            policy_evaluation=self.policy_evaluation,
             keys=self.keys,
             freezing=self.freezing,
             custody=self.custody,

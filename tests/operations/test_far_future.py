@@ -1,6 +1,9 @@
 """A refusal of a duty too far ahead tells its limit in the unit of the field."""
 
+from typing import NoReturn
+
 import pytest
+from operations.policy_twin import policy_check
 
 from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Caller
@@ -19,14 +22,21 @@ LIMIT_EPOCH = NOW_EPOCH + 1
 LIMIT_SLOT = (LIMIT_EPOCH + 1) * 32 - 1
 
 
+def unread() -> NoReturn:
+    """Whatever is decided here is decided without the record."""
+    raise AssertionError("the record was read")
+
+
 def decide(duty) -> None:
+    clock = FixedClock(NETWORK.genesis_time + NOW_EPOCH * 32 * 12 + 7)
     gate = Gate(
         ring=KeyRing(),
         network=NETWORK,
         pinned=None,
-        clock=FixedClock(NETWORK.genesis_time + NOW_EPOCH * 32 * 12 + 7),
+        clock=clock,
         far_future_epochs=1,
         irreversible=IrreversibleRule(allowed=True),
+        policy_check=policy_check(unread, NETWORK, clock),
     )
     gate.decide(SignDuty(PublicKey(bytes(48)), duty, None), Caller(OPERATOR, "test"), key=None, root=Root(bytes(32)))
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from operations.policy_twin import policy_check
 
 from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Action, Caller, Principal
@@ -12,7 +13,7 @@ from signer.clock import FixedClock
 from signer.crypto.bls import SecretKey
 from signer.errors import ForbiddenError, MalformedRequestError, NotReadyError, UnknownKeyError
 from signer.eth2 import duties
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.eth2.builtin_networks import find_network
 from signer.intent import SignDuty
 from signer.keys.key import Key, Origin
@@ -134,7 +135,7 @@ def test_what_is_no_value_makes_no_order(values: dict[str, Any]) -> None:
 
 
 VOTE = duties.AttestationDuty(Slot(5), 0, ROOT, Epoch(1), ROOT, Epoch(2), ROOT)
-PROOF = FeeRecipientProof(801, (bytes(32),), ROOT)
+PROOF = BodyProof(801, (bytes(32),), ROOT)
 HEADER = duties.BlockDuty(Slot(5), 1, ROOT, ROOT, ROOT)
 
 
@@ -144,6 +145,10 @@ def envelope(builder_index: int) -> duties.ExecutionPayloadEnvelopeDuty:
 
 def claim(fee_recipient: bytes | None = None, gas_limit: int | None = None, proof: Any = None) -> PreferenceClaim:
     return PreferenceClaim(ONE, fee_recipient, gas_limit, proof, OURS, 30)
+
+
+def unread() -> NoReturn:
+    raise AssertionError("the record was read")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,7 @@ def test_a_duty_is_held_against_what_is_set_only_where_it_names_it(duty: duties.
         clock=FixedClock(1_700_000_000),
         far_future_epochs=None,
         irreversible=IrreversibleRule(allowed=True),
+        policy_check=policy_check(unread, network, FixedClock(1_700_000_000)),
         defaults=DEFAULTS,
     )
     passed = gate.decide(SignDuty(ONE, duty, None), CALLER, key=gate.find_key(ONE, CALLER), root=ROOT)

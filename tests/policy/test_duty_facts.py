@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields, replace
 
 from signer.eth2 import duties
-from signer.policy.duty_facts import duty_facts
+from signer.policy.duty_facts import Proven, duty_facts
 from signer.policy.facts import VERSION, Caller, Duty, Environment, Facts, Signer, decode_facts, encode_facts
 from signer.units import Epoch, PublicKey, Root, Signature, Slot, Version
 
@@ -100,8 +100,8 @@ def test_every_duty_is_told():
 
 def test_a_blocks_fee_recipient_is_told_only_where_it_was_proven():
     assert duty_facts(BLOCK, slots_per_epoch=32).fee_recipient is None
-    assert duty_facts(BLOCK, slots_per_epoch=32, proven_fee_recipient=ADDRESS).fee_recipient == RECIPIENT
-    assert duty_facts(VOTE, slots_per_epoch=32, proven_fee_recipient=ADDRESS).fee_recipient is None
+    assert duty_facts(BLOCK, slots_per_epoch=32, proven=Proven(fee_recipient=ADDRESS)).fee_recipient == RECIPIENT
+    assert duty_facts(VOTE, slots_per_epoch=32, proven=Proven(fee_recipient=ADDRESS)).fee_recipient is None
 
 
 def test_a_slots_epoch_is_not_told_where_the_chain_is_not_known():

@@ -83,7 +83,7 @@ def framed(payload: bytes) -> bytes:
 
 
 VOTE = [1, b"k" * 48, 1, 2, b"r" * 32]
-STORY = [1, "name", b"12345678", b"k" * 48, "ATTESTATION", 1, 2, b"r" * 32, 3, None]
+STORY = [1, "name", b"12345678", b"k" * 48, "ATTESTATION", 1, 2, b"r" * 32, 3, None, ""]
 
 
 def commands(*rows: Any) -> bytes:

@@ -10,6 +10,7 @@ from relay.relay_ends import both_ends
 
 from signer import errors
 from signer.api.problems import problem_members, problem_of
+from signer.approvals.ledger import ApprovalClaim
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller, Principal
 from signer.errors import (
@@ -20,11 +21,13 @@ from signer.errors import (
     SignerError,
     WrongNetworkError,
 )
-from signer.eth2.block_proofs import FeeRecipientProof
+from signer.eth2.block_proofs import BodyProof
 from signer.journal.command import Chronicle, Command, Receipt, Verdict
 from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
+from signer.policy.counters import CounterClaim, CounterId, GiveBack, Seen, Spend
+from signer.policy.policy_set_ledger import PolicySetClaim
 from signer.relay.commands import command_of, command_row
 from signer.relay.frames import Commands, Verdicts
 from signer.relay.link import FROM_WORKER, encode_frame
@@ -75,7 +78,8 @@ def test_a_relayed_story_is_told_in_the_same_bytes(story, verdict):
     assert told == STORIES[story].entry(VERDICTS[verdict])
 
 
-PROOF = FeeRecipientProof(801, (bytes(root(1)), bytes(root(2))), root(3))
+WEI = CounterId("treasury", "daily/spent/native/key:0123456789abcdef", 86400)
+PROOF = BodyProof(801, (bytes(root(1)), bytes(root(2))), root(3))
 
 
 def test_relayed_claims_are_equal_in_the_same_order():
@@ -85,6 +89,9 @@ def test_relayed_claims_are_equal_in_the_same_order():
         PreferenceClaim(public_key(3), b"\x11" * 20, 2**64 - 1, None, None, None),
         PreferenceClaim(public_key(3), None, None, PROOF, b"\x22" * 20, 30_000_000),
         NetworkClaim(root(9)),
+        PolicySetClaim(2**63 - 1),
+        CounterClaim(1_800_000_000, (Seen(WEI, 2**256 - 1), Spend(WEI, 2**256 - 1, 2**256 - 1), GiveBack(WEI, 0))),
+        ApprovalClaim(b"\x01" * 16, b"\x02" * 32, b"\x03" * 32, 1_800_000_000_123, "again"),
         AttestationClaim(public_key(1), 2**64 - 2, 2**64 - 1, root(1)),
         *block(2**64 - 1).claims,
     )
@@ -97,6 +104,11 @@ def test_what_the_record_does_not_know_never_leaves_the_worker(command):
         command_row(1, command)
 
 
+def denied(code: str) -> errors.PolicyDeniedError:
+    """A policy's own code, which may be called like one of ours."""
+    return errors.PolicyDeniedError("treasury", version="ab" * 32, code=code, message="no", evidence={"to": "0x12"})
+
+
 ERRORS = [
     FAR,
     errors.HighWatermarkError(field="slot", requested=3, watermark=2),
@@ -107,6 +119,16 @@ ERRORS = [
     errors.OtherFeeRecipientError("0x12", requested=None, wanted=b"\x11" * 20, by_default=True),
     errors.OtherGasLimitError("0x12", requested=5, wanted=6, by_default=False),
     errors.PolicyRefusalError("not today", evidence={"rule": "weekend"}),
+    denied("NOT_LISTED"),
+    denied("UNKNOWN_KEY"),
+    denied("POLICY_OUT_OF_FUEL"),
+    errors.PolicyChangedError(judged_by=1, newest=2),
+    errors.ApprovalRequiredError("ask people", evidence={"approval": "01", "missing": "exits: 2 of custodians"}),
+    errors.ApprovalChangedError("01"),
+    errors.ApprovalClosedError("01", state="denied"),
+    errors.NotAnApproverError("eve", reason="no"),
+    errors.UnknownApprovalError("01"),
+    errors.CounterChangedError("treasury", counter="wei"),
     errors.MalformedRequestError("cannot be read", path="data[3].pubkey"),
     errors.BusyError("one is running"),
     errors.JournalDownError("no space"),

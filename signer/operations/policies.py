@@ -1,0 +1,263 @@
+"""The policies that decide, in one process: read from the record, loaded, and asked off the event loop.
+
+Each process that answers requests has its own, and what it knows of the record may be a moment old. It is no hole: the
+commit refuses what was judged by policies that do not hold any more (`policy/policy_set_ledger.py`), and whoever was
+refused so reads them again and asks once more.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from signer.clock import Clock
+from signer.errors import ShutDownError, SignerError, UnknownPolicyError
+from signer.events import Events, PolicyEvaluated, ShadowCompared, VerdictKind
+from signer.journal.reader import Reading
+from signer.operations.ask_policies import Heard, Hearing
+from signer.operations.load_policies import PolicyLoading, newest_revision
+from signer.operations.policies_in_force import Bound, InForce, RolesOf, Served
+from signer.operations.reading import read_record
+from signer.policy.combine import IN_PRODUCTION, Decision, Defaults, Outcome, by_default, combine
+from signer.policy.counters import Seen
+from signer.policy.evaluations import Evaluations
+from signer.policy.facts import Facts
+from signer.policy.native import make_engine
+from signer.policy.policy_record import read_policy_set
+from signer.policy.sandbox import Sandbox
+from signer.policy.turns import Lane
+from signer.policy.verdict import Allow, Deny, RequireApproval, Verdict, encode_verdict
+
+LOOK_SECONDS = 1.0
+"""How often the record is asked for a newer revision: workers and other signers learn of a change so, where no request
+has told them before."""
+
+TAGS_SECONDS = 5.0
+"""How often tags of keys are read again while policies are bound: facts tell them. Ten thousand take 20 ms."""
+
+SHADOWS_UNDER_WAY = 64
+"""Comparisons that may wait; what comes on top is not compared."""
+
+_log = logging.getLogger("holdfast.policy")
+
+
+class Judged(Struct, frozen=True):
+    """What the policies made of one request."""
+
+    decision: Decision
+    seen: tuple[Seen, ...]
+    """Counters that policies have read: the commit judges them again."""
+
+    revision: int
+    """Of the policies that were asked."""
+
+    at_seconds: int
+    """The request's time, as the policies were told it: seconds since the Unix epoch."""
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What each policy said."""
+        return self.decision.outcomes
+
+
+class Policies:
+    """One for the life of a process, used on its event loop. Begins with nothing bound; `refresh` reads the record."""
+
+    def __init__(
+        self,
+        *,
+        reading: Reading,
+        clock: Clock,
+        events: Events,
+        defaults: Defaults = IN_PRODUCTION,
+        roles_of: RolesOf = lambda _: (),
+    ) -> None:
+        """`defaults`: what is signed where no policy is bound; `roles_of`: the groups whose members may use a key."""
+        self._reading = reading
+        self._clock = clock
+        self._events = events
+        self._defaults = defaults
+        self._roles_of = roles_of
+        self._in_force = InForce(roles_of=roles_of)
+        self._loading: PolicyLoading | None = None
+        self._evaluations: Evaluations | None = None
+        self._refreshing = asyncio.Lock()
+        self._tags_read = 0.0
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_force(self) -> InForce:
+        """What is known to hold."""
+        return self._in_force
+
+    @property
+    def lets_duties_pass(self) -> bool:
+        """True where a consensus duty is signed that no policy is bound to."""
+        return self._defaults.duties
+
+    def now_seconds(self) -> int:
+        """The time that policies are told."""
+        return int(self._clock.now())
+
+    # --- what holds --------------------------------------------------------------------------------
+
+    async def refresh(self, *, beyond: int | None = None) -> None:
+        """Read the record again, unless something newer than revision `beyond` is known meanwhile.
+
+        Raises:
+            StartupError, DatabaseDownError: it cannot be read; what was known stays.
+        """
+        async with self._refreshing:
+            if beyond is not None and self._in_force.revision > beyond:
+                return
+            self._in_force = await self._read()
+            self._tags_read = asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Look for changes once a second. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except SignerError as error:
+                _log.warning("the policies on record could not be read: %s", error, extra={"code": error.code})
+
+    async def look(self) -> None:
+        """Refresh if the record has a newer revision, or if tags may have changed. Raises as `refresh`."""
+        newest = await asyncio.to_thread(newest_revision, self._reading)
+        if newest != self._in_force.revision or self._tags_are_old():
+            await self.refresh()
+
+    async def close(self) -> None:
+        """End the threads; decisions that wait are given up."""
+        for task in self._shadows:
+            task.cancel()
+        if self._evaluations is not None:
+            await self._evaluations.close()
+
+    def _tags_are_old(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return bool(self._in_force.policies.bindings) and now - self._tags_read >= TAGS_SECONDS
+
+    async def _read(self) -> InForce:
+        """Threads and an engine are made when the first policy is bound: most signers have none."""
+        if self._loading is None:
+            policies = await asyncio.to_thread(read_record, self._reading, read_policy_set)
+            if not policies.bindings:
+                return InForce(policies, roles_of=self._roles_of)
+        return await asyncio.to_thread(self._machinery()[0].read)
+
+    def _machinery(self) -> tuple[PolicyLoading, Evaluations]:
+        """What reads and compiles, and the threads on which policies decide."""
+        if self._loading is None or self._evaluations is None:
+            engine = make_engine()
+            self._loading = PolicyLoading(engine, reading=self._reading, roles_of=self._roles_of)
+            self._evaluations = Evaluations(engine)
+        return self._loading, self._evaluations
+
+    # --- what they say -----------------------------------------------------------------------------
+
+    async def judge(self, facts: Facts, bound: Bound, in_force: InForce) -> Judged:
+        """What these policies, or the default where there are none, make of a request.
+
+        Raises:
+            ShutDownError: the signer is stopping.
+        """
+        at_seconds = facts.environment.timestamp
+        if not bound.policies:
+            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds)
+        hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
+        heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
+        if not facts.environment.simulation:
+            for each in heard:
+                self._publish(each)
+            if any(policy.shadow is not None for policy in bound.policies):
+                self._compare_later(facts, bound, in_force, heard)
+        decision = combine([each.outcome for each in heard])
+        return Judged(decision, tuple([one for each in heard for one in each.seen]), in_force.revision, at_seconds)
+
+    async def judge_named(self, facts: Facts, names: Sequence[str]) -> Judged:
+        """What the versions that serve under these names would say, bound or not. Nothing is counted.
+
+        Raises:
+            UnknownPolicyError: there is none of that name.
+            ShutDownError, StartupError, DatabaseDownError.
+        """
+        in_force = self._in_force
+        bound = Bound(tuple([await self._find(name, in_force) for name in sorted(set(names))]))
+        at_seconds = facts.environment.timestamp
+        if not bound.policies:
+            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds)
+        hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
+        heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
+        return Judged(combine([each.outcome for each in heard]), (), in_force.revision, at_seconds)
+
+    async def _find(self, name: str, in_force: InForce) -> Served:
+        if (served := in_force.served.get(name)) is not None:
+            return served
+        policy = in_force.policies.find(name)
+        if policy is None:
+            raise UnknownPolicyError(f"there is no policy {name}")
+        loading, _ = self._machinery()
+        return Served(name, policy.version, await asyncio.to_thread(loading.load, name, policy.version))
+
+    async def _turn(
+        self, bound: Bound, facts: Facts, work: Callable[[Sandbox], tuple[Heard, ...]]
+    ) -> tuple[Heard, ...]:
+        _, evaluations = self._machinery()
+        return await evaluations.submit(Lane(bound.group, facts.signer.key_id), work)
+
+    def _publish(self, heard: Heard) -> None:
+        outcome = heard.outcome
+        self._events.publish(PolicyEvaluated(outcome.policy, kind_of(outcome.verdict), heard.seconds, heard.fuel))
+
+    # --- versions that run beside --------------------------------------------------------------------
+
+    def _compare_later(self, facts: Facts, bound: Bound, in_force: InForce, heard: Sequence[Heard]) -> None:
+        """The request does not wait for it."""
+        if len(self._shadows) >= SHADOWS_UNDER_WAY:
+            return
+        told = replace(facts, environment=replace(facts.environment, simulation=True))
+        task = asyncio.get_running_loop().create_task(self._compare(told, bound, in_force, heard))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _compare(self, facts: Facts, bound: Bound, in_force: InForce, heard: Sequence[Heard]) -> None:
+        live = {each.outcome.policy: each.outcome.verdict for each in heard}
+        shadows = [(policy.name, policy.shadow) for policy in bound.policies if policy.shadow is not None]
+        hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
+        work = partial(hearing.ask_shadows, shadows)
+        with contextlib.suppress(ShutDownError):
+            _, evaluations = self._machinery()
+            lane = Lane(("shadow", *(candidate.version for _, candidate in shadows)), facts.signer.key_id)
+            for each in await evaluations.submit(lane, work):
+                self._publish_comparison(each.outcome, live[each.outcome.policy], facts)
+
+    def _publish_comparison(self, shadow: Outcome, live: Verdict, facts: Facts) -> None:
+        self._events.publish(
+            ShadowCompared(
+                policy=shadow.policy,
+                version=shadow.version,
+                live=kind_of(live),
+                shadow=kind_of(shadow.verdict),
+                differs=encode_verdict(live) != encode_verdict(shadow.verdict),
+                code=shadow.verdict.code if isinstance(shadow.verdict, Deny) else "",
+                payload_hash=facts.payload_hash,
+                public_key=facts.signer.public_key,
+            )
+        )
+
+
+def kind_of(verdict: Verdict) -> VerdictKind:
+    """A verdict in one word."""
+    match verdict:
+        case Allow():
+            return "allow"
+        case Deny():
+            return "deny"
+        case RequireApproval():
+            return "require_approval"

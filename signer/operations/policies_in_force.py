@@ -1,0 +1,108 @@
+"""The policies that hold at one revision of the record, read and loaded: what every decision of that time is made by.
+
+Rule: immutable but for caches of what follows from it. A change of the policies makes another one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from signer.auth.principal import Principal
+from signer.keys.key import Key
+from signer.keys.tags import Tag
+from signer.operations.request_facts import signer_facts
+from signer.policy import facts
+from signer.policy.bindings import Bindings
+from signer.policy.policy_set import NOTHING_BOUND, PolicySet
+from signer.policy.policy_set_ledger import PolicySetClaim
+from signer.policy.rules.rule import RuleFile
+from signer.policy.sandbox import LoadedPolicy
+from signer.policy.verdict import Deny
+from signer.units import PublicKey
+
+Decider = RuleFile | LoadedPolicy | Deny
+"""A file of rules, a module, or the denial of a policy that did not load."""
+
+RolesOf = Callable[[PublicKey], tuple[str, ...]]
+"""The groups whose members may use a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version that runs beside the one that decides."""
+
+    version: str
+    decider: Decider
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A policy that is bound somewhere, ready to decide."""
+
+    name: str
+    version: str
+    decider: Decider
+    shadow: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The policies that have a say in a request, by name; none where the default decides."""
+
+    policies: tuple[Served, ...] = ()
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """What tells these policies from others, for the turns that they take."""
+        return tuple(policy.version for policy in self.policies)
+
+
+NOBODY = Bound()
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Owned by `Policies`; whoever has begun with one ends with it, and the commit refuses what it no longer says."""
+
+    policies: PolicySet = NOTHING_BOUND
+    served: Mapping[str, Served] = field(default_factory=dict)
+    """Every policy that is bound."""
+
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tags: Mapping[PublicKey, frozenset[Tag]] = field(default_factory=dict)
+    roles_of: RolesOf = lambda _: ()
+    bindings: Bindings = field(init=False)
+    claim: PolicySetClaim = field(init=False)
+    _bound: dict[tuple[PublicKey, str, str], Bound] = field(default_factory=dict)
+    _signers: dict[tuple[PublicKey, str], facts.Signer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bindings", Bindings(self.policies.bindings))
+        object.__setattr__(self, "claim", PolicySetClaim(self.policies.revision))
+
+    @property
+    def revision(self) -> int:
+        """Of the record."""
+        return self.policies.revision
+
+    def bound(self, key: Key, principal: Principal) -> Bound:
+        """The policies that have a say in what this principal asks of this key: one look into a dict."""
+        if not self.policies.bindings:
+            return NOBODY
+        place = (key.public_key, key.namespace, principal.name)
+        found = self._bound.get(place)
+        if found is None:
+            found = self._bound[place] = self._find_bound(key, principal)
+        return found
+
+    def signer(self, key: Key) -> facts.Signer:
+        """What policies are told of this key."""
+        place = (key.public_key, key.namespace)
+        found = self._signers.get(place)
+        if found is None:
+            tags = self.tags.get(key.public_key, ())
+            found = self._signers[place] = signer_facts(key, tags=tags, roles=self.roles_of(key.public_key))
+        return found
+
+    def _find_bound(self, key: Key, principal: Principal) -> Bound:
+        names = self.bindings.bound(self.signer(key), facts.Caller(identity=principal.name))
+        return Bound(tuple(self.served[name] for name in names)) if names else NOBODY

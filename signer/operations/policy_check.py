@@ -1,0 +1,162 @@
+"""The gate's step that asks policies: from what has passed so far to what may be committed, or to a refusal.
+
+Rule 1: a denial overrides everything, and what is held for people is not committed. Fails closed.
+Rule 2: the claims say by which revision it was decided, what policies have read, and what is spent: all of it is judged
+again inside the commit.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from signer.auth.principal import Caller
+from signer.errors import ApprovalRequiredError, Evidence, PolicyDeniedError
+from signer.eth2.duties import BlockDuty
+from signer.eth2.networks import Network
+from signer.intent import SignDuty, SignExtension
+from signer.keys.key import Key
+from signer.operations.policies import Judged, Policies
+from signer.operations.policies_in_force import Bound, InForce
+from signer.operations.proven_facts import Proving
+from signer.operations.request_facts import facts_of_duty, facts_of_extension
+from signer.policy.combine import Allowed, Denied, Held, Outcome, claim_of
+from signer.policy.counters import CounterClaim
+from signer.policy.duty_facts import NOTHING_PROVEN
+from signer.units import Root
+
+Hear = Callable[[tuple[Outcome, ...]], None]
+"""Told what each policy said, before anything comes of it."""
+
+
+def hear_nothing(_outcomes: tuple[Outcome, ...]) -> None:
+    """Nobody wants to know."""
+
+
+class Asking(Struct, frozen=True):
+    """Policies have a say, or the default bars what is asked: not decided yet."""
+
+    in_force: InForce
+    bound: Bound
+    place: int
+    """Where among the claims those of the policies go: before those of slashing protection."""
+
+
+class Passed(Struct, frozen=True):
+    """What the gate let through, up to the commit."""
+
+    key: Key
+    signing_root: Root
+    claims: tuple[Any, ...]
+    asking: Asking | None = None
+    """None where policies have nothing to say, or have said it."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    """What each policy said, where any was asked."""
+
+    @property
+    def spending(self) -> CounterClaim | None:
+        """What was booked with the commit; None where nothing was."""
+        return next((claim for claim in self.claims if isinstance(claim, CounterClaim)), None)
+
+
+class PolicyCheck:
+    """One for the life of the process. Used by the gate."""
+
+    def __init__(self, policies: Policies, network: Network, proving: Proving) -> None:
+        self.policies = policies
+        self._network = network
+        self._proving = proving
+
+    async def check_duty(
+        self, intent: SignDuty, passed: Passed, caller: Caller, *, hear: Hear, simulation: bool = False
+    ) -> Passed:
+        """The claims complete. `simulation`: nothing will be signed, whatever they say.
+
+        Raises:
+            PolicyDeniedError, ApprovalRequiredError.
+            ShutDownError, StartupError, DatabaseDownError: the policies cannot be asked.
+        """
+        asking = passed.asking
+        if asking is None:
+            return passed
+        judged = await self.judge_duty(intent, passed, caller, asking, simulation=simulation)
+        return _settle(judged, passed, asking, hear)
+
+    async def judge_duty(
+        self, intent: SignDuty, passed: Passed, caller: Caller, asking: Asking, *, simulation: bool
+    ) -> Judged:
+        """What the policies say of a duty. Raises as `check_duty`, where they cannot be asked."""
+        proven = NOTHING_PROVEN
+        duty = intent.duty
+        if isinstance(duty, BlockDuty) and (duty.fee_recipient_proof or duty.graffiti_proof):
+            proven = await asyncio.to_thread(
+                self._proving.prove, intent.public_key, duty, asking.bound, asking.in_force
+            )
+        facts = facts_of_duty(
+            intent,
+            passed.signing_root,
+            signer=asking.in_force.signer(passed.key),
+            caller=caller,
+            network=self._network,
+            at_seconds=self.policies.now_seconds(),
+            simulation=simulation,
+            proven=proven,
+        )
+        return await self.policies.judge(facts, asking.bound, asking.in_force)
+
+    async def check_extension(self, intent: SignExtension, passed: Passed, caller: Caller, *, hear: Hear) -> Passed:
+        """The same for raw bytes."""
+        asking = passed.asking
+        if asking is None:
+            return passed
+        facts = facts_of_extension(
+            intent,
+            passed.signing_root,
+            signer=asking.in_force.signer(passed.key),
+            caller=caller,
+            network=self._network,
+            at_seconds=self.policies.now_seconds(),
+        )
+        judged = await self.policies.judge(facts, asking.bound, asking.in_force)
+        return _settle(judged, passed, asking, hear)
+
+
+def _settle(judged: Judged, passed: Passed, asking: Asking, hear: Hear) -> Passed:
+    """What comes of a decision. Raises PolicyDeniedError, ApprovalRequiredError."""
+    hear(judged.outcomes)
+    match judged.decision:
+        case Allowed() as allowed:
+            spending = claim_of(allowed, at_seconds=judged.at_seconds, seen=judged.seen)
+            return _with_claims(passed, asking, judged, () if spending is None else (spending,))
+        case Denied() as denied:
+            version = next((each.version for each in denied.outcomes if each.policy == denied.policy), "")
+            raise PolicyDeniedError(
+                denied.policy, version=version, code=denied.code, message=denied.message, evidence=denied.evidence
+            )
+        case Held() as held:
+            raise ApprovalRequiredError(_demanded(held), evidence=_evidence(held))
+
+
+def _with_claims(passed: Passed, asking: Asking, judged: Judged, more: tuple[Any, ...]) -> Passed:
+    """`more`: claims of the policies, in their place."""
+    claims = (*passed.claims[: asking.place], *more, *passed.claims[asking.place :]) if more else passed.claims
+    return replace(passed, claims=claims, asking=None, outcomes=judged.outcomes)
+
+
+def _demanded(held: Held) -> str:
+    words = "; ".join(
+        f"policy {each.policy} asks for {each.quorum} of {', '.join(each.groups)}" for each in held.demands
+    )
+    return f"this is signed once people have approved it: {words}"
+
+
+def _evidence(held: Held) -> Evidence:
+    return {
+        "policies": ", ".join(each.policy for each in held.demands),
+        "groups": ", ".join(sorted({group for each in held.demands for group in each.groups})),
+        "quorum": max(each.quorum for each in held.demands),
+        "lifetime_seconds": held.lifetime_seconds,
+    }
