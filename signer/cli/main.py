@@ -4,23 +4,12 @@ Exit codes: 0 done; 1 refused or failed; 2 the command line or the configuration
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
-from signer.cli.commands import (
-    audit,
-    configuration,
-    doctor,
-    freezing,
-    keys,
-    migrate,
-    policy,
-    serve,
-    set_up,
-    slashing,
-    tls,
-)
 from signer.cli.global_options import (
     AuthorityOption,
     ClientCertificateOption,
@@ -55,12 +44,28 @@ NAME = "holdfast"
 FILE_CODE = "FILE"
 """The code of a file that the system will not read or write for us."""
 
+_COMMANDS: Mapping[str, frozenset[str]] = {
+    "serve": frozenset({"serve", "version"}),
+    "set_up": frozenset({"init"}),
+    "doctor": frozenset({"doctor"}),
+    "configuration": frozenset({"config"}),
+    "keys": frozenset({"keys"}),
+    "migrate": frozenset({"migrate"}),
+    "freezing": frozenset({"freeze", "thaw"}),
+    "approvals": frozenset({"approvals"}),
+    "slashing": frozenset({"slashing"}),
+    "audit": frozenset({"audit"}),
+    "policy": frozenset({"policy"}),
+    "tls": frozenset({"tls"}),
+}
+"""The modules of `commands/`, in the order of `--help`, and the first words that they answer to."""
+
 
 def run(find_host: Callable[[], Host], arguments: Sequence[str], *, environ: Mapping[str, str]) -> int:
     """Run one command line and return its exit code; every error has been told when this returns."""
     words = hoist(arguments)
     output = Output(as_json=_wants_json(words))
-    command = typer.main.get_command(build(find_host, environ=environ))
+    command = typer.main.get_command(build(find_host, environ=environ, words=words))
     try:
         result = command.main(args=words, prog_name=NAME, standalone_mode=False)
     except (SignerError, UsageFault) as error:
@@ -77,8 +82,11 @@ def run(find_host: Callable[[], Host], arguments: Sequence[str], *, environ: Map
     return result if isinstance(result, int) else 0
 
 
-def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer.Typer:
-    """The whole command line; `find_host` is called by the commands that need the program itself."""
+def build(find_host: Callable[[], Host], *, environ: Mapping[str, str], words: Sequence[str] = ()) -> typer.Typer:
+    """The whole command line, or as much of it as these words need.
+
+    `find_host` is called by the commands that need the program itself.
+    """
     app = typer.Typer(
         name=NAME,
         no_args_is_help=True,
@@ -128,9 +136,15 @@ def build(find_host: Callable[[], Host], *, environ: Mapping[str, str]) -> typer
         output = Output(as_json=as_json)
         context.obj = Session(find_host=find_host, options=options, output=output, environ=environ)
 
-    for commands in (serve, set_up, doctor, configuration, keys, migrate, freezing, slashing, audit, policy, tls):
+    for commands in _commands(words):
         commands.register(app)
     return app
+
+
+def _commands(words: Sequence[str]) -> list[ModuleType]:
+    """Those that the words name, or all: who freezes a key does not wait until everything else is loaded."""
+    named = [module for module, names in _COMMANDS.items() if not names.isdisjoint(words)]
+    return [import_module(f"signer.cli.commands.{module}") for module in named or _COMMANDS]
 
 
 def _wants_json(hoisted: Sequence[str]) -> bool:
