@@ -12,7 +12,7 @@ from wat_policies import COUNTING, ECHO, PLAIN_ALLOW, answering, place, policy, 
 from signer.errors import PolicyImportError, PolicyModuleError
 from signer.policy.evaluations import Evaluations
 from signer.policy.faults import Fault
-from signer.policy.grants import EmptyHost, Grants, HostFunction
+from signer.policy.grants import NO_GRANTS, EmptyHost, Grants, HostFunction
 from signer.policy.host_functions import MAX_LOG_LINE_BYTES, MAX_LOG_LINES
 from signer.policy.limits import MAX_TABLE_ELEMENTS, Limits
 from signer.policy.loading import load_policy
@@ -159,9 +159,9 @@ def test_it_is_denied_with_its_code_and_good_policies_decide_as_before(decide, g
 
 async def test_at_the_same_time_on_several_threads_each_gets_its_own_verdict(engine, modules):
     evaluations = Evaluations(engine, threads=3)
-    limits = Limits(fuel=300_000)
+    limits = Limits(fuel=300_000, wall_seconds=PATIENCE_SECONDS)
     hostile = [(LoadedPolicy(modules.load(module, NO_GRANTS), limits=limits), code) for module, code in DENIED.values()]
-    echo = LoadedPolicy(modules.load(ECHO, NO_GRANTS))
+    echo = LoadedPolicy(modules.load(ECHO, NO_GRANTS), limits=limits)
     asked, expected = [], []
     for turn in range(5):
         for number_, (policy_, code) in enumerate(hostile):
