@@ -6,11 +6,14 @@ adopted where it stands, and nothing of its own is changed.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from signer.errors import ForeignDatabaseError, StartupError
 from signer.journal.postgres_session import Session, filled
+from signer.journal.schema_files import schema_files
 
 OLDEST_SERVER = 150000
 """PostgreSQL 15, as `server_version_num` counts."""
@@ -193,7 +196,7 @@ def _web3signer_schema(session: Session, *, may_create: bool) -> str:
                 "there is no slashing record in this database",
                 remedy="for a new signer run `holdfast init`; otherwise correct the database's name in journal.url",
             )
-        session.script(_text("web3signer_12.sql"), seconds=SETUP_SECONDS)
+        session.script((_folder() / "web3signer_12.sql").read_text(), seconds=SETUP_SECONDS)
         ((schema,),) = session.rows("SELECT quote_ident(current_schema())", seconds=SETUP_SECONDS)
         return str(schema)
     versions = session.rows("SELECT version FROM database_version WHERE id = 1", seconds=SETUP_SECONDS)
@@ -228,10 +231,10 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
             f"the database has Holdfast's schema {done}, this program knows up to {newest}",
             remedy="start the newer Holdfast that wrote it; nothing was changed",
         )
-    for number, name in sorted(_migrations().items()):
+    for number, file in _migrations().items():
         if number > done:
             note = filled("INSERT INTO holdfast.migrations (number) VALUES (?)", (number,))
-            session.script(f"{_text(name)}; {note}", seconds=SETUP_SECONDS)
+            session.script(f"{file.read_text()}; {note}", seconds=SETUP_SECONDS)
     if not done:
         statement = "INSERT INTO holdfast.identity (id, database_id, incarnation) VALUES (1, ?, holdfast.incarnation())"
         session.script(filled(statement, (secrets.token_bytes(16),)), seconds=SETUP_SECONDS)
@@ -239,10 +242,9 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
     return bytes(database_id)
 
 
-def _migrations() -> dict[int, str]:
-    names = (file.name for file in (resources.files("signer.journal") / "shared").iterdir())
-    return {int(name[:4]): name for name in names if name[:4].isdigit() and name.endswith(".sql")}
+def _migrations() -> Mapping[int, Traversable]:
+    return schema_files(_folder())
 
 
-def _text(name: str) -> str:
-    return (resources.files("signer.journal") / "shared" / name).read_text()
+def _folder() -> Traversable:
+    return resources.files("signer.journal") / "shared"

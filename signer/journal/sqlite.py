@@ -6,9 +6,10 @@ Rule 2: an unsafe library, setting, schema or identity refuses to start; it is n
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import apsw
 
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, StartupError
 from signer.journal.ledger import Row
+from signer.journal.schema_files import schema_files
 from signer.journal.statement import Sql, embedded_text
 
 APPLICATION_ID = 0x484F4C44
@@ -284,15 +286,14 @@ def _holds_anything(log: Path) -> bool:
         return False
 
 
-def _migrations() -> dict[int, str]:
-    folder = resources.files("signer.journal") / "migrations"
-    return {int(file.name[:4]): file.read_text() for file in folder.iterdir() if file.name.endswith(".sql")}
+def _migrations() -> Mapping[int, Traversable]:
+    return schema_files(resources.files("signer.journal") / "migrations")
 
 
 def _migrate(connection: apsw.Connection, version: int) -> None:
-    for number, text in sorted(_migrations().items()):
+    for number, file in _migrations().items():
         if number > version:
-            connection.execute(text)
+            connection.execute(file.read_text())
             connection.execute(f"PRAGMA user_version={number}")
 
 
