@@ -11,6 +11,7 @@ from signer.policy.folder import Folder, pack_folder, read_folder
 from signer.policy.manifest_file import Language
 from signer.policy.mutation import check_mutants
 from signer.policy.rules.rule import RuleFile
+from signer.policy.templates import files
 from signer.policy.templates.files import template_files
 from signer.policy.workbench import Workbench
 
@@ -56,12 +57,10 @@ def test_a_template_builds_and_decides_as_its_cases_say(tmp_path: Path, language
 
 
 def test_the_libraries_of_templates_are_those_of_the_examples() -> None:
+    """The package carries them; the examples find them beside themselves, by a link."""
     sdk = Path(__file__).resolve().parents[2] / "policies" / "sdk"
+    assert sdk.resolve() == Path(files.__file__).parent / "sdk"
     for language in (Language.RUST, Language.C, Language.ASSEMBLYSCRIPT):
-        ours = {
-            name.removeprefix("holdfast/"): text
-            for name, text in template_files(language, name="a").items()
-            if name.startswith("holdfast/")
-        }
-        assert ours
-        assert ours == {name: (sdk / language / name).read_text() for name in ours}
+        library = {name for name in template_files(language, name="a") if name.startswith("holdfast/")}
+        assert len(library) > 4
+        assert all((sdk / language / Path(name).name).is_file() for name in library)
