@@ -518,7 +518,8 @@ class BelowFloorError(SlashingError):
     def __init__(self, *, field: str, requested: int, floor: int) -> None:
         relation = "below" if field == "source_epoch" else "not above"
         super().__init__(
-            f"{field} {requested} is {relation} the floor {floor}: history below it was pruned or never known",
+            f"{field} {requested} is {relation} the floor {floor}: history up to there was pruned, never known here,"
+            " or waits for an import to be completed (`holdfast slashing explain` tells)",
             evidence={"field": field, "requested": requested, "floor": floor},
         )
 
