@@ -60,6 +60,8 @@ BODIES = {
     "/eth/v1/validator/{pubkey}/feerecipient": json.dumps({"ethaddress": "0x" + "aB" * 20}).encode(),
     "/eth/v1/validator/{pubkey}/gas_limit": b'{"gas_limit": "30000000"}',
     "/eth/v1/validator/{pubkey}/graffiti": b'{"graffiti": "plain text value"}',
+    "/v1/sign/{identifier}": json.dumps(attestation()).encode(),
+    "/v1/policy/evaluate": json.dumps({"public_key": KEY.hex(), "request": attestation()}).encode(),
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {
@@ -115,7 +117,7 @@ def _unknown_key(world: World, request: dict[str, Any]) -> None:
     world.custody.error = world.freezing.error = world.custody.tagging.error = UnknownKeyError("all")
     nobody = "ab" * 48 if request["path"].startswith(("/eth/v1/validator", "/admin")) else "nonsense"
     request["path"] = request["path"].replace(KEY.hex(), nobody)
-    if request["path"].startswith("/admin/keys/preferences"):
+    if request["path"].startswith(("/admin/keys/preferences", "/v1/policy")):
         request["body"] = request["body"].replace(KEY.hex().encode(), nobody.encode())
 
 
