@@ -229,7 +229,8 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
     if done > newest:
         raise ForeignDatabaseError(
             f"the database has Holdfast's schema {done}, this program knows up to {newest}",
-            remedy="start the newer Holdfast that wrote it; nothing was changed",
+            remedy="a signer of a newer release has upgraded this database: install that release here too, then start"
+            " (docs/postgresql.md, Upgrade); nothing was changed",
         )
     for number, file in _migrations().items():
         if number > done:
