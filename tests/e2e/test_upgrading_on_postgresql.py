@@ -17,6 +17,9 @@ NEWEST = newest_schema()
 TOMORROW = f"{NEWEST + 1:04}_tomorrow.sql"
 """What the next release adds to our tables, for these tests."""
 
+PUBLIC_KEY = "a99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b4bf2d153f649f7b53359fe8b94a38e44c"
+"""Of the first interop secret."""
+
 
 @pytest.fixture(scope="module")
 def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
@@ -35,10 +38,6 @@ def ask(signer: RunningSigner, target: int, mark: str) -> str:
     key = "0x" + PUBLIC_KEY
     with line_to(signer.port) as line:
         return until_known(lambda: line.sign(key, vote_body(target - 1, target, mark)).verdict)
-
-
-PUBLIC_KEY = "a99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b4bf2d153f649f7b53359fe8b94a38e44c"
-"""Of the first interop secret."""
 
 
 def conflict(signers: tuple[RunningSigner, ...], target: int) -> list[str]:
