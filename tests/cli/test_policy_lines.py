@@ -346,6 +346,31 @@ def test_what_a_decision_costs_is_measured(cli: Cli, module: Path, rules: Path) 
     assert "fuel" not in said.out
 
 
+HOSTILE = [
+    b"\0", b"\xff\xfe\xfa", b"{", b"[" * 5000, b"a: *b", b"--- 1\n--- 2", b"!!python/object:os.system {a: b}",
+    b"? {a: b}\n: c", b"version: 1\nname: a\nbuild: wat\nfuel: 1e999", b"version: .inf", b"version: 1\ncases: {}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "file", ["manifest.yaml", "cases.yaml", "policy.yaml", "policy.wat", "any.wasm", "request.json"]
+)
+def test_whatever_a_file_holds_it_is_told_in_a_sentence(cli: Cli, rules: Path, file: str) -> None:
+    line = {
+        "policy.wat": ("build", rules),
+        "any.wasm": ("inspect", rules / file),
+        "request.json": ("eval", rules, "--facts", rules / file),
+    }.get(file, ("test", rules))
+    if file == "policy.wat":
+        edit(rules / "manifest.yaml", "build: yaml", "build: wat")
+    for content in HOSTILE:
+        (rules / file).write_bytes(content)
+        said = cli("policy", *line)
+        assert said.code in {1, 2}, content
+        assert said.err.startswith("error: "), content
+        assert "Traceback" not in said.err
+
+
 # --- inspect ----------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signer.errors import ConfigError, UnreadableFileError
 from signer.policy.folder import pack_folder, read_folder
@@ -137,6 +139,16 @@ def test_a_manifest_that_is_at_fault_is_told_with_its_line(text: str, key: str, 
         read_manifest_file(text, name="manifest.yaml")
     assert (refused.value.key, refused.value.where) == (key, f"manifest.yaml:{line}")
     assert refused.value.remedy
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_manifest_or_is_refused(text: str) -> None:
+    for written in (text, "version: 1\nname: a\nbuild: rego\n" + text, f"version: 1\nname: a\nbuild: c\nfuel: {text}"):
+        try:
+            found = read_manifest_file(written, name="manifest.yaml")
+        except ConfigError:
+            continue
+        read_pack(write_pack(Pack(found.manifest, MODULE)))
 
 
 def test_what_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def inspect(
 
 def _facts_of(pack: Pack, text: bytes) -> dict[str, Any]:
     manifest = msgspec.json.decode(msgspec.json.encode(pack.manifest))
+    if pack.manifest.kind is Kind.RULES:
+        # Rules have no grants and no limits: a manifest names them all the same, so that it has one spelling.
+        manifest = {name: manifest[name] for name in ("name", "kind", "description")}
     return {"version": version_of(text), "bytes": len(text), "content_bytes": len(pack.content), **manifest}
 
 

@@ -35,7 +35,7 @@ def add_to(group: typer.Typer) -> None:
 def try_cases(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="The policy's folder, or its pack; this folder if none.")
+        Path, typer.Argument(metavar="FOLDER", help="The policy's folder, or its pack; this folder if none.")
     ] = Path(),
     *,
     cases: Annotated[

@@ -28,7 +28,7 @@ _WARM_UP = 100
 """Evaluations before those that are counted."""
 
 TargetArgument = Annotated[
-    Path, typer.Argument(metavar="[FOLDER]", help="The policy's folder, or its pack; this folder if none.")
+    Path, typer.Argument(metavar="FOLDER", help="The policy's folder, or its pack; this folder if none.")
 ]
 FactsOption = Annotated[
     Path | None,

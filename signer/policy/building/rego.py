@@ -14,6 +14,7 @@ NEEDS = (
     f"go install github.com/open-policy-agent/opa@v{VERSION} (Go on Debian: apt-get install golang), or the program"
     " from openpolicyagent.org"
 )
+_OTHER_VERSION = f"take version {VERSION}: {NEEDS}"
 _MODULE = "policy.wasm"
 
 
@@ -36,10 +37,13 @@ def build(source: Source) -> Built:
 
 
 def _module_in(bundle: Path) -> bytes:
-    with tarfile.open(bundle) as archive:
-        for member in archive:
-            if member.isfile() and member.name.lstrip("/") == _MODULE and member.size <= MAX_MODULE_BYTES:
-                content = archive.extractfile(member)
-                if content is not None:
-                    return content.read()
-    raise PolicyBuildError("opa has written a bundle without a module", said="", remedy="look at its version")
+    try:
+        with tarfile.open(bundle) as archive:
+            for member in archive:
+                if member.isfile() and member.name.lstrip("/") == _MODULE and member.size <= MAX_MODULE_BYTES:
+                    content = archive.extractfile(member)
+                    if content is not None:
+                        return content.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise PolicyBuildError(f"opa's bundle cannot be read: {error}", said="", remedy=_OTHER_VERSION) from None
+    raise PolicyBuildError("opa has written a bundle without a module", said="", remedy=_OTHER_VERSION)
