@@ -6,7 +6,7 @@ import pytest
 from added_cost import added_cost
 from bench_rows import Run, all_different
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+pytestmark = [pytest.mark.torture, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
 
 
 def test_what_adds_nothing_is_measured_on_two_signers_that_sign_everything(tmp_path):
