@@ -89,6 +89,18 @@ def test_a_name_that_no_policy_can_have_is_refused(cli: Cli, name: str) -> None:
     assert cli("policy", "new", "--lang", "yaml", "--", name).code == 2
 
 
+def test_a_module_that_something_else_builds_is_packed_as_it_is(cli: Cli, module: Path) -> None:
+    edit(module / "manifest.yaml", "build: wat", "kind: module")
+    (module / "policy.wat").unlink()
+    (module / "duties.policy").unlink()
+    assert cli("policy", "build", module).code == 0
+    assert read_pack((module / "duties.policy").read_bytes()).content == (module / "policy.wasm").read_bytes()
+    assert cli("policy", "test", module).code == 0
+    (module / "policy.wasm").unlink()
+    missing = cli("policy", "build", module)
+    assert (missing.code, "put the module there" in missing.err) == (2, True)
+
+
 # --- signatures -------------------------------------------------------------------------------------
 
 
@@ -117,6 +129,8 @@ def test_a_signature_of_another_key_or_pack_is_refused(cli: Cli, rules: Path, tm
     assert cli("policy", "build", rules, "--sign-with", private).code == 0
     assert cli("policy", "inspect", pack, "--signed-by", other).code == 1
     signature = (rules / "treasury.policy.sig").read_bytes()
+    assert cli("policy", "build", rules).code == 0
+    assert (rules / "treasury.policy.sig").read_bytes() == signature, "the pack is the same"
     edit(rules / "manifest.yaml", "more than one", "more than two")
     assert cli("policy", "build", rules).code == 0
     assert not (rules / "treasury.policy.sig").exists(), "it was of the earlier pack"

@@ -1,16 +1,18 @@
 """`holdfast policy new|build`: a folder to begin with, and from its source to the pack that signers take."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from signer.cli.commands.context import session_of
+from signer.cli.policy_target import MAX_PACK_BYTES
 from signer.cli.problem import UsageFault
 from signer.crypto.ed25519 import ed25519_private_key_of_pem, ed25519_public_key
 from signer.crypto.secret import Secret
-from signer.durable import read_private, write_durably
+from signer.durable import read_private, read_regular, write_durably
 from signer.policy.building.languages import build_module
 from signer.policy.folder import Folder, pack_folder, read_folder
 from signer.policy.manifest_file import NAME, NAME_TEXT, Language
@@ -61,7 +63,9 @@ def new(
     session.output.document({"folder": str(folder), "files": sorted(files)})
     for path in sorted(files):
         session.output.line(str(folder / path))
-    session.output.notice(f"next: holdfast policy build {folder} && holdfast policy test {folder}")
+    if not session.output.as_json:
+        place = shlex.quote(str(folder))
+        session.output.notice(f"next: holdfast policy build {place} && holdfast policy test {place}")
 
 
 def build(
@@ -76,7 +80,9 @@ def build(
     """Build the source, check that it is a policy, and pack it with its manifest as NAME.policy.
 
     The pack's SHA-256 is the policy's version. The same files and the same compiler make the same pack, so anybody can
-    make it again and compare. A key to sign with: `openssl genpkey -algorithm ed25519 -out author.pem`, mode 0600.
+    make it again and compare. Compilers may run what a source tells them to: build what you would run.
+
+    A key to sign with: `openssl genpkey -algorithm ed25519 -out author.pem`, mode 0600.
 
     For example:
 
@@ -93,9 +99,10 @@ def build(
     text = write_pack(pack_folder(found))
     pack = folder / (found.manifest.name + PACK_SUFFIX)
     signature = pack.with_name(pack.name + SIGNATURE_SUFFIX)
-    write_durably(pack, text, private=False)
-    # A signature of an earlier pack beside this one would only ever be refused.
-    signature.unlink(missing_ok=True)
+    if not pack.exists() or read_regular(pack, limit_bytes=MAX_PACK_BYTES) != text:
+        # Beside another pack the earlier one's signature would only ever be refused.
+        signature.unlink(missing_ok=True)
+        write_durably(pack, text, private=False)
     if key is not None:
         write_durably(signature, sign_pack(text, key), private=False)
     version = version_of(text)
