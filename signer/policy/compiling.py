@@ -1,15 +1,17 @@
-"""The process that compiles: `python -m signer.policy.compiling SECONDS BYTES`, started and ended by `machine_code.py`.
+"""The process that compiles: `python -m signer.policy.compiling SECONDS BYTES CODE`, the bounds of `machine_code.py`,
+which starts and ends it.
 
 It reads modules from its standard input and answers each on its standard output; it ends when its input does. Compilers
 can be made to take hours and all memory by a few kilobytes of WebAssembly, and wasmtime has no switch to stop them: so
 each module has so much processor time, and the process so much memory. What is over that ends this process, by the
 kernel's hand, and the module is not taken.
 
-A question is the length (4 bytes, big-endian) and the module. An answer is one byte, the length (4 bytes, big-endian)
-and the compiled code, or the compiler's complaint.
+A question is the length (4 bytes, big-endian) and the module. An answer is one byte, the module's SHA-256, the length
+(4 bytes, big-endian) and the compiled code, or the compiler's complaint.
 """
 
 import contextlib
+import hashlib
 import os
 import resource
 import signal
@@ -22,6 +24,7 @@ from wasmtime import Engine, Module, WasmtimeError
 from signer.policy.native import make_engine
 
 COMPILED, COMPLAINT = b"+", b"-"
+DIGEST_BYTES = 32
 LENGTH_BYTES = 4
 
 _NICENESS = 5
@@ -43,23 +46,26 @@ def written_part(part: bytes) -> bytes:
     return len(part).to_bytes(LENGTH_BYTES, "big") + part
 
 
-def main(most_seconds: float, most_bytes: int) -> None:
+def main(most_seconds: float, most_bytes: int, most_code_bytes: int) -> None:
     """Compile until the input ends."""
     _bound(most_bytes)
     engine = make_engine()
     while (module := read_part(sys.stdin.buffer)) is not None:
         signal.setitimer(signal.ITIMER_PROF, most_seconds)
-        answer = _answer(engine, module)
+        kind, text = _compiled(engine, module, most_code_bytes)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.write(kind + hashlib.sha256(module).digest() + written_part(text))
         sys.stdout.buffer.flush()
 
 
-def _answer(engine: Engine, module: bytes) -> bytes:
+def _compiled(engine: Engine, module: bytes, most_code_bytes: int) -> tuple[bytes, bytes]:
     try:
-        return COMPILED + written_part(bytes(Module(engine, module).serialize()))
+        code = bytes(Module(engine, module).serialize())
     except WasmtimeError as error:
-        return COMPLAINT + written_part(str(error).encode())
+        return COMPLAINT, str(error).encode()
+    if len(code) > most_code_bytes:
+        return COMPLAINT, f"it becomes {len(code)} bytes of code; at most {most_code_bytes} are kept".encode()
+    return COMPILED, code
 
 
 def _bound(most_bytes: int) -> None:
@@ -73,4 +79,4 @@ def _bound(most_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

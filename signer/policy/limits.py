@@ -23,6 +23,9 @@ MAX_COMPILE_SECONDS = 10.0
 MAX_COMPILE_BYTES = 1 << 30
 """Of memory for compiling; the usual modules take a tenth of it."""
 
+MAX_CODE_BYTES = 64 << 20
+"""Of compiled code: it is kept in memory as long as its policy. The usual modules become three to six times as long."""
+
 MAX_EXPORTS = 1024
 """Names that a module may offer; Open Policy Agent's modules offer about a hundred."""
 

@@ -3,9 +3,12 @@
 Rule 1: what comes back is code that this process will run. It comes through a pipe from our own program, never from a
   file: whoever could write there would run any code in this process.
 Rule 2: a module over which the other process dies is not taken, whatever the reason was.
+Rule 3: an answer names the module that it is for, and a process that was not heard to the end is not asked again: no
+  module ever gets the code of another.
 """
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,8 +16,8 @@ import threading
 from typing import BinaryIO, cast
 
 from signer.errors import PolicyModuleInvalidError
-from signer.policy.compiling import COMPILED, read_part, written_part
-from signer.policy.limits import MAX_COMPILE_BYTES, MAX_COMPILE_SECONDS
+from signer.policy.compiling import COMPILED, DIGEST_BYTES, read_part, written_part
+from signer.policy.limits import MAX_CODE_BYTES, MAX_COMPILE_BYTES, MAX_COMPILE_SECONDS
 from signer.policy.verdict import printable
 
 IDLE_SECONDS = 10.0
@@ -39,11 +42,13 @@ class Compiler:
         idle_seconds: float = IDLE_SECONDS,
         most_seconds: float = MAX_COMPILE_SECONDS,
         most_bytes: int = MAX_COMPILE_BYTES,
+        most_code_bytes: int = MAX_CODE_BYTES,
     ) -> None:
-        """`most_seconds` of processor time and `most_bytes` of memory are for each module."""
+        """`most_seconds` of processor time, `most_bytes` of memory and `most_code_bytes` of code are for one module."""
         self._idle_seconds = idle_seconds
         self._most_seconds = most_seconds
         self._most_bytes = most_bytes
+        self._most_code_bytes = most_code_bytes
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._leaving: threading.Timer | None = None
@@ -86,25 +91,25 @@ class Compiler:
         watch.daemon = True
         watch.start()
         try:
-            stdin, stdout = cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout)
-            stdin.write(written_part(module))
-            stdin.flush()
-            kind, text = stdout.read(1), read_part(stdout)
-        except OSError:
-            kind, text = b"", None
+            answer = _heard(process, module)
+        except BaseException:
+            self._process = None
+            process.kill()
+            _ended(process)
+            raise
         finally:
             watch.cancel()
-        if text is None:
+        if answer is None:
             self._process = None
             raise self._died(_ended(process))
-        return kind, text
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         """The process. `-P` because its module path comes with the environment: it imports what we would."""
         program = (sys.executable, "-P", "-m", "signer.policy.compiling")
         try:
-            return subprocess.Popen(  # noqa: S603 - our own program and two numbers
-                [*program, str(self._most_seconds), str(self._most_bytes)],
+            return subprocess.Popen(  # noqa: S603 - our own program and three numbers
+                [*program, str(self._most_seconds), str(self._most_bytes), str(self._most_code_bytes)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -123,6 +128,22 @@ class Compiler:
             f" {self._most_bytes >> 20} MiB of memory (the compiling process ended with {status}); large functions, and"
             " very many parameters, results or locals, are what takes compilers long"
         )
+
+
+def _heard(process: subprocess.Popen[bytes], module: bytes) -> tuple[bytes, bytes] | None:
+    """The kind and the text of the answer; None where there is none."""
+    stdin, stdout = cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout)
+    try:
+        stdin.write(written_part(module))
+        stdin.flush()
+        kind, digest, text = stdout.read(1), stdout.read(DIGEST_BYTES), read_part(stdout)
+    except OSError:
+        return None
+    if text is None:
+        return None
+    if digest != hashlib.sha256(module).digest():
+        raise PolicyModuleInvalidError("the process that compiles modules has answered another question")
+    return kind, text
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

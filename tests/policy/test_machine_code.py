@@ -119,6 +119,14 @@ def test_a_module_that_takes_more_than_it_may_is_not_taken_and_the_next_one_is(b
     compiler.end()
 
 
+def test_a_module_that_becomes_more_code_than_is_kept_is_not_taken_and_the_next_one_is():
+    compiler = Compiler(most_code_bytes=200_000)
+    with pytest.raises(PolicyModuleInvalidError, match="at most 200000 are kept"):
+        compiler.compile(wide_calls(30))
+    assert compiler.compile(policy())
+    compiler.end()
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("module", BOMBS.values(), ids=BOMBS.keys())
 def test_a_module_that_would_be_compiled_for_minutes_is_not_taken(modules, decide, module: bytes):
@@ -183,6 +191,27 @@ def test_a_module_whose_compiler_dies_is_not_taken_and_the_next_one_is(compiler)
         with pytest.raises(PolicyModuleInvalidError, match="cannot be compiled"):
             compiling.result(PATIENCE_SECONDS)
     assert compiler.compile(policy())
+
+
+def test_whoever_is_interrupted_while_it_waits_leaves_no_answer_for_the_next_module(compiler):
+    """The signal comes while this thread waits for the code of a module that takes long."""
+
+    def interrupt(*_) -> None:
+        raise InterruptedByTest
+
+    class InterruptedByTest(BaseException):
+        pass
+
+    code = compiler.compile(policy())
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(InterruptedByTest):
+            compiler.compile(wide_calls(5_000))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert compiler.compile(policy()) == code
 
 
 def test_the_process_ends_when_no_module_comes_any_more():
