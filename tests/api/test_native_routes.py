@@ -8,7 +8,7 @@ from http_twins import KEY, World, attestation, listening, signature_of
 from policy.sample_facts import facts
 
 from signer.errors import CounterLimitError, PolicyDeniedError
-from signer.policy.combine import Denied, Demand, Held, Outcome
+from signer.policy.combine import Demand, Denied, Held, Outcome
 from signer.policy.counters import CounterId, Spend
 from signer.policy.facts import encode_facts
 from signer.policy.verdict import ALLOW, Deny, RequireApproval, Reservation
