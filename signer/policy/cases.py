@@ -42,7 +42,7 @@ environment: {{timestamp: 1800000000, simulation: true}}
 """The facts of a case that says nothing of them: whatever a case is about, it writes itself."""
 
 _ORDINARY = parse_yaml(ORDINARY, name="ordinary facts", directory=NO_PATHS)
-_EXPECTATIONS = ("code", "quorum", "groups", "reserves")
+_EXPECTATIONS = ("code", "quorum", "groups", "lifetime", "delay", "reserves")
 
 
 class Booked(Struct, frozen=True):
@@ -52,6 +52,10 @@ class Booked(Struct, frozen=True):
     """The name, or its beginning and a `*`."""
 
     amount: int
+    limit: int | None = None
+    """Not looked at where it is None, like the window."""
+
+    window_seconds: int | None = None
 
     def fits(self, reservation: Reservation) -> bool:
         """True for the one that is meant."""
@@ -59,7 +63,17 @@ class Booked(Struct, frozen=True):
             named = reservation.counter.startswith(self.counter[:-1])
         else:
             named = reservation.counter == self.counter
-        return named and reservation.amount == self.amount
+        return (
+            named
+            and reservation.amount == self.amount
+            and self.limit in {None, reservation.limit}
+            and self.window_seconds in {None, reservation.window_seconds}
+        )
+
+    def __str__(self) -> str:
+        limit = "" if self.limit is None else f" within {self.limit}"
+        window = "" if self.window_seconds is None else f" in {self.window_seconds} s"
+        return f"{self.amount}{limit}{window}"
 
 
 class Case(Struct, frozen=True):
@@ -74,6 +88,8 @@ class Case(Struct, frozen=True):
     code: str | None = None
     quorum: int | None = None
     groups: tuple[str, ...] | None = None
+    lifetime_seconds: int | None = None
+    delay_seconds: int | None = None
     reserves: tuple[Booked, ...] | None = None
     given: Given = NOTHING_GIVEN
     """What a module is answered that reads counters or asks lists."""
@@ -181,7 +197,7 @@ def _case(tree: Tree, key: str, shared: Mapping, given: Mapping | None) -> Case:
     name = values.read_text(values.get_entry(entries, "name", of=tree, key=key), f"{key}.name")
     facts = overlay(shared, _mapping(entries["facts"], f"{key}.facts")) if "facts" in entries else shared
     verdict = values.read_choice(values.get_entry(entries, "expect", of=tree, key=key), f"{key}.expect", VERDICTS)
-    belongs = {"allow": ("reserves",), "deny": ("code",), "require_approval": ("quorum", "groups", "reserves")}
+    belongs = {"allow": ("reserves",), "deny": ("code",), "require_approval": _EXPECTATIONS[1:]}
     for expectation in _EXPECTATIONS:
         if expectation in entries and expectation not in belongs[verdict]:
             raise ConfigError(
@@ -198,6 +214,8 @@ def _case(tree: Tree, key: str, shared: Mapping, given: Mapping | None) -> Case:
         code=values.read_text(entries["code"], f"{key}.code") if "code" in entries else None,
         quorum=values.read_whole(entries["quorum"], f"{key}.quorum") if "quorum" in entries else None,
         groups=tuple(sorted(values.read_texts(entries["groups"], f"{key}.groups"))) if "groups" in entries else None,
+        lifetime_seconds=_seconds(entries, "lifetime", key),
+        delay_seconds=_seconds(entries, "delay", key),
         reserves=_reserves(entries["reserves"], f"{key}.reserves") if "reserves" in entries else None,
         given=_given(entries, key, given),
     )
@@ -244,13 +262,20 @@ def _reserves(tree: Tree, key: str) -> tuple[Booked, ...]:
         return ()
     found = []
     for each, place in values.read_items(tree, key):
-        entries = values.read_entries(each, place, known=("counter", "amount"))
+        entries = values.read_entries(each, place, known=("counter", "amount", "limit", "window"))
         counter = values.read_text(values.get_entry(entries, "counter", of=each, key=place), f"{place}.counter")
         amount = values.read_amount(
             values.get_entry(entries, "amount", of=each, key=place), f"{place}.amount", native=True
         )
-        found.append(Booked(counter, amount))
+        limit = values.read_amount(entries["limit"], f"{place}.limit", native=True) if "limit" in entries else None
+        found.append(Booked(counter, amount, limit, _seconds(entries, "window", place, or_lifetime=True)))
     return tuple(found)
+
+
+def _seconds(entries: MappingOf[str, Tree], name: str, key: str, *, or_lifetime: bool = False) -> int | None:
+    if name not in entries:
+        return None
+    return values.read_duration(entries[name], f"{key}.{name}", or_lifetime=or_lifetime)
 
 
 def _mapping(tree: Tree, key: str) -> Mapping:
@@ -284,14 +309,25 @@ def _difference(case: Case, verdict: Verdict) -> str:
     match verdict:
         case Deny(code) if case.code not in {None, code}:
             return f"expected the code {case.code}, the policy says {code} ({verdict.message})"
-        case RequireApproval(quorum) if case.quorum not in {None, quorum}:
-            return f"expected a quorum of {case.quorum}, the policy asks for {quorum}"
-        case RequireApproval(_, groups) if case.groups not in {None, tuple(sorted(groups))}:
-            return f"expected the groups {', '.join(case.groups or ())}, the policy asks {', '.join(groups)}"
+        case RequireApproval() if differs := _difference_of_approval(case, verdict):
+            return differs
         case Allow(reserve) | RequireApproval(reserve=reserve):
             return _difference_of_reservations(case.reserves, reserve)
         case _:
             return ""
+
+
+def _difference_of_approval(case: Case, asked: RequireApproval) -> str:
+    for what, expected, found in (
+        ("a quorum of", case.quorum, asked.quorum),
+        ("a lifetime in seconds of", case.lifetime_seconds, asked.lifetime_seconds),
+        ("a delay in seconds of", case.delay_seconds, asked.delay_seconds),
+    ):
+        if expected not in {None, found}:
+            return f"expected {what} {expected}, the policy asks for {found}"
+    if case.groups not in {None, tuple(sorted(asked.groups))}:
+        return f"expected the groups {', '.join(case.groups or ())}, the policy asks {', '.join(asked.groups)}"
+    return ""
 
 
 def _difference_of_reservations(expected: tuple[Booked, ...] | None, found: tuple[Reservation, ...]) -> str:
@@ -301,8 +337,13 @@ def _difference_of_reservations(expected: tuple[Booked, ...] | None, found: tupl
     for booked in expected:
         fitting = next((each for each in left if booked.fits(each)), None)
         if fitting is None:
-            return f"expected {booked.amount} to be reserved of {booked.counter}, it is not"
+            reserved = "; ".join(f"{_said(each)} of {each.counter}" for each in left) or "nothing"
+            return f"expected {booked} to be reserved of {booked.counter}, it is not: the policy reserves {reserved}"
         left.remove(fitting)
     if left:
         return f"expected nothing to be reserved of {left[0].counter}, {left[0].amount} is"
     return ""
+
+
+def _said(reservation: Reservation) -> Booked:
+    return Booked(reservation.counter, reservation.amount, reservation.limit, reservation.window_seconds)

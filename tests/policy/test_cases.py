@@ -123,13 +123,31 @@ DIFFERENCES = [
     (
         "{expect: allow, reserves: [{counter: daily/x, amount: 4}]}",
         Allow(RESERVED[:1]),
-        "expected 4 to be reserved of daily/x, it is not",
+        "expected 4 to be reserved of daily/x, it is not: the policy reserves 5 within 9 in 60 s of daily/x",
     ),
     (
         "{expect: allow, reserves: [{counter: daily, amount: 5}]}",
         Allow(RESERVED[:1]),
-        "expected 5 to be reserved of daily, it is not",
+        "expected 5 to be reserved of daily, it is not: the policy reserves 5 within 9 in 60 s of daily/x",
     ),
+    ("{expect: allow, reserves: [{counter: daily/x, amount: 5, limit: 9, window: 1m}]}", Allow(RESERVED[:1]), ""),
+    (
+        "{expect: allow, reserves: [{counter: daily/x, amount: 5, limit: 8}]}",
+        Allow(RESERVED[:1]),
+        "expected 5 within 8 to be reserved of daily/x, it is not: the policy reserves 5 within 9 in 60 s of daily/x",
+    ),
+    (
+        "{expect: allow, reserves: [{counter: daily/x, amount: 5, window: lifetime}]}",
+        Allow(),
+        "expected 5 in 0 s to be reserved of daily/x, it is not: the policy reserves nothing",
+    ),
+    ("{expect: require_approval, lifetime: 1m}", ASKING, ""),
+    (
+        "{expect: require_approval, lifetime: 2m}",
+        ASKING,
+        "expected a lifetime in seconds of 120, the policy asks for 60",
+    ),
+    ("{expect: require_approval, delay: 1s}", ASKING, "expected a delay in seconds of 1, the policy asks for 0"),
 ]
 
 
@@ -164,6 +182,8 @@ FAULTS = [
     ("version: 1\ncases:\n  - {name: it, expect: denied}\n", 3, "cases[0].expect", "one of allow, deny"),
     (ONE + "    expects: allow\n", 5, "cases[0].expects", "there is no key"),
     (ONE + "    code: NO\n", 5, "cases[0].code", "says nothing about a verdict that is allow"),
+    (ONE + "    delay: 5m\n", 5, "cases[0].delay", "says nothing about a verdict that is allow"),
+    (ONE + "    reserves: [{counter: a, amount: 1, window: 5}]\n", 5, "cases[0].reserves[0].window", "a time span"),
     (ONE + "    facts: [1]\n", 5, "cases[0].facts", "facts by their names"),
     (ONE + "    facts: {transaction: {to: '0x00'}}\n", 3, "cases[0].facts", "missing required field `type`"),
     (ONE + "    facts: {transaktion: {}}\n", 3, "cases[0].facts", "unknown field `transaktion`"),
