@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from signer.cli.commands.context import session_of
+from signer.cli.commands.policy_options import CasesOption, TargetArgument
 from signer.cli.output import Output
 from signer.cli.policy_target import find_cases, find_target
 from signer.cli.problem import EXIT_REFUSED
@@ -34,13 +35,9 @@ def add_to(group: typer.Typer) -> None:
 
 def try_cases(
     context: typer.Context,
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The policy's folder, or its pack; this folder if none.")
-    ] = Path(),
+    folder: TargetArgument = Path(),
     *,
-    cases: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The cases; the folder's own if none are named.")
-    ] = None,
+    cases: CasesOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail also where cases leave rules untried, or would not notice an edit.")
     ] = False,
