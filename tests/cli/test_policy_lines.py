@@ -427,6 +427,11 @@ def test_a_file_that_is_neither_is_told(cli: Cli, content: bytes, code: int) -> 
     assert cli("policy", "test", "file", "--cases", "x").code == 1
 
 
+def test_a_folder_is_not_inspected(cli: Cli, rules: Path) -> None:
+    said = cli("policy", "inspect", rules)
+    assert (said.code, "name the pack" in said.err) == (2, True)
+
+
 def test_a_pack_of_rules_names_them(cli: Cli, rules: Path) -> None:
     assert cli("policy", "build", rules).code == 0
     found = cli("policy", "inspect", rules / "treasury.policy", "--json").json

@@ -50,6 +50,8 @@ def inspect(
     - `holdfast policy inspect policy.wasm`
     """
     session = session_of(context)
+    if file.is_dir():
+        raise UsageFault(f"{file} is a folder", remedy="name the pack or the module in it")
     text = read_regular(file, limit_bytes=MAX_PACK_BYTES)
     if text.startswith(WASM_MAGIC):
         if signed_by is not None:
@@ -136,4 +138,4 @@ def _tell(output: Output, found: dict[str, Any]) -> None:
             rows += [(name if n == 0 else "", each) for n, each in enumerate(value)]
         elif value != "":
             rows.append((name, str(value)))
-    output.table(("", ""), rows)
+    output.table(("what", "is"), rows)
