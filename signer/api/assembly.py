@@ -11,6 +11,7 @@ from dataclasses import replace
 from signer.api import (
     admin,
     admin_export,
+    admin_policy,
     admin_preferences,
     admin_slashing,
     batch,
@@ -52,6 +53,7 @@ ADMIN_ROUTES = [
     *freezing.ROUTES,
     *custody.ROUTES,
     *admin_preferences.ROUTES,
+    *admin_policy.ROUTES,
 ]
 """What `holdfast` (the command) asks."""
 

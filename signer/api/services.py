@@ -19,11 +19,13 @@ from signer.operations.keep_preferences import PreferenceKeeping
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
+from signer.operations.manage_policies import PolicyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.verify_audit import AuditReport
+from signer.operations.who_can import WhoCan
 from signer.units import PublicKey
 
 
@@ -71,6 +73,8 @@ class Services:
     custody: Custody
     key_manager: KeyManager
     preferences: PreferenceKeeping
+    policy_management: PolicyManagement
+    who_can: WhoCan
     exits: VoluntaryExits
     protection: Protection
     wire: Wire

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from signer.app.keeping import open_kept_record
+from signer.auth.principal import KEY_MANAGER, OPERATOR
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
+from signer.config.credentials import find_anonymous, irreversible_rule, policy_defaults, principal_of
 from signer.config.key_sources import default_preferences, key_locations, master_key
 from signer.config.sections import Config
 from signer.config.state import JournalSettings
@@ -38,6 +40,7 @@ from signer.operations.prune import PruningPlan, RecordPruning
 from signer.operations.quarantine import QuarantiningLoader
 from signer.operations.tag_keys import TaggingLoader
 from signer.operations.telling import TombstoneWatch
+from signer.operations.who_can import Access
 from signer.telemetry.logs import Logs, open_outputs
 
 _log = logging.getLogger("holdfast")
@@ -161,6 +164,19 @@ def operations_over(
         horizon=horizon_of(config, network, clock),
         quarantine_epochs=config.keys.quarantine_epochs,
         defaults=default_preferences(config.keys),
+        access=_access(config),
+    )
+
+
+def _access(config: Config) -> Access:
+    """Who may do what, as the configuration says."""
+    anonymous = find_anonymous(config.security)
+    manager = (KEY_MANAGER,) if config.key_manager.enabled else ()
+    others = (OPERATOR, *(() if anonymous is None else (anonymous,)), *manager)
+    return Access(
+        (*others, *(principal_of(entry) for entry in config.security.principals)),
+        irreversible_rule(config.policy),
+        policy_defaults(config.policy),
     )
 
 

@@ -16,9 +16,11 @@ from signer.operations.keep_preferences import PreferenceKeeping
 from signer.operations.keep_record import RecordKeeping
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
+from signer.operations.manage_policies import PolicyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
 from signer.operations.restore import RestorePlan
+from signer.operations.who_can import WhoCan
 
 
 class AuditReport(Protocol):
@@ -76,6 +78,16 @@ class Operations(Protocol):
     @property
     def preferences(self) -> PreferenceKeeping:
         """Fee recipient, gas limit and graffiti of keys."""
+        ...
+
+    @property
+    def policy_management(self) -> PolicyManagement:
+        """Policies, and orders about them."""
+        ...
+
+    @property
+    def who_can(self) -> WhoCan:
+        """Who may do something with a key."""
         ...
 
     async def verify_audit(self, caller: Caller) -> AuditReport:

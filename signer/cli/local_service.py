@@ -25,6 +25,7 @@ from signer.cli.answers import (
 )
 from signer.cli.host import Operations
 from signer.cli.parcel import Parcel, closed_parcel
+from signer.cli.policy_service import LocalPolicies
 from signer.operations.explain import Explanation, Question
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.freeze_keys import (
@@ -61,6 +62,11 @@ class LocalService:
     def where(self) -> str:
         """The data directory."""
         return f"{self._data_directory} (no server is running)"
+
+    @property
+    def policies(self) -> LocalPolicies:
+        """See `Service.policies`."""
+        return LocalPolicies(self._operations, self._runner)
 
     def keys(self) -> list[ListedKey]:
         """See `Service.keys`."""

@@ -24,6 +24,7 @@ from signer.cli.answers import (
 )
 from signer.cli.connection import Connection
 from signer.cli.parcel import Parcel, closed_parcel, split
+from signer.cli.policy_service import RemotePolicies
 from signer.durable import stream_durably
 from signer.errors import UnreachableError
 from signer.operations.explain import Explanation, Question
@@ -62,6 +63,11 @@ class RemoteService:
     def where(self) -> str:
         """The socket or the URL."""
         return self._connection.where
+
+    @property
+    def policies(self) -> RemotePolicies:
+        """See `Service.policies`."""
+        return RemotePolicies(self._connection)
 
     def status(self) -> Mapping[str, Any]:
         """What the server tells of itself: `GET /admin/status`."""

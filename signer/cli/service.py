@@ -19,6 +19,7 @@ from signer.cli.answers import (
     VerifiedAudit,
 )
 from signer.cli.parcel import Parcel
+from signer.cli.policy_service import PolicyService
 from signer.operations.explain import Explanation, Question
 from signer.operations.exporting import ALL, Receipt, Selection
 from signer.operations.orders import SetPreferences
@@ -34,6 +35,11 @@ class Service(Protocol):
     @property
     def where(self) -> str:
         """Who answers, in words."""
+        ...
+
+    @property
+    def policies(self) -> PolicyService:
+        """What answers about policies."""
         ...
 
     def keys(self) -> list[ListedKey]:

@@ -182,7 +182,7 @@ def _signer_of(order: PublishPolicy, policies: PolicySet) -> bytes | None:
         if policies.trusted_keys:
             raise PolicySignatureError(
                 "this signer publishes only policies that a trusted key has signed, and this one is not signed:"
-                " sign it (`holdfast policy sign`)",
+                " sign it (`holdfast policy build --sign-with KEYFILE`)",
                 evidence={"trusted_keys": len(policies.trusted_keys)},
             )
         return None

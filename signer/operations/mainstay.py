@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from signer.journal.command import Journal
+from signer.keys.key import DEFAULT_NAMESPACE
 from signer.keys.ring import KeyRing
 from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
@@ -16,6 +17,7 @@ from signer.operations.keep_record import RecordKeeping
 from signer.operations.kept_record import RecordView
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
+from signer.operations.manage_policies import PolicyManagement
 from signer.operations.migrate import Migration
 from signer.operations.orders import Orders
 from signer.operations.policy_orders import PolicyOrders
@@ -26,6 +28,7 @@ from signer.operations.record_orders import RecordOrders
 from signer.operations.tag_keys import KeyTagging
 from signer.operations.undo_migration import MigrationUndo
 from signer.operations.verify_audit import AuditVerification
+from signer.operations.who_can import Access, WhoCan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class RecordOperations:
     custody: Custody
     key_manager: KeyManager
     preferences: PreferenceKeeping
+    policy_management: PolicyManagement
+    who_can: WhoCan
 
     @classmethod
     def over(
@@ -78,6 +83,7 @@ class RecordOperations:
         horizon: Horizon,
         quarantine_epochs: int,
         defaults: Preferences,
+        access: Access,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
@@ -101,6 +107,12 @@ class RecordOperations:
                 config_directory=key_directory,
             ),
             PreferenceKeeping(orders=mainstay.orders, reading=view.reading, ring=ring, defaults=defaults),
+            PolicyManagement(orders=mainstay.policy_orders, reading=view.reading),
+            WhoCan(
+                access=access,
+                reading=view.reading,
+                namespace_of=lambda key: DEFAULT_NAMESPACE if (found := ring.find(key)) is None else found.namespace,
+            ),
         )
 
 

@@ -113,13 +113,13 @@ class PolicyManagement:
         _check_may_read(caller)
         return await asyncio.to_thread(read_record, self._reading, lambda moment: read_pack(moment, version))
 
-    async def history(self, caller: Caller, *, before: int = NO_REVISION, limit: int) -> Sequence[Change]:
+    async def history(self, caller: Caller, *, before: int | None = None, limit: int) -> Sequence[Change]:
         """How the sets came to be, newest first. Raises ForbiddenError, MalformedRequestError."""
         _check_may_read(caller)
         if not 1 <= limit <= MOST_CHANGES:
             raise MalformedRequestError(f"limit must be 1 to {MOST_CHANGES}", path="limit")
         return await asyncio.to_thread(
-            read_record, self._reading, lambda moment: read_history(moment, before=before, most=limit)
+            read_record, self._reading, lambda moment: read_history(moment, before=before or NO_REVISION, most=limit)
         )
 
 

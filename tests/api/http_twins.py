@@ -12,6 +12,7 @@ from aiohttp import web
 from custody_twin import CustodyTwin
 from freezing_twin import FreezingTwin
 from keeping_twins import ExplainingTwin, KeepingTwin
+from policies_twin import PolicyManagementTwin
 
 from signer.api.assembly import build_admin, build_api
 from signer.api.server import ApiServer
@@ -345,6 +346,7 @@ class World:
     custody: CustodyTwin = field(default_factory=lambda: CustodyTwin([KEY]))
     key_manager: KeyManagerTwin = field(default_factory=KeyManagerTwin)
     preferences: PreferencesTwin = field(default_factory=PreferencesTwin)
+    policy_management: PolicyManagementTwin = field(default_factory=PolicyManagementTwin)
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
@@ -364,6 +366,8 @@ class World:
             custody=self.custody,
             key_manager=self.key_manager,
             preferences=self.preferences,
+            policy_management=self.policy_management,
+            who_can=self.policy_management.who_can,
             exits=VoluntaryExits(
                 signing=self.signing,
                 gate=Pinned(),

@@ -95,6 +95,8 @@ class MemoryOperations:
     key_manager: MemoryKeyManager
     broken: bool
     custody: CustodyTwin = field(default_factory=CustodyTwin)
+    policy_management: Any = None
+    who_can: Any = None
     explaining: MemoryExplaining = field(default_factory=lambda: MemoryExplaining(NO_MARKS))
 
     async def verify_audit(self, _caller: Any) -> Report:

@@ -5,7 +5,7 @@ from signer.crypto.secret import Secret
 from signer.policy.pack import Kind, Manifest, Pack, sign_pack, version_of, write_pack
 
 ALLOW_DUTIES = "version: 1\nallow:\n  - name: duties\n    payload: [duty]\n"
-ALLOW_NOTHING = "version: 1\notherwise: deny\n"
+NO_DUTIES = "version: 1\nallow:\n  - name: payments\n    payload: [transaction]\n"
 
 OWNER, STRANGER = Secret(b"\1" * 32), Secret(b"\2" * 32)
 """Who signs packs."""
@@ -32,8 +32,8 @@ FIRST, SECOND, THIRD = map(version_of, (ONE, TWO, THREE))
 
 __all__ = [
     "ALLOW_DUTIES",
-    "ALLOW_NOTHING",
     "FIRST",
+    "NO_DUTIES",
     "ONE",
     "OWNER",
     "SECOND",

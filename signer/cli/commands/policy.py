@@ -2,12 +2,20 @@
 
 import typer
 
-from signer.cli.commands import policy_authoring, policy_inspect, policy_testing, policy_trying
+from signer.cli.commands import (
+    policy_authoring,
+    policy_inspect,
+    policy_on_record,
+    policy_serving,
+    policy_testing,
+    policy_trying,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Policies: what may be signed.", no_args_is_help=True)
-    for commands in (policy_authoring, policy_testing, policy_trying, policy_inspect):
+    authoring = (policy_authoring, policy_testing, policy_trying, policy_inspect)
+    for commands in (*authoring, policy_serving, policy_on_record):
         commands.add_to(group)
     app.add_typer(group, name="policy")
