@@ -22,6 +22,7 @@ from signer.operations.manage_keys import KeyManagement
 from signer.operations.manage_policies import PolicyManagement
 from signer.operations.protect import Protection
 from signer.operations.read_audit import AuditPage, AuditQuery
+from signer.operations.review_approvals import ApprovalReview
 from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.verify_audit import AuditReport
@@ -96,6 +97,7 @@ class Services:
 
     explaining: Explaining
     keeping: RecordKeeping
+    approvals: ApprovalReview
 
     metrics_page: Callable[[], Awaitable[bytes]]
     """The metrics of all processes in Prometheus' text format 0.0.4. Takes milliseconds, on a thread."""

@@ -26,6 +26,7 @@ from signer.keys.loader import Loader
 from signer.keys.reload import Listener, Reloader, tell_each
 from signer.keys.ring import KeyRing
 from signer.keys.vault import Vault, open_vault
+from signer.operations.approve import LocalApprovalOrders
 from signer.operations.carry_out import LocalOrders
 from signer.operations.change_policies import LocalPolicyOrders
 from signer.operations.hold_keys import KeyHolding, deleted_keys
@@ -61,6 +62,7 @@ class Core:
     pruning: RecordPruning
     clock: Clock
     orders: LocalOrders
+    approvals: LocalApprovalOrders
 
 
 @contextmanager
@@ -133,6 +135,14 @@ def open_core(
             holding=holding,
             moving=moving,
         )
+        approvals = LocalApprovalOrders(
+            changes=record.writer,
+            reading=reading,
+            clock=clock,
+            sealer=vault.held_requests,
+            most_waiting=config.approvals.most_waiting,
+            keep_days=config.approvals.keep_days,
+        )
         mainstay = Mainstay(
             record.writer,
             LocalLoads(reloader),
@@ -142,9 +152,10 @@ def open_core(
             record.healthy,
             orders,
             LocalPolicyOrders(changes=record.writer, reading=reading, clock=clock),
+            approvals,
         )
         try:
-            yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders)
+            yield Core(network, record, ring, reloader, after_load, mainstay, pruning, clock, orders, approvals)
         finally:
             reloader.close()
     finally:

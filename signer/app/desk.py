@@ -16,7 +16,7 @@ from signer.clock.believed import BelievedClock
 from signer.clock.sources import parse_clock_source
 from signer.clock.state import ClockSource
 from signer.config.chain import ClockSettings
-from signer.config.credentials import irreversible_rule, policy_defaults, roles_of
+from signer.config.credentials import approvers_of, irreversible_rule, policy_defaults, roles_of
 from signer.config.key_sources import default_preferences
 from signer.config.sections import Config
 from signer.crypto import bls
@@ -28,11 +28,14 @@ from signer.operations.clock_watch import ClockWatch
 from signer.operations.dry_run import DryRun
 from signer.operations.evaluate_policies import PolicyEvaluation
 from signer.operations.gate import Gate
+from signer.operations.held_requests import HeldRequests
+from signer.operations.hold_for_people import PeopleStep
 from signer.operations.kept_record import RecordView
 from signer.operations.mainstay import Mainstay
 from signer.operations.policies import Policies
 from signer.operations.policy_check import PolicyCheck
 from signer.operations.proven_facts import Proving
+from signer.operations.review_approvals import ApprovalReview
 from signer.operations.second_client import SecondClientWatch
 from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
@@ -87,7 +90,17 @@ class Desk:
             far_future_epochs=None if network.genesis_time is None else config.clock.far_future_epochs,
             irreversible=irreversible_rule(config.policy),
             policy_check=PolicyCheck(
-                self.policies, network, Proving(reading=view.reading, defaults=default_preferences(config.keys))
+                self.policies,
+                network,
+                Proving(reading=view.reading, defaults=default_preferences(config.keys)),
+                PeopleStep(
+                    HeldRequests(
+                        orders=mainstay.approval_orders,
+                        reading=view.reading,
+                        clock=self._clock,
+                        approvers=approvers_of(config.security),
+                    )
+                ),
             ),
             defaults=default_preferences(config.keys),
         )
@@ -137,8 +150,6 @@ class Desk:
             custody=record.custody,
             key_manager=record.key_manager,
             preferences=record.preferences,
-            policy_management=record.policy_management,
-            who_can=record.who_can,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,
@@ -150,6 +161,12 @@ class Desk:
             read_audit=record.read_audit,
             explaining=record.explaining,
             keeping=record.keeping,
+            approvals=ApprovalReview(
+                orders=mainstay.approval_orders,
+                reading=self._view.reading,
+                clock=self._clock,
+                approvers=approvers_of(self._config.security),
+            ),
             metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
         )
 

@@ -92,7 +92,7 @@ class Service:
             clock=core.clock,
             keep_days=config.audit.keep_days,
         )
-        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning)]
+        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning, core.approvals)]
         if config.journal.url.is_shared:
             orders = core.orders
             looks = (

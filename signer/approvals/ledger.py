@@ -40,10 +40,15 @@ class ApprovalLedger:
 
     claim_type = ApprovalClaim
 
+    def __init__(self, *, writes: bool = True) -> None:
+        """`writes`: False for a single question beside the writer."""
+        self._writes = writes
+
     def load(self, transaction: Transaction, claims: Sequence[ApprovalClaim]) -> ApprovalFacts:
         """Every approval that the batch names."""
         wanted = sorted({claim.approval_id for claim in claims})
-        lock_requests(transaction, wanted)
+        if self._writes:
+            lock_requests(transaction, wanted)
         return ApprovalFacts({each.approval_id: each for each in read_requests(transaction, wanted)}, [])
 
     def judge(self, claim: ApprovalClaim, facts: ApprovalFacts) -> bool:

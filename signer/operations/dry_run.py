@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from signer.approvals.ledger import ApprovalLedger
 from signer.auth.principal import Caller
 from signer.errors import PolicyChangedError, RefusalError
 from signer.eth2.networks import Network
@@ -48,7 +49,11 @@ class DryRun:
         keys = KeyStateLedger(alone=False, begins=network.seconds_of_epoch)
         preferences, policies = PreferenceLedger(alone=False), PolicySetLedger(alone=False)
         counters, votes, blocks = CounterLedger(writes=False), AttestationLedger(), BlockLedger()
-        ledgers: tuple[Any, ...] = (keys, preferences, policies, counters, votes, blocks, NetworkLedger())
+        ledgers: tuple[Any, ...] = (
+            *(keys, preferences, policies, counters, votes, blocks),
+            NetworkLedger(),
+            ApprovalLedger(writes=False),
+        )
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
 
     async def __call__(self, intent: SignDuty, caller: Caller) -> DryVerdict:

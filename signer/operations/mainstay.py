@@ -8,6 +8,7 @@ from typing import Self
 from signer.journal.command import Journal
 from signer.keys.key import DEFAULT_NAMESPACE
 from signer.keys.ring import KeyRing
+from signer.operations.approval_orders import ApprovalOrders
 from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
@@ -52,6 +53,9 @@ class Mainstay:
 
     policy_orders: PolicyOrders
     """And those about policies."""
+
+    approval_orders: ApprovalOrders
+    """And those about requests that wait for people."""
 
 
 @dataclass(frozen=True, slots=True)

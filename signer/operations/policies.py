@@ -58,6 +58,9 @@ class Judged(Struct, frozen=True):
     at_seconds: int
     """The request's time, as the policies were told it: seconds since the Unix epoch."""
 
+    facts: Facts
+    """What they were told."""
+
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """What each policy said."""
@@ -169,7 +172,7 @@ class Policies:
         """
         at_seconds = facts.environment.timestamp
         if not bound.policies:
-            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds)
+            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds, facts)
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
         if not facts.environment.simulation:
@@ -178,7 +181,8 @@ class Policies:
             if any(policy.shadow is not None for policy in bound.policies):
                 self._compare_later(facts, bound, in_force, heard)
         decision = combine([each.outcome for each in heard])
-        return Judged(decision, tuple([one for each in heard for one in each.seen]), in_force.revision, at_seconds)
+        seen = tuple([one for each in heard for one in each.seen])
+        return Judged(decision, seen, in_force.revision, at_seconds, facts)
 
     async def judge_named(self, facts: Facts, names: Sequence[str]) -> Judged:
         """What the versions that serve under these names would say, bound or not. Nothing is counted.
@@ -191,10 +195,10 @@ class Policies:
         bound = Bound(tuple([await self._find(name, in_force) for name in sorted(set(names))]))
         at_seconds = facts.environment.timestamp
         if not bound.policies:
-            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds)
+            return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds, facts)
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
-        return Judged(combine([each.outcome for each in heard]), (), in_force.revision, at_seconds)
+        return Judged(combine([each.outcome for each in heard]), (), in_force.revision, at_seconds, facts)
 
     async def _find(self, name: str, in_force: InForce) -> Served:
         if (served := in_force.served.get(name)) is not None:

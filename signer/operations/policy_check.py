@@ -1,6 +1,6 @@
 """The gate's step that asks policies: from what has passed so far to what may be committed, or to a refusal.
 
-Rule 1: a denial overrides everything, and what is held for people is not committed. Fails closed.
+Rule 1: a denial overrides everything, and what is held for people is committed with their approval only. Fails closed.
 Rule 2: the claims say by which revision it was decided, what policies have read, and what is spent: all of it is judged
 again inside the commit.
 """
@@ -13,11 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from signer.auth.principal import Caller
-from signer.errors import ApprovalRequiredError, Evidence, PolicyDeniedError
+from signer.errors import PolicyDeniedError
 from signer.eth2.duties import BlockDuty
 from signer.eth2.networks import Network
 from signer.intent import SignDuty, SignExtension
 from signer.keys.key import Key
+from signer.operations.hold_for_people import PeopleStep
 from signer.operations.policies import Judged, Policies
 from signer.operations.policies_in_force import Bound, InForce
 from signer.operations.proven_facts import Proving
@@ -65,8 +66,9 @@ class Passed(Struct, frozen=True):
 class PolicyCheck:
     """One for the life of the process. Used by the gate."""
 
-    def __init__(self, policies: Policies, network: Network, proving: Proving) -> None:
+    def __init__(self, policies: Policies, network: Network, proving: Proving, people: PeopleStep) -> None:
         self.policies = policies
+        self._people = people
         self._network = network
         self._proving = proving
 
@@ -76,14 +78,16 @@ class PolicyCheck:
         """The claims complete. `simulation`: nothing will be signed, whatever they say.
 
         Raises:
-            PolicyDeniedError, ApprovalRequiredError.
+            PolicyDeniedError.
+            ApprovalRequiredError, ApprovalDeniedError, UnapprovableError, TooManyApprovalsError.
             ShutDownError, StartupError, DatabaseDownError: the policies cannot be asked.
         """
         asking = passed.asking
         if asking is None:
             return passed
         judged = await self.judge_duty(intent, passed, caller, asking, simulation=simulation)
-        return _settle(judged, passed, asking, hear)
+        hear(judged.outcomes)
+        return await self._settle(intent, judged, passed, asking, caller)
 
     async def judge_duty(
         self, intent: SignDuty, passed: Passed, caller: Caller, asking: Asking, *, simulation: bool
@@ -121,42 +125,29 @@ class PolicyCheck:
             at_seconds=self.policies.now_seconds(),
         )
         judged = await self.policies.judge(facts, asking.bound, asking.in_force)
-        return _settle(judged, passed, asking, hear)
+        hear(judged.outcomes)
+        return await self._settle(intent, judged, passed, asking, caller)
 
-
-def _settle(judged: Judged, passed: Passed, asking: Asking, hear: Hear) -> Passed:
-    """What comes of a decision. Raises PolicyDeniedError, ApprovalRequiredError."""
-    hear(judged.outcomes)
-    match judged.decision:
-        case Allowed() as allowed:
-            spending = claim_of(allowed, at_seconds=judged.at_seconds, seen=judged.seen)
-            return _with_claims(passed, asking, judged, () if spending is None else (spending,))
-        case Denied() as denied:
-            version = next((each.version for each in denied.outcomes if each.policy == denied.policy), "")
-            raise PolicyDeniedError(
-                denied.policy, version=version, code=denied.code, message=denied.message, evidence=denied.evidence
-            )
-        case Held() as held:
-            raise ApprovalRequiredError(_demanded(held), evidence=_evidence(held))
+    async def _settle(
+        self, intent: SignDuty | SignExtension, judged: Judged, passed: Passed, asking: Asking, caller: Caller
+    ) -> Passed:
+        """What comes of a decision. Raises PolicyDeniedError, and what people have not said yes to."""
+        match judged.decision:
+            case Allowed() as allowed:
+                spending = claim_of(allowed, at_seconds=judged.at_seconds, seen=judged.seen)
+                return _with_claims(passed, asking, judged, () if spending is None else (spending,))
+            case Denied() as denied:
+                version = next((each.version for each in denied.outcomes if each.policy == denied.policy), "")
+                raise PolicyDeniedError(
+                    denied.policy, version=version, code=denied.code, message=denied.message, evidence=denied.evidence
+                )
+            case Held() as held:
+                root = passed.signing_root
+                claims = await self._people.claims_of(held, intent, root, judged.facts, caller, seen=judged.seen)
+                return _with_claims(passed, asking, judged, claims)
 
 
 def _with_claims(passed: Passed, asking: Asking, judged: Judged, more: tuple[Any, ...]) -> Passed:
     """`more`: claims of the policies, in their place."""
     claims = (*passed.claims[: asking.place], *more, *passed.claims[asking.place :]) if more else passed.claims
     return replace(passed, claims=claims, asking=None, outcomes=judged.outcomes)
-
-
-def _demanded(held: Held) -> str:
-    words = "; ".join(
-        f"policy {each.policy} asks for {each.quorum} of {', '.join(each.groups)}" for each in held.demands
-    )
-    return f"this is signed once people have approved it: {words}"
-
-
-def _evidence(held: Held) -> Evidence:
-    return {
-        "policies": ", ".join(each.policy for each in held.demands),
-        "groups": ", ".join(sorted({group for each in held.demands for group in each.groups})),
-        "quorum": max(each.quorum for each in held.demands),
-        "lifetime_seconds": held.lifetime_seconds,
-    }

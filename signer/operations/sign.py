@@ -12,7 +12,10 @@ Then nothing is recorded but that, and the gate is walked again.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from signer.audit.entry import Kind
 from signer.auth.authorize import check_authorized
@@ -21,6 +24,7 @@ from signer.backends.backend import Backend
 from signer.clock import Clock
 from signer.crypto.bls import SecretKey
 from signer.errors import (
+    ApprovalChangedError,
     CounterChangedError,
     DeadlineError,
     ForbiddenError,
@@ -35,6 +39,7 @@ from signer.journal.command import Command, Journal, Receipt
 from signer.journal.writer import MAX_BATCH
 from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, span
+from signer.operations.hold_for_people import approval_given_back, given_out_again
 from signer.operations.policy_check import Hear, Passed, hear_nothing
 from signer.operations.stage_times import StageTimes, seconds
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory, told_outcomes
@@ -54,7 +59,7 @@ _DECIDED_AT_A_TIME = 64
 _WALKS = 4
 """The first, and three more where the commit says that what was decided by does not hold any more."""
 
-_Overtaken = PolicyChangedError | CounterChangedError
+_Overtaken = PolicyChangedError | CounterChangedError | ApprovalChangedError
 
 
 @dataclass(slots=True)
@@ -187,12 +192,26 @@ class Signing:
                 step = await self._ask(intent, step, caller, hear)
             times.decided = seconds()
             try:
-                return step, await self._journal.commit(_command(step))
-            except (PolicyChangedError, CounterChangedError) as overtaken:
+                return await self._commit(step)
+            except (PolicyChangedError, CounterChangedError, ApprovalChangedError) as overtaken:
                 if walk == _WALKS:
                     raise
                 await self._catch_up(step, overtaken)
         raise SigningFailedError("the gate was walked to no end")
+
+    async def _commit(self, step: _Step) -> tuple[_Step, Receipt]:
+        """Whoever comes second with an approval gets the same signature, and spends nothing: nor do its policies, which
+        may see the first one's spending by now, refuse it then. Raises what the journal raises.
+        """
+        try:
+            return step, await self._journal.commit(_command(step))
+        except ApprovalChangedError:
+            again = None if step.passed is None else given_out_again(step.passed.claims)
+            if step.passed is None or again is None:
+                raise
+            passed = replace(step.passed, claims=again)
+            second = _Step(Command(again, _command(step).story), passed, None)
+            return second, await self._journal.commit(_command(second))
 
     async def _catch_up(self, step: _Step, overtaken: _Overtaken) -> None:
         """Read again what has changed: policies; what a counter says is read whenever a policy asks."""
@@ -290,7 +309,7 @@ class Signing:
                     try:
                         await receipt
                         ready.append((n, self._released(step)))
-                    except (PolicyChangedError, CounterChangedError) as error:
+                    except (PolicyChangedError, CounterChangedError, ApprovalChangedError) as error:
                         if last:
                             answers[n] = error
                         else:
@@ -346,7 +365,10 @@ class Signing:
             error.code,
         )
         back = None if passed.spending is None else giving_back(passed.spending)
-        await self._journal.commit(Command(() if back is None else (back,), story))
+        # Together: where somebody has its signature already by the same approval, neither is given back.
+        claims = (*approval_given_back(passed.claims), *(() if back is None else (back,)))
+        with suppress(ApprovalChangedError):
+            await self._journal.commit(Command(claims, story))
 
     def _story(
         self,

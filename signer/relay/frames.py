@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from signer.crypto.secret import STARS
 from signer.operations.orders import Carried, Order
 from signer.operations.record_orders import RecordAnswer, RecordOrder
-from signer.relay.approval_orders import ApprovalRow
+from signer.relay.approval_orders import ApprovalOrderDone, ApprovalRow, AskApprovalOrder
 from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone
 from signer.units import PublicKey, Root
 
@@ -322,6 +322,7 @@ FromWorker = (
     | Lines
     | AskOrder
     | AskPolicyOrder
+    | AskApprovalOrder
 )
 
 
@@ -465,4 +466,5 @@ FromMain = (
     | Stop
     | OrderCarried
     | PolicyOrderDone
+    | ApprovalOrderDone
 )

@@ -11,12 +11,14 @@ from signer.errors import JournalDownError
 from signer.keys.reload import State
 from signer.keys.report import SourceName
 from signer.keys.ring import KeyRing
+from signer.operations.approval_orders import ApprovalAnswer, ApprovalOrder
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
 from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.protect import WHOLE, ImportedValidator, ImportOptions
 from signer.operations.record_orders import RecordOrder
+from signer.relay.approval_orders import ApprovalOrderDone, AskApprovalOrder, RelayApprovalOrders
 from signer.relay.frames import (
     AskImport,
     AskOrder,
@@ -119,6 +121,7 @@ class MainLink:
             journal_healthy=self._journal_healthy,
             orders=RelayOrders(self),
             policy_orders=RelayPolicyOrders(self.ask_policy_order),
+            approval_orders=RelayApprovalOrders(self.ask_approval_order),
         )
 
     async def hang_up(self) -> None:
@@ -169,6 +172,14 @@ class MainLink:
         )
         return done.ordered
 
+    async def ask_approval_order(self, order: ApprovalOrder, caller: Caller) -> ApprovalAnswer:
+        """Pass an order about a request that waits on; takes as long as it takes. Raises as `ApprovalOrders`."""
+        name, request_id = caller.principal.name, caller.request_id
+        done: ApprovalOrderDone = await self._ask(
+            lambda number: AskApprovalOrder(number, order, name, request_id), within_seconds=None
+        )
+        return done.answer
+
     async def _journal_state(self) -> Mapping[str, str | int | float | None]:
         return (await self.ask_state()).journal
 
@@ -194,7 +205,9 @@ class MainLink:
         match message:
             case Verdicts():
                 self.journal.settle(message)
-            case StateIs() | Done() | Imported() | RecordOrderDone() | OrderCarried() | PolicyOrderDone():
+            case StateIs() | Done() | Imported() | RecordOrderDone() | OrderCarried():
+                self._questions.answer(message.number, message)
+            case PolicyOrderDone() | ApprovalOrderDone():
                 self._questions.answer(message.number, message)
             case Failed():
                 self._questions.fail(message.number, error_of(message.problem))

@@ -13,6 +13,7 @@ from signer.errors import SignerError
 from signer.journal.command import Command, Receipt, Waiter
 from signer.operations.mainstay import Mainstay
 from signer.operations.protect import ImportOptions
+from signer.relay.approval_orders import ApprovalOrderDone, AskApprovalOrder
 from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
@@ -48,7 +49,7 @@ from signer.relay.refusals import problem_row
 from signer.slashing.network import NetworkClaim
 from signer.units import Root
 
-Question = AskState | AskReload | AskImport | AskRecordOrder | AskOrder | AskPolicyOrder
+Question = AskState | AskReload | AskImport | AskRecordOrder | AskOrder | AskPolicyOrder | AskApprovalOrder
 """What a worker waits for the answer of."""
 
 
@@ -217,6 +218,11 @@ class WorkerLink:
                         question.order, _told_caller(question)
                     )
                     answer = PolicyOrderDone(question.number, ordered)
+                case AskApprovalOrder():
+                    said = await self._services.mainstay.approval_orders.carry_out(
+                        question.order, _told_caller(question)
+                    )
+                    answer = ApprovalOrderDone(question.number, said)
         except SignerError as error:
             answer = Failed(question.number, problem_row(error))
         self._link.send(answer)
@@ -250,7 +256,7 @@ class WorkerLink:
         self._on_lost(reason)
 
 
-def _told_caller(question: AskImport | AskRecordOrder | AskOrder | AskPolicyOrder) -> Caller:
+def _told_caller(question: AskImport | AskRecordOrder | AskOrder | AskPolicyOrder | AskApprovalOrder) -> Caller:
     """Who a worker says has asked: a name for the audit log; what it may do was judged there."""
     principal = Principal(question.principal, actions=frozenset(), keys=frozenset(), duties=frozenset())
     return Caller(principal, "", question.request_id)

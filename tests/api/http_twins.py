@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from approvals_twin import ApprovalsTwin
 from custody_twin import CustodyTwin
 from freezing_twin import FreezingTwin
 from keeping_twins import ExplainingTwin, KeepingTwin
@@ -350,6 +351,7 @@ class World:
     protection: ProtectionTwin = field(default_factory=ProtectionTwin)
     explaining: ExplainingTwin = field(default_factory=lambda: ExplainingTwin(KEY))
     keeping: KeepingTwin = field(default_factory=KeepingTwin)
+    approvals: ApprovalsTwin = field(default_factory=lambda: ApprovalsTwin(KEY))
     policy_evaluation: PolicyEvaluationTwin = field(default_factory=PolicyEvaluationTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
@@ -385,6 +387,7 @@ class World:
             read_audit=self._read_audit,
             explaining=self.explaining,
             keeping=self.keeping,
+            approvals=self.approvals,
             metrics_page=self._metrics_page,
         )
 

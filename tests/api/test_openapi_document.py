@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from approvals_twin import APPROVAL
 from http_twins import KEY, Listener, Received, World, attestation, listening
 
 from signer.api import metrics, web3signer
@@ -18,6 +19,8 @@ from signer.api.wire_eth2 import _ALL_READERS
 from signer.auth.authenticate import Authenticator
 from signer.auth.principal import ANONYMOUS, Principal
 from signer.errors import (
+    ApprovalClosedError,
+    ApprovalRequiredError,
     AuditError,
     JournalDownError,
     MalformedRequestError,
@@ -47,7 +50,6 @@ BODIES = {
     "/admin/slashing/export": b'{"keys": null}',
     "/admin/slashing/watermark": b'{"low_epoch": 100}',
     "/admin/slashing/prune": b"{}",
-    "/admin/policy/orders": b'{"order": "activate", "name": "staking"}',
     "/admin/keys/freeze": b'{"keys":["all"]}',
     "/admin/keys/tag": json.dumps({"keys": ["0x" + KEY.hex()], "add": ["lido"]}).encode(),
     "/admin/keys/release": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
@@ -63,10 +65,11 @@ BODIES = {
     "/eth/v1/validator/{pubkey}/graffiti": b'{"graffiti": "plain text value"}',
     "/v1/sign/{identifier}": json.dumps(attestation()).encode(),
     "/v1/policy/evaluate": json.dumps({"public_key": KEY.hex(), "request": attestation()}).encode(),
+    "/v1/approvals/{id}/approve": json.dumps({"request_hash": "0x" + "b2" * 32}).encode(),
+    "/v1/approvals/{id}/deny": json.dumps({"request_hash": "0x" + "b2" * 32}).encode(),
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {
-    "/admin/policy/who-can": f"?key=0x{KEY.hex()}&action=sign:duty",
     "/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1",
     "/eth/v1/validator/{pubkey}/voluntary_exit": "?validator_index=1",
     "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
@@ -91,12 +94,13 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
     world.custody.tagging.error = JournalDownError("no")
     world.signing.batch_error = world.signing.error = world.protection.error = JournalDownError("no")
     world.protection.pieces = [JournalDownError("no")]
-    world.keeping.error = world.preferences.error = JournalDownError("no")
+    world.keeping.error = world.preferences.error = world.approvals.error = JournalDownError("no")
     world.audit = AuditError("no")
-    world.policy_management.error = JournalDownError("no")
 
 
 def _bad_body(_: World, request: dict[str, Any]) -> None:
+    if request["path"] == "/v1/approvals":
+        request["path"] += "?state=closed"
     request["body"] = b"nonsense"
     if request["path"] in _WITHOUT_BODY:
         request["path"] += "?unknown=1"
@@ -104,8 +108,6 @@ def _bad_body(_: World, request: dict[str, Any]) -> None:
         request["path"] += "?last=0"
     if request["path"].startswith(("/eth/v1/validator", "/admin/keys/preferences/")):
         request["path"] = request["path"].replace(KEY.hex(), "nonsense")
-    if request["path"].startswith("/admin/policy"):
-        request["path"] = request["path"].partition("?")[0] + "?revision=x"
     if request["path"].startswith("/admin/slashing"):
         request["path"] = request["path"].partition("?")[0] + "?limit=0"
 
@@ -120,7 +122,7 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
 
 def _unknown_key(world: World, request: dict[str, Any]) -> None:
     world.custody.error = world.freezing.error = world.custody.tagging.error = UnknownKeyError("all")
-    world.policy_management.unknown = True
+    request["path"] = request["path"].replace(APPROVAL.hex(), "ab" * 16)
     nobody = "ab" * 48 if request["path"].startswith(("/eth/v1/validator", "/admin")) else "nonsense"
     request["path"] = request["path"].replace(KEY.hex(), nobody)
     if request["path"].startswith(("/admin/keys/preferences", "/v1/policy")):
@@ -132,9 +134,21 @@ def _refusal(world: World, _: dict[str, Any]) -> None:
     world.custody.error = world.protection.error = WrongNetworkError(requested=bytes(32), pinned=bytes(32))
 
 
+def _held(world: World, _: dict[str, Any]) -> None:
+    evidence = {
+        "approval": APPROVAL.hex(),
+        "state": "waiting",
+        "request_hash": "0x" + "b2" * 32,
+        "missing": "exits: 2 of custodians",
+        "ready_at": None,
+        "until": "2027-01-15T09:00:00+00:00",
+    }
+    world.signing.error = ApprovalRequiredError("it waits", evidence=evidence)
+
+
 def _running(world: World, _: dict[str, Any]) -> None:
+    world.approvals.error = ApprovalClosedError(APPROVAL.hex(), state="denied")
     world.keys.status = ReloadStatus("running", 1.0, None)
-    world.policy_management.clashes = True
 
 
 def _loading(world: World, _: dict[str, Any]) -> None:
@@ -156,7 +170,7 @@ def _nothing(_: World, __: dict[str, Any]) -> None:
 
 ARRANGEMENTS: dict[str, Arrange] = {
     "200": _nothing,
-    "202": _nothing,
+    "202": _held,
     "204": _nothing,
     "304": _known_tag,
     "400": _bad_body,
@@ -175,7 +189,7 @@ async def provoke(method: str, path: str, status: str, *headers: str) -> Receive
     """The answer of a route in the situation that has this status."""
     world = World()
     request: dict[str, Any] = {
-        "path": re.sub(r"\{\w+\}", "0x" + KEY.hex(), path) + QUERIES.get(path, ""),
+        "path": re.sub(r"\{\w+\}", "0x" + KEY.hex(), path.replace("{id}", APPROVAL.hex())) + QUERIES.get(path, ""),
         "body": BODIES.get(path, b""),
         "headers": list(headers),
         "host": "localhost",
@@ -198,7 +212,7 @@ async def _ask(world: World, method: str, path: str, status: str, request: dict[
         if path == "/metrics":
             return build_metrics(services, settings=SMALL)
         gate = Authenticator([], anonymous=anonymous)
-        if path.startswith(("/admin", "/eth/v1")) and status != "401":
+        if path.startswith(("/admin", "/eth/v1", "/v1/approvals")) and status != "401":
             gate.authenticate = identify_known  # a principal with a name, without the ceremony
         return build_api(services, authenticator=gate, settings=SMALL, manager=gate)
 

@@ -127,7 +127,12 @@ async def road(
     )
     with house.record(genesis_validators_root=settings.pop("chain", CHAIN)) as record:
         check = policy_check(
-            record.view.reading, NETWORK, house.clock, events=events, defaults=settings.pop("unbound", IN_PRODUCTION)
+            record.view.reading,
+            NETWORK,
+            house.clock,
+            events=events,
+            defaults=settings.pop("unbound", IN_PRODUCTION),
+            changes=record.writer,
         )
         gate = Gate(
             ring=ring,

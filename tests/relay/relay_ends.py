@@ -5,14 +5,20 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from journal.record import Record, open_record
 
 from signer.auth.principal import Caller
+from signer.clock import FixedClock
+from signer.crypto.aead import KEY_BYTES, Sealer
+from signer.crypto.secret import Secret
 from signer.errors import SignerError
+from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
+from signer.operations.approve import LocalApprovalOrders
 from signer.operations.mainstay import Mainstay
 from signer.operations.manage_keys import ReloadStatus, SourceHealth
 from signer.operations.orders import Carried, Order
@@ -168,7 +174,17 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
     pinned: list[Root] = []
     retired: list[bytes] = []
     policies = PolicyOrdersTwin()
-    mainstay = Mainstay(record.writer, loads, imports, record_orders, journal_state, journal_healthy, orders, policies)
+    approvals = LocalApprovalOrders(
+        changes=record.writer,
+        reading=partial(read_sqlite, record.database.path),
+        clock=FixedClock(1_800_000_000),
+        sealer=Sealer(Secret(b"\x05" * KEY_BYTES)),
+        most_waiting=3,
+        keep_days=90,
+    )
+    mainstay = Mainstay(
+        record.writer, loads, imports, record_orders, journal_state, journal_healthy, orders, policies, approvals
+    )
     services = MainServices(mainstay, record.writer, directory, lambda level, line: lines.append((level, line)))
     relay = Relay(
         services,
