@@ -33,8 +33,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What findings call a file of rules."""
-        return str(self.folder.content if self.folder else self.where)
+        """What findings call the rules: their file; of a pack the policy's name, as a signer does."""
+        return str(self.folder.content) if self.folder else self.pack.manifest.name
 
 
 def find_target(path: Path) -> Target:

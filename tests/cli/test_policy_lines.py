@@ -435,6 +435,8 @@ def test_a_folder_is_not_inspected(cli: Cli, rules: Path) -> None:
 def test_a_pack_of_rules_names_them(cli: Cli, rules: Path) -> None:
     assert cli("policy", "build", rules).code == 0
     found = cli("policy", "inspect", rules / "treasury.policy", "--json").json
-    assert [each.split()[:2] for each in found["rules"]] == [
-        ["require", "daily"], ["require", "large"], ["allow", "payouts"],
+    assert found["rules"] == [
+        "require daily (treasury:10)", "require large (treasury:12)", "allow payouts (treasury:5)",
     ]  # fmt: skip
+    explained = cli("policy", "explain", rules / "treasury.policy", "--case", LARGE, "--cases", rules / "cases.yaml")
+    assert "decided by rule large (treasury:12)" in explained.out

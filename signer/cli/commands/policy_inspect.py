@@ -66,7 +66,7 @@ def inspect(
         found["signature"] = _signature(file, text, _public_key(signed_by) if signed_by else None)
         if pack.manifest.kind is Kind.MODULE:
             found |= _surface(pack.content)
-        found |= _judged(lambda bench: _opened(bench.open(pack, name=str(file)).decider))
+        found |= _judged(lambda bench: _opened(bench.open(pack, name=pack.manifest.name).decider))
     session.output.document(found)
     _tell(session.output, found)
     bad = found["refused"] is not None or (signed_by is not None and found["signature"] != _VALID)
