@@ -150,6 +150,8 @@ class Desk:
             custody=record.custody,
             key_manager=record.key_manager,
             preferences=record.preferences,
+            policy_management=record.policy_management,
+            who_can=record.who_can,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

@@ -50,6 +50,7 @@ BODIES = {
     "/admin/slashing/export": b'{"keys": null}',
     "/admin/slashing/watermark": b'{"low_epoch": 100}',
     "/admin/slashing/prune": b"{}",
+    "/admin/policy/orders": b'{"order": "activate", "name": "staking"}',
     "/admin/keys/freeze": b'{"keys":["all"]}',
     "/admin/keys/tag": json.dumps({"keys": ["0x" + KEY.hex()], "add": ["lido"]}).encode(),
     "/admin/keys/release": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
@@ -70,6 +71,7 @@ BODIES = {
     "/admin/keys/thaw": json.dumps({"keys": ["0x" + KEY.hex()]}).encode(),
 }
 QUERIES = {
+    "/admin/policy/who-can": f"?key=0x{KEY.hex()}&action=sign:duty",
     "/admin/slashing/explain": f"?public_key={KEY.hex()}&slot=1",
     "/eth/v1/validator/{pubkey}/voluntary_exit": "?validator_index=1",
     "/admin/migration/undo": "?reason=x&nothing_else_signs=true",
@@ -96,6 +98,7 @@ def _break_journal(world: World, _: dict[str, Any]) -> None:
     world.protection.pieces = [JournalDownError("no")]
     world.keeping.error = world.preferences.error = world.approvals.error = JournalDownError("no")
     world.audit = AuditError("no")
+    world.policy_management.error = JournalDownError("no")
 
 
 def _bad_body(_: World, request: dict[str, Any]) -> None:
@@ -108,6 +111,8 @@ def _bad_body(_: World, request: dict[str, Any]) -> None:
         request["path"] += "?last=0"
     if request["path"].startswith(("/eth/v1/validator", "/admin/keys/preferences/")):
         request["path"] = request["path"].replace(KEY.hex(), "nonsense")
+    if request["path"].startswith("/admin/policy"):
+        request["path"] = request["path"].partition("?")[0] + "?revision=x"
     if request["path"].startswith("/admin/slashing"):
         request["path"] = request["path"].partition("?")[0] + "?limit=0"
 
@@ -122,6 +127,7 @@ def _large_body(_: World, request: dict[str, Any]) -> None:
 
 def _unknown_key(world: World, request: dict[str, Any]) -> None:
     world.custody.error = world.freezing.error = world.custody.tagging.error = UnknownKeyError("all")
+    world.policy_management.unknown = True
     request["path"] = request["path"].replace(APPROVAL.hex(), "ab" * 16)
     nobody = "ab" * 48 if request["path"].startswith(("/eth/v1/validator", "/admin")) else "nonsense"
     request["path"] = request["path"].replace(KEY.hex(), nobody)
@@ -149,6 +155,7 @@ def _held(world: World, _: dict[str, Any]) -> None:
 def _running(world: World, _: dict[str, Any]) -> None:
     world.approvals.error = ApprovalClosedError(APPROVAL.hex(), state="denied")
     world.keys.status = ReloadStatus("running", 1.0, None)
+    world.policy_management.clashes = True
 
 
 def _loading(world: World, _: dict[str, Any]) -> None:
