@@ -12,7 +12,7 @@ from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
 from signer.relay.approval_orders import ApprovalRow
-from signer.relay.frames import (
+from signer.relay.command_rows import (
     ChainRow,
     ClaimRow,
     CommandRow,

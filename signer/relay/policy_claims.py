@@ -9,7 +9,7 @@ from signer.approvals.ledger import ApprovalClaim
 from signer.policy.counters import Act, CounterClaim, CounterId, GiveBack, Seen, Spend
 from signer.policy.policy_set_ledger import PolicySetClaim
 from signer.relay.approval_orders import ApprovalRow, approval_of, approval_row
-from signer.relay.frames import CounterRow, GiveBackRow, PolicySetRow, SeenRow, SpendingRow, SpendRow
+from signer.relay.command_rows import CounterRow, GiveBackRow, PolicySetRow, SeenRow, SpendingRow, SpendRow
 
 
 def policy_claim_row(claim: Any) -> PolicySetRow | SpendingRow | ApprovalRow:

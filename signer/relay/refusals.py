@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from signer.errors import PolicyDeniedError, SignerError
-from signer.relay.frames import ProblemRow
+from signer.relay.command_rows import ProblemRow
 
 
 def problem_row(error: SignerError) -> ProblemRow:

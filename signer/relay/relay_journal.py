@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from signer.journal.command import Command, Receipt
+from signer.relay.command_rows import CommandRow
 from signer.relay.commands import command_row
-from signer.relay.frames import CommandRow, Commands, Verdicts
+from signer.relay.frames import Commands, Verdicts
 from signer.relay.refusals import error_of
 
 FRAMES_UNDER_WAY = 2

@@ -14,6 +14,7 @@ from signer.journal.command import Command, Receipt, Waiter
 from signer.operations.mainstay import Mainstay
 from signer.operations.protect import ImportOptions
 from signer.relay.approval_orders import ApprovalOrderDone, AskApprovalOrder
+from signer.relay.command_rows import CommandRow, ProblemRow
 from signer.relay.commands import command_of
 from signer.relay.frames import (
     AskImport,
@@ -22,7 +23,6 @@ from signer.relay.frames import (
     AskReload,
     AskState,
     AskTallies,
-    CommandRow,
     Commands,
     Counted,
     Done,
@@ -32,7 +32,6 @@ from signer.relay.frames import (
     KeysTaken,
     Lines,
     OrderCarried,
-    ProblemRow,
     Ready,
     RecordOrderDone,
     Serving,

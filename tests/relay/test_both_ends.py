@@ -27,7 +27,7 @@ from signer.operations.orders import (
 )
 from signer.operations.protect import WHOLE, ImportedValidator
 from signer.operations.record_orders import Moved, MoveWatermarks, PruneRecord, PruneReport
-from signer.relay import frames
+from signer.relay import command_rows, frames
 from signer.relay.link import encode_frame
 from signer.units import PublicKey
 
@@ -280,8 +280,8 @@ async def test_a_worker_says_when_it_is_ready_and_when_it_serves(tmp_path: Path)
 async def test_a_worker_that_names_no_kind_of_entry_is_cut_off_and_nothing_is_recorded(tmp_path: Path):
     async with both_ends(tmp_path) as ends:
         before = ends.record.log.head.size
-        row = frames.CommandRow(1, (), frames.NoteRow(99, 1, "note", "", b"12345678", b"", ""))
-        good = frames.CommandRow(2, (), frames.NoteRow(8, 1, "note", "", b"12345678", b"", ""))
+        row = command_rows.CommandRow(1, (), command_rows.NoteRow(99, 1, "note", "", b"12345678", b"", ""))
+        good = command_rows.CommandRow(2, (), command_rows.NoteRow(8, 1, "note", "", b"12345678", b"", ""))
         ends.worker.link._link.send(frames.Commands([good, row]))
         await asyncio.wait_for(ends.worker.orphaned.wait(), 10)
         await ends.link.ended(within_seconds=10)
@@ -297,8 +297,8 @@ async def test_a_message_that_only_workers_send_costs_the_link(tmp_path: Path):
 
 async def test_commands_under_way_when_a_worker_dies_are_recorded_and_told_to_nobody(tmp_path: Path):
     async with both_ends(tmp_path) as ends:
-        note = frames.NoteRow(8, 1, "note", "", b"12345678", b"", "")
-        rows = [frames.CommandRow(number, (), note) for number in range(1, 600)]
+        note = command_rows.NoteRow(8, 1, "note", "", b"12345678", b"", "")
+        rows = [command_rows.CommandRow(number, (), note) for number in range(1, 600)]
         ends.worker.link._link.send(frames.Commands(rows))
         await ends.worker.link.hang_up()
         await ends.link.ended(within_seconds=10)
