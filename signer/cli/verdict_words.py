@@ -12,6 +12,17 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
     return document
 
 
+def verdict_kind(verdict: Verdict) -> str:
+    """What is counted: `allow`, `require_approval`, or `deny` with its code."""
+    match verdict:
+        case Deny(code):
+            return f"deny {code}"
+        case RequireApproval():
+            return "require_approval"
+        case Allow():
+            return "allow"
+
+
 def verdict_lines(verdict: Verdict) -> list[str]:
     """The verdict for people: what it is, and a line for everything that hangs on it."""
     match verdict:

@@ -217,6 +217,8 @@ def test_what_no_case_tries_or_would_notice_is_told_and_strictly_fails(cli: Cli,
 
 
 def test_a_module_is_tested_as_it_was_built(cli: Cli, module: Path) -> None:
+    assert "said: allow 2, deny TYPE_NOT_LISTED 4" in cli("policy", "test", module).out
+    assert cli("policy", "test", module, "--json").json["said"] == {"allow": 2, "deny TYPE_NOT_LISTED": 4}
     edit(module / "cases.yaml", "code: TYPE_NOT_LISTED", "code: OTHER")
     said = cli("policy", "test", module)
     assert said.code == 1

@@ -14,10 +14,10 @@ import typer
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_options import CaseOption, CasesOption, FactsOption, TargetArgument
 from signer.cli.policy_target import Target, find_cases, find_context, find_target
+from signer.cli.verdict_words import verdict_kind
 from signer.policy.facts import Facts
 from signer.policy.given import Given
 from signer.policy.sandbox import Evaluation
-from signer.policy.verdict import Allow, Deny, RequireApproval, Verdict
 from signer.policy.workbench import Opened, Workbench
 
 MAX_SECONDS = 30
@@ -86,7 +86,7 @@ class Measured:
         """One more."""
         self.seconds.append(found.seconds)
         self.fuel.append(found.fuel_used)
-        self.verdicts[_kind(found.verdict)] += 1
+        self.verdicts[verdict_kind(found.verdict)] += 1
 
 
 def _measure(bench: Workbench, policy: Opened, asked: Sequence[tuple[Facts, Given]], *, seconds: int) -> Measured:
@@ -111,13 +111,3 @@ def _figures(measured: Measured) -> dict[str, Any]:
         "most_fuel": max(fuel),
         "verdicts": dict(measured.verdicts.most_common()),
     }
-
-
-def _kind(verdict: Verdict) -> str:
-    match verdict:
-        case Deny(code):
-            return f"deny {code}"
-        case RequireApproval():
-            return "require_approval"
-        case Allow():
-            return "allow"

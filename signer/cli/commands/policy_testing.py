@@ -1,5 +1,6 @@
 """`holdfast policy test`: the cases of a policy, what they leave untried, and what they would not notice."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from signer.cli.commands.policy_options import CasesOption, TargetArgument
 from signer.cli.output import Output
 from signer.cli.policy_target import find_cases, find_target
 from signer.cli.problem import EXIT_REFUSED
-from signer.cli.verdict_words import verdict_document
+from signer.cli.verdict_words import verdict_document, verdict_kind
 from signer.policy.cases import Case, Coverage, Result, coverage_of, judge
 from signer.policy.folder import Folder
 from signer.policy.mutation import Mutant, MutationReport, check_mutants
@@ -47,7 +48,7 @@ def try_cases(
     A case holds a request's facts, the verdict expected of it (`allow`, `deny`, `require_approval`) and, where it
     matters, `code`, `quorum`, `groups` and `reserves`. Of rules it is also told which of them no case has tried, and
     which edits no case would notice: each rule, condition, limit and entry of a list is taken out in turn, each bound
-    halved and doubled, and every case asked again. A module's are not known: name a case for each of its codes.
+    halved and doubled, and every case asked again. Of a module it is told what it said: write a case for each code.
 
     For example:
 
@@ -108,10 +109,12 @@ def _tell(
 ) -> None:
     failed = [each for each in tested if not each.result.passed]
     survivors = mutation.survivors if mutation else ()
+    said = Counter(verdict_kind(each.evaluation.verdict) for each in tested)
     output.document(
         {
             "passed": len(tested) - len(failed),
             "failed": len(failed),
+            "said": dict(said),
             "cases": [_case_document(each, rules) for each in tested],
             "untried": [_coverage_document(each) for each in untried],
             "mutants": mutation.tried if mutation else 0,
@@ -125,6 +128,8 @@ def _tell(
         output.line(f"untried: {_coverage_words(coverage)}", style="yellow")
     for mutant in survivors:
         output.line(f"unnoticed: {_mutant_words(mutant)}", style="yellow")
+    if rules is None:
+        output.line(f"said: {', '.join(f'{kind} {times}' for kind, times in said.items())}")
     output.line(_summary(tested, failed, rules, mutation), style="bold red" if failed else None)
 
 
