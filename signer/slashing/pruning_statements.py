@@ -2,6 +2,23 @@
 
 from signer.journal.statement import Statement
 
+
+def _delete_below(table: str, column: str) -> Statement:
+    """Delete each validator's rows below its cut."""
+    return Statement(
+        embedded=f"""
+DELETE FROM {table} WHERE (validator_id, {column}) IN (
+    SELECT a.validator_id, a.{column} FROM json_each(?) CROSS JOIN {table} a
+        ON a.validator_id = value ->> 0 AND a.{column} < value ->> 1
+)
+""",  # noqa: S608 - names of ours
+        shared=f"""
+DELETE FROM {table} a USING json_array_elements(?::text::json) AS cut
+WHERE a.validator_id = (cut ->> 0)::int AND a.{column} < as_number((cut ->> 1)::bigint)
+""",  # noqa: S608 - as above
+    )
+
+
 ENDS = Statement(
     embedded="""
 SELECT id,
@@ -119,18 +136,7 @@ ON CONFLICT (validator_id) DO UPDATE SET
     target_epoch = GREATEST(w.target_epoch, excluded.target_epoch)
 """,
 )
-DELETE_VOTES = Statement(
-    embedded="""
-DELETE FROM signed_attestations WHERE (validator_id, target_epoch) IN (
-    SELECT a.validator_id, a.target_epoch FROM json_each(?) CROSS JOIN signed_attestations a
-        ON a.validator_id = value ->> 0 AND a.target_epoch < value ->> 1
-)
-""",
-    shared="""
-DELETE FROM signed_attestations a USING json_array_elements(?::text::json) AS cut
-WHERE a.validator_id = (cut ->> 0)::int AND a.target_epoch < as_number((cut ->> 1)::bigint)
-""",
-)
+DELETE_VOTES = _delete_below("signed_attestations", "target_epoch")
 RAISE_BLOCK_FLOORS = Statement(
     embedded="""
 UPDATE validators SET floor_slot = max(coalesce(floor_slot, value ->> 1), value ->> 1)
@@ -142,15 +148,4 @@ SELECT (cut ->> 0)::int, as_number((cut ->> 1)::bigint) FROM json_array_elements
 ON CONFLICT (validator_id) DO UPDATE SET slot = GREATEST(w.slot, excluded.slot)
 """,
 )
-DELETE_BLOCKS = Statement(
-    embedded="""
-DELETE FROM signed_blocks WHERE (validator_id, slot) IN (
-    SELECT b.validator_id, b.slot FROM json_each(?) CROSS JOIN signed_blocks b
-        ON b.validator_id = value ->> 0 AND b.slot < value ->> 1
-)
-""",
-    shared="""
-DELETE FROM signed_blocks b USING json_array_elements(?::text::json) AS cut
-WHERE b.validator_id = (cut ->> 0)::int AND b.slot < as_number((cut ->> 1)::bigint)
-""",
-)
+DELETE_BLOCKS = _delete_below("signed_blocks", "slot")

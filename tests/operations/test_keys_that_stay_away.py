@@ -19,6 +19,7 @@ from signer.keys.moves import Moves
 from signer.operations.restore import Floor, Moment, RestorePlan, accept_restore, plan_restore
 from signer.operations.shared_record import SharedPlaces
 from signer.operations.shared_restore import Acceptance, accept_shared_restore, plan_shared_restore
+from signer.units import PublicKey
 
 ONE, TWO = public_key(1), public_key(2)
 ABOVE = 600_000
@@ -110,6 +111,14 @@ def sign_once(signer: EmbeddedSigner, source: int = 9) -> None:
         assert [at.votes(number, source, source + 1) for number in (1, 2)] == ["signed", "signed"]
 
 
+def accepted(signer: EmbeddedSigner, *, anyway: bool = False) -> tuple[PublicKey, ...]:
+    """The keys that stay away, of a restore that is accepted as it was planned."""
+    plan = signer.plan(anyway=anyway)
+    assert plan is not None
+    signer.accept(plan)
+    return plan.stays_away
+
+
 def audit(at: Place) -> list[Entry]:
     return entries(at.house)
 
@@ -122,15 +131,12 @@ def test_a_key_that_left_after_the_copy_stays_away_until_it_is_taken_back(signer
         assert at.votes(1, 10, 11) == "KEY_DISABLED"
     signer.put_back()
 
-    plan = signer.plan()
-    assert plan is not None
-    assert plan.stays_away == (ONE,)
-    signer.accept(plan)
+    assert accepted(signer) == (ONE,)
     with open_signer(signer) as at:
         assert at.votes(1, ABOVE, ABOVE + 1) == "KEY_DISABLED", "it signs at the other signer, above any floor"
         assert at.votes(2, ABOVE, ABOVE + 1) == "signed"
-        (accepted,) = (entry for entry in audit(at) if entry.kind is Kind.RESTORE_ACCEPTED)
-        assert f"stays_away=1 0x{ONE.hex()}" in accepted.note
+        (entry,) = (entry for entry in audit(at) if entry.kind is Kind.RESTORE_ACCEPTED)
+        assert f"stays_away=1 0x{ONE.hex()}" in entry.note
         at.take_back(receipt, reason="the other signer never began")
         assert at.votes(1, ABOVE, ABOVE + 1) == "signed", "an operator's word, audited, brings it back"
         assert [entry.kind for entry in audit(at)].count(Kind.KEYS_TAKEN_BACK) == 1
@@ -142,10 +148,7 @@ def test_a_key_that_has_come_back_since_is_not_kept_away(signer: EmbeddedSigner)
     with open_signer(signer) as at:
         at.take_back(at.leave(ONE).receipt)
     signer.put_back()
-    plan = signer.plan()
-    assert plan is not None
-    assert plan.stays_away == ()
-    signer.accept(plan)
+    assert accepted(signer) == ()
     with open_signer(signer) as at:
         assert at.votes(1, ABOVE, ABOVE + 1) == "signed"
 
@@ -155,10 +158,7 @@ def test_a_copy_that_knows_of_the_move_is_believed(signer: EmbeddedSigner) -> No
     with open_signer(signer) as at:
         at.leave(ONE)
     signer.copy()
-    plan = signer.plan(anyway=True)
-    assert plan is not None
-    assert plan.stays_away == ()
-    signer.accept(plan)
+    assert accepted(signer, anyway=True) == ()
     with open_signer(signer) as at:
         assert at.votes(1, ABOVE, ABOVE + 1) == "KEY_DISABLED"
 
@@ -170,10 +170,7 @@ def test_a_key_that_left_stays_away_though_the_whole_database_is_lost(tmp_path: 
         at.leave(ONE)
     for file in signer.house.data.glob("journal.sqlite*"):
         file.unlink()
-    plan = signer.plan()
-    assert plan is not None
-    assert plan.stays_away == (ONE,)
-    signer.accept(plan)
+    assert accepted(signer) == (ONE,)
     with open_signer(signer) as at:
         assert at.votes(1, ABOVE, ABOVE + 1) == "KEY_DISABLED"
 
