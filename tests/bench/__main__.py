@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from bench_rows import ROWS as FIRST_ROWS  # noqa: E402 - the path above comes first
 from bench_rows import Row, Run  # noqa: E402
+from bound_rows import BOUND_ROWS  # noqa: E402
 from interchange_rows import shared_slashing_data, slashing_data  # noqa: E402
 from journal_rates import measured  # noqa: E402
 from load_generator import BUILD, slow_fsync  # noqa: E402
@@ -26,6 +27,7 @@ ROWS = {
     "prune": pruning,
     "interchange": slashing_data,
     "policy": policies,
+    **BOUND_ROWS,
     "shared": shared_database,
     "far": far_database,
     "shared-interchange": shared_slashing_data,

@@ -41,20 +41,24 @@ _READS_ITS_FACTS = """(loop $next
   (drop (i32.load8_u (i32.add (local.get 0) (local.get 2))))
   (br_if $next (i32.lt_u (local.tee 2 (i32.add (local.get 2) (i32.const 1))) (local.get 1))))"""
 
-_BURNS = "(loop $again (br $again))"
+SAME_FOR_ALL_FACTS = _READS_ITS_FACTS.replace("(local.get 1)))", f"(i32.const {FACTS_BYTES})))")
+"""The body of a policy that reads as if its facts were always 1 kB."""
+
+BURNS = "(loop $again (br $again))"
 
 
 def policies(run: Run) -> Iterator[Row]:
     """All of them."""
     engine = make_engine()
     modules = Modules(engine)
-    quick, burning = (LoadedPolicy(modules.load(_module(body), NO_GRANTS)) for body in (_READS_ITS_FACTS, _BURNS))
+    quick, burning = (LoadedPolicy(modules.load(module_of(body), NO_GRANTS)) for body in (_READS_ITS_FACTS, BURNS))
     yield _one_decision(run, engine, quick)
     yield from example_policies(run, engine, modules)
     yield uvloop.run(_beside_a_burner(run, engine, quick, burning))
 
 
-def _module(body: str) -> bytes:
+def module_of(body: str) -> bytes:
+    """A policy that does this and allows."""
     return bytes(wat2wasm(_MODULE.format(body=body, answer=16 << 32 | len('{"verdict":"allow"}'))))
 
 
