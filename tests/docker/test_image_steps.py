@@ -67,6 +67,15 @@ def test_the_image_runs_the_code_it_was_built_from_wherever_it_is_started(image,
     assert packaged == {path.name for path in (ROOT / "signer/journal/migrations").glob("*.sql")} != set()
 
 
+def test_the_image_begins_policies_with_every_file_that_the_tree_has(image):
+    def files_below(templates: Path) -> set[Path]:
+        files = {path.relative_to(templates) for path in templates.rglob("*") if path.is_file()}
+        return {path for path in files if "__pycache__" not in path.parts}
+
+    (packaged,) = (image / "lib").rglob("signer/policy/templates")
+    assert files_below(packaged) == files_below(ROOT / "signer/policy/templates") != set()
+
+
 def test_every_instruction_copies_a_file_that_the_context_lets_through():
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set()
