@@ -72,7 +72,9 @@ class LocalOrders:
                 done = tuple([await self._release(key, caller) for key in order.keys])
             case TagKeys():
                 now_ms, documented = self._now_ms(), self._holding.documented_tags
-                done = await carry_out_tags(self._changes, order, caller, now_ms=now_ms, documented=documented)
+                done = await carry_out_tags(
+                    self._changes, self._reading, order, caller, now_ms=now_ms, documented=documented
+                )
             case LeaveKeys() | ArriveKeys() | TakeBackKeys():
                 done = await self._moving.carry_out(order, caller)
             case DeleteKeys():

@@ -33,6 +33,7 @@ from signer.keys.tags import (
     remove_tag,
     tags_of,
 )
+from signer.operations.bound_tags import bind_anew
 from signer.operations.changes import Changes
 from signer.operations.orders import Carried, Orders, TagKeys
 from signer.operations.reading import read_record
@@ -105,21 +106,28 @@ class _Done:
 
 async def carry_out_tags(
     changes: Changes,
+    reading: Reading,
     order: TagKeys,
     caller: Caller,
     *,
     now_ms: int,
     documented: Callable[[PublicKey], Sequence[Tag]],
 ) -> tuple[Carried, ...]:
-    """See TagKeys: one commit for each key, with its audit entry. Raises JournalDownError, OutcomeUnknownError.
+    """See TagKeys: one commit for each key, with its audit entry, and one for the policies that are bound to the tags.
 
     `documented` are the tags that a key's document names, as far as this process has loaded it.
+
+    Raises:
+        JournalDownError, OutcomeUnknownError, StartupError.
     """
     carried = []
+    changed: set[Tag] = set()
     for key in order.keys:
         # Crash before this commit: the key bears what it bore. Crash after it: the next signature is judged by the new.
         done = await changes.perform(_change(key, order), _story(key, caller, now_ms))
         carried.append(_carried(key, done, documented(key)))
+        changed.update(done.added, done.removed)
+    await bind_anew(changes, reading, changed, caller=caller, now_ms=now_ms)
     return tuple(carried)
 
 
@@ -171,12 +179,14 @@ class TaggingLoader:
             asyncio.run(self._record(missing))
         return report
 
-    async def _record(self, missing: Iterable[Pair]) -> None:
+    async def _record(self, missing: Sequence[Pair]) -> None:
         for tag, keys in _portions(missing):
             note = f"+{tag}, named by documents: " + " ".join("0x" + key.hex() for key in keys)
             story = NoteStory(Kind.KEY_TAGGED, int(self._clock.now() * 1000), note)
             # Crash before this commit: the keys do not serve, and the next load does the same again.
             await self._changes.perform(partial(add_tags, pairs=[(key, tag) for key in keys]), partial(_told, story))
+        tags = {tag for _, tag in missing}
+        await bind_anew(self._changes, self._reading, tags, caller=None, now_ms=int(self._clock.now() * 1000))
 
 
 def _portions(pairs: Iterable[Pair]) -> Iterator[tuple[Tag, list[PublicKey]]]:

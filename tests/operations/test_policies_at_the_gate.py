@@ -24,6 +24,7 @@ from signer.errors import (
 )
 from signer.events import PolicyEvaluated, ShadowCompared
 from signer.intent import SignExtension
+from signer.operations.tag_keys import carry_out_tags, tag_order
 from signer.policy.bindings import Target, ToCaller, ToCallerAndKey, ToKey, ToNamespace, ToTag
 from signer.policy.combine import Defaults
 from signer.policy.grants import HostFunction
@@ -266,6 +267,31 @@ async def test_policies_that_change_faster_than_they_are_asked_sign_nothing(tmp_
         [answer] = await on.signing.sign_each([vote()], CALLER)
         assert isinstance(answer, PolicyChangedError)
         assert on.backend.signed == []
+
+
+async def test_once_a_tag_is_given_or_taken_what_is_bound_to_it_decides(tmp_path: Path) -> None:
+    async def tag(on: Road, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> None:
+        order = tag_order([KEYS[0]], add=add, remove=remove)
+        reading, writer = on.record.view.reading, on.record.writer
+        done = await carry_out_tags(writer, reading, order, CALLER, now_ms=0, documented=lambda _: ())
+        assert done[0].status == "tagged"
+
+    async with road(tmp_path) as on:
+        await bind(on, TRAPS, to=ToTag("lido"))
+        assert await verdict(on, vote()) == "signed"
+        await tag(on, add=("lido", "other"))
+        assert await verdict(on, vote(NOW_EPOCH + 1)) == "POLICY_TRAPPED"
+        assert await verdict(on, vote(key=KEYS[1])) == "signed"
+        await tag(on, remove=("lido",))
+        assert await verdict(on, vote(NOW_EPOCH + 1)) == "signed"
+        revision = on.policies.in_force.revision
+        await tag(on, remove=("other",))
+        await on.policies.look()
+        assert on.policies.in_force.revision == revision, "nothing is bound to that tag"
+        assert [entry.note for entry in on.audit() if entry.kind is Kind.POLICY_BOUND][1:] == [
+            "other keys bear lido; revision 2",
+            "other keys bear lido; revision 3",
+        ]
 
 
 async def test_the_upkeep_notices_a_change_that_no_request_has_met(tmp_path: Path) -> None:
