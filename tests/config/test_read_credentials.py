@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from signer.auth.approvers import Approver
 from signer.auth.authenticate import Authenticator
 from signer.auth.credentials import BasicCredential, PeerCertificate, SaltedSha256, hash_password
 from signer.auth.principal import ANONYMOUS, Action
 from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
-from signer.config.credentials import find_anonymous, principal_of, read_credentials, without_files
+from signer.config.credentials import approvers_of, find_anonymous, principal_of, read_credentials, without_files
 from signer.config.load import load_config
 from signer.errors import AuthenticationError, ConfigError
 from signer.units import PublicKey
@@ -115,6 +116,8 @@ def test_one_secret_for_two_principals_is_refused_and_never_shown(tmp_path: Path
         ({"certificate": by_name}, {"certificate": by_name}, "certificate"),
         ({"certificate": by_name}, {"certificate": by_both}, "certificate"),
         ({"certificate": by_both}, {"certificate": by_name}, "certificate"),
+        ({"approval_key": b"\x01" * 32}, {"approval_key": b"\x01" * 32}, "approval_key"),
+        ({"approval_key": b"\x01" * 32}, {"approval_key": b"\x02" * 32}, None),
         ({"token_file": one}, {"token_file": other}, None),
         ({"token_file": one}, {"password_file": same}, None),
         ({"certificate": by_both}, {"certificate": ClientCertificateSettings(common_name="lh")}, None),
@@ -130,6 +133,18 @@ def test_one_secret_for_two_principals_is_refused_and_never_shown(tmp_path: Path
             with pytest.raises(ConfigError, match=f"alice and bob have the same {kind}:") as raised:
                 read(security, entropy=entropy)
             assert TOKEN not in repr(raised.value.evidence) + raised.value.sentence
+
+
+def test_approvers_are_members_of_groups_who_may_vote() -> None:
+    entries = (
+        PrincipalSettings(name="ann", groups=("owners",), actions=(Action.APPROVALS_VOTE,), approval_key=b"\x01" * 32),
+        PrincipalSettings(name="bob", groups=("owners",)),
+        PrincipalSettings(name="cid", actions=(Action.APPROVALS_VOTE,)),
+    )
+    approvers = approvers_of(SecuritySettings(principals=entries))
+    assert approvers.members == {"ann": {"owners"}}
+    assert approvers.find("ann") == Approver("ann", frozenset({"owners"}), b"\x01" * 32)
+    assert approvers.find("bob") is None
 
 
 def test_a_principal_may_have_one_secret_as_token_and_as_password(tmp_path: Path) -> None:
