@@ -77,11 +77,11 @@ def read_folder(directory: Path) -> Folder:
     return Folder(
         directory,
         written.manifest,
-        written.language,
-        directory / written.source if written.source else None,
-        directory / written.content,
-        directory / written.cases,
-        directory / written.data if written.data else None,
+        language=written.language,
+        source=directory / written.source if written.source else None,
+        content=directory / written.content,
+        cases=directory / written.cases,
+        data=directory / written.data if written.data else None,
     )
 
 
@@ -133,4 +133,5 @@ def _without_manifest(directory: Path) -> Folder:
             key="name",
             remedy=f"rename the folder, or write a {MANIFEST} with a name",
         )
-    return Folder(directory, Manifest(name=name, kind=Kind.RULES), Language.YAML, rules, rules, directory / CASES)
+    manifest = Manifest(name=name, kind=Kind.RULES)
+    return Folder(directory, manifest, language=Language.YAML, source=rules, content=rules, cases=directory / CASES)

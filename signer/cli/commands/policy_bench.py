@@ -51,7 +51,7 @@ def bench(
     """
     session = session_of(context)
     target = find_target(folder)
-    asked = _contexts(target, facts, case, cases)
+    asked = _contexts(target, facts=facts, case=case, cases=cases)
     with Workbench() as workbench, session.output.progress("measuring"):
         policy = workbench.open(target.pack, name=target.name)
         found = _measure(workbench, policy, asked, seconds=seconds)
@@ -68,7 +68,7 @@ def bench(
         session.output.line(f"{told}: {times}")
 
 
-def _contexts(target: Target, facts: Path | None, case: str | None, cases: Path | None) -> list[tuple[Facts, Given]]:
+def _contexts(target: Target, *, facts: Path | None, case: str | None, cases: Path | None) -> list[tuple[Facts, Given]]:
     if facts is None and case is None:
         return [(each.facts, each.given) for each in find_cases(target, cases)]
     return [find_context(target, facts=facts, case=case, cases=cases)]

@@ -63,7 +63,7 @@ def try_cases(
         _notice_age(session.output, target.folder)
     with Workbench() as bench:
         policy = bench.open(target.pack, name=target.name)
-        tested = _ask_all(bench, policy, known, session.output)
+        tested = _ask_all(bench, policy, known, output=session.output)
     failed = [each for each in tested if not each.result.passed]
     rules = policy.decider if isinstance(policy.decider, RuleFile) else None
     untried: list[Coverage] = []
@@ -73,12 +73,12 @@ def try_cases(
         if not failed:
             with session.output.progress("taking rules out"):
                 mutation = check_mutants(rules, known)
-    _tell(session.output, rules, tested, untried, mutation)
+    _tell(session.output, tested, rules=rules, untried=untried, mutation=mutation)
     left = bool(untried or (mutation and mutation.survivors))
     return EXIT_REFUSED if failed or (strict and left) else 0
 
 
-def _ask_all(bench: Workbench, policy: Opened, cases: Sequence[Case], output: Output) -> list[Tested]:
+def _ask_all(bench: Workbench, policy: Opened, cases: Sequence[Case], *, output: Output) -> list[Tested]:
     tested = []
     with output.progress("asking") as advance:
         for n, case in enumerate(cases):
@@ -102,8 +102,9 @@ def _notice_age(output: Output, folder: Folder) -> None:
 
 def _tell(
     output: Output,
-    rules: RuleFile | None,
     tested: Sequence[Tested],
+    *,
+    rules: RuleFile | None,
     untried: Sequence[Coverage],
     mutation: MutationReport | None,
 ) -> None:
@@ -130,7 +131,7 @@ def _tell(
         output.line(f"unnoticed: {_mutant_words(mutant)}", style="yellow")
     if rules is None:
         output.line(f"said: {', '.join(f'{kind} {times}' for kind, times in said.items())}")
-    output.line(_summary(tested, failed, rules, mutation), style="bold red" if failed else None)
+    output.line(_summary(tested, rules=rules, mutation=mutation), style="bold red" if failed else None)
 
 
 def _failure_lines(tested: Tested, rules: RuleFile | None) -> list[str]:
@@ -158,10 +159,9 @@ def _mutant_words(mutant: Mutant) -> str:
     return f"{mutant.where}: {rule}{mutant.change}, and every case passes"
 
 
-def _summary(
-    tested: Sequence[Tested], failed: Sequence[Tested], rules: RuleFile | None, mutation: MutationReport | None
-) -> str:
-    told = f"{len(tested)} cases: {len(tested) - len(failed)} passed, {len(failed)} failed"
+def _summary(tested: Sequence[Tested], *, rules: RuleFile | None, mutation: MutationReport | None) -> str:
+    passed = sum(each.result.passed for each in tested)
+    told = f"{len(tested)} cases: {passed} passed, {len(tested) - passed} failed"
     if mutation is not None:
         noticed = mutation.tried - len(mutation.survivors)
         return f"{told}; of {mutation.tried} edits of the rules {noticed} are noticed"
