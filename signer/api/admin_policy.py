@@ -20,9 +20,12 @@ POST /admin/policy/orders            {"order": "publish", "pack": base64, "signa
                                      {"order": "rollback_all", "revision"}, {"order": "retire", "name"},
                                      {"order": "bind" | "unbind", "binding": {"policy", "to": {"kind": "tag", "tag"}}},
                                      {"order": "list", "name", "change": "set" | "add" | "remove" | "drop", "items"},
-                                     {"order": "trust", "key", "trusted": true}, {"order": "keep_facts", "namespaces"};
+                                     {"order": "trust", "key", "trusted": true}, {"order": "keep_facts", "namespaces"},
+                                     {"order": "guard", "guard": null | {"quorum", "groups", "lifetime_seconds",
+                                     "delay_seconds"}};
                                      with "if_revision" only if that revision holds (409 POLICY_REVISION_MOVED
-                                     otherwise); 200 {"revision", "status": "done" | "unchanged", "change", "version"}
+                                     otherwise; 412 APPROVAL_REQUIRED where changes wait for
+                                     people); 200 {"revision", "status": "done" | "unchanged", "change", "version"}
                                                                                                         (policy:write)
 POLICY is {"name", "version": "..." | null, "staged", "shadow", "previous": ["..."], "bound_to": ["tag:lido"]}.
 """

@@ -10,7 +10,7 @@ from signer.app.keeping import open_kept_record
 from signer.auth.principal import KEY_MANAGER, OPERATOR
 from signer.clock import Clock, SystemClock
 from signer.config.chain import read_network
-from signer.config.credentials import find_anonymous, irreversible_rule, policy_defaults, principal_of
+from signer.config.credentials import approvers_of, find_anonymous, irreversible_rule, policy_defaults, principal_of
 from signer.config.key_sources import default_preferences, key_locations, master_key
 from signer.config.sections import Config
 from signer.config.state import JournalSettings
@@ -29,6 +29,8 @@ from signer.keys.vault import Vault, open_vault
 from signer.operations.approve import LocalApprovalOrders
 from signer.operations.carry_out import LocalOrders
 from signer.operations.change_policies import LocalPolicyOrders
+from signer.operations.guard_policies import PolicyGuard
+from signer.operations.held_requests import HeldRequests
 from signer.operations.hold_keys import KeyHolding, deleted_keys
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
@@ -166,6 +168,8 @@ def operations_over(
     config: Config, network: Network, *, ring: KeyRing, mainstay: Mainstay, clock: Clock, view: RecordView
 ) -> RecordOperations:
     """What is done with keys and record besides signing."""
+    approvers = approvers_of(config.security)
+    held = HeldRequests(orders=mainstay.approval_orders, reading=view.reading, clock=clock, approvers=approvers)
     return RecordOperations.over(
         mainstay,
         ring,
@@ -176,6 +180,7 @@ def operations_over(
         quarantine_epochs=config.keys.quarantine_epochs,
         defaults=default_preferences(config.keys),
         access=_access(config),
+        guard=PolicyGuard(held, approvers),
     )
 
 

@@ -14,6 +14,7 @@ from signer.errors import PolicyOrderError, PolicyRevisionError, PolicySignature
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.operations.changes import Changes
+from signer.operations.guard_policies import spend_approval
 from signer.operations.policy_orders import (
     ActivatePolicy,
     PolicyOrder,
@@ -48,7 +49,7 @@ class LocalPolicyOrders:
         self._reading = reading
         self._clock = clock
 
-    async def carry_out(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+    async def carry_out(self, order: PolicyOrder, caller: Caller, *, approval_id: bytes = b"") -> PolicyOrdered:
         """See PolicyOrders.
 
         Crash before the commit: the former set holds, on every instance. Crash after it: the new one does; whoever
@@ -65,6 +66,7 @@ class LocalPolicyOrders:
             after = plan.make(transaction, before)
             if after == before:
                 return PolicyOrdered(before.revision, "unchanged", plan.told(before, after), plan.version)
+            spend_approval(transaction, order, before, caller=caller, approval_id=approval_id, now_ms=now_ms)
             told = plan.told(before, after)
             newest = store_policy_set(
                 transaction, after, changed_ms=now_ms, changed_by=caller.principal.name, change=told
@@ -73,7 +75,8 @@ class LocalPolicyOrders:
 
         def story(done: PolicyOrdered) -> NoteStory:
             outcome = f"revision {done.revision}" if done.status == "done" else "was so before"
-            note = f"{done.change}; {outcome}"
+            approved = f"; approval {approval_id.hex()}" if approval_id else ""
+            note = f"{done.change}; {outcome}{approved}"
             return NoteStory(plan.kind, now_ms, note, caller.principal.name, caller.request_id)
 
         return await self._changes.perform(change, story)

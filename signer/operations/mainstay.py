@@ -12,6 +12,7 @@ from signer.operations.approval_orders import ApprovalOrders
 from signer.operations.custody import Custody
 from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
+from signer.operations.guard_policies import PolicyGuard
 from signer.operations.horizon import Horizon
 from signer.operations.keep_preferences import PreferenceKeeping, Preferences
 from signer.operations.keep_record import RecordKeeping
@@ -88,6 +89,7 @@ class RecordOperations:
         quarantine_epochs: int,
         defaults: Preferences,
         access: Access,
+        guard: PolicyGuard,
     ) -> Self:
         """The operations over a mainstay; they read the record through connections of their own."""
         return cls(
@@ -111,7 +113,7 @@ class RecordOperations:
                 config_directory=key_directory,
             ),
             PreferenceKeeping(orders=mainstay.orders, reading=view.reading, ring=ring, defaults=defaults),
-            PolicyManagement(orders=mainstay.policy_orders, reading=view.reading),
+            PolicyManagement(orders=mainstay.policy_orders, reading=view.reading, guard=guard),
             WhoCan(
                 access=access,
                 reading=view.reading,

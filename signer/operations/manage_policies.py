@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller, Principal
-from signer.errors import ForbiddenError, MalformedRequestError, UnknownPolicyError
+from signer.errors import ForbiddenError, MalformedRequestError, PolicyRevisionError, UnknownPolicyError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
+from signer.operations.guard_policies import PolicyGuard
 from signer.operations.policy_orders import BindPolicy, PolicyOrder, PolicyOrdered, PolicyOrders, UnbindPolicy
 from signer.operations.reading import read_record
 from signer.policy.pack import Manifest
@@ -53,22 +54,28 @@ class PolicyStory:
 class PolicyManagement:
     """One instance for the life of the process; reads through connections of its own."""
 
-    def __init__(self, *, orders: PolicyOrders, reading: Reading) -> None:
+    def __init__(self, *, orders: PolicyOrders, reading: Reading, guard: PolicyGuard) -> None:
         self._orders = orders
         self._reading = reading
+        self._guard = guard
 
     async def order(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
         """Carry it out, durable and in force on every instance when it returns.
 
         Raises:
             ForbiddenError, MalformedRequestError: nothing was changed.
+            ApprovalRequiredError: changes wait for people, and nothing was changed yet.
             And whatever `PolicyOrders.carry_out` raises.
         """
         self.check_may_order(caller)
         match order:
             case BindPolicy(binding=binding) | UnbindPolicy(binding=binding):
                 checked_target(binding.to)
-        return await self._orders.carry_out(order, caller)
+        policies = await asyncio.to_thread(read_record, self._reading, read_policy_set)
+        if order.if_revision is not None and order.if_revision != policies.revision:
+            raise PolicyRevisionError(wanted=order.if_revision, holds=policies.revision)
+        exact, approval_id = await self._guard.admit(order, policies, caller)
+        return await self._orders.carry_out(exact, caller, approval_id=approval_id)
 
     def check_may_order(self, caller: Caller) -> None:
         """Before a body is read. Raises ForbiddenError."""

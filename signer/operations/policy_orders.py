@@ -161,10 +161,13 @@ class PolicyOrders(Protocol):
     the caller is.
     """
 
-    async def carry_out(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+    async def carry_out(self, order: PolicyOrder, caller: Caller, *, approval_id: bytes = b"") -> PolicyOrdered:
         """One order, whole or not at all.
 
+        `approval_id`: of the approval that it uses up, where changes wait for people.
+
         Raises:
+            ApprovalChangedError: changes wait for people, and this one has no approval, or none any more.
             UnknownPolicyError, PolicyOrderError, PolicyRevisionError: nothing was changed.
             PolicyPackError, PolicyModuleError, PolicySignatureError: what was to be published, and was not.
             JournalDownError, OutcomeUnknownError.

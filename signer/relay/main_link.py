@@ -164,11 +164,11 @@ class MainLink:
         )
         return answer.carried
 
-    async def ask_policy_order(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+    async def ask_policy_order(self, order: PolicyOrder, caller: Caller, approval_id: bytes) -> PolicyOrdered:
         """Pass an order about policies on; takes as long as it takes. Raises as `PolicyOrders.carry_out`."""
         name, request_id = caller.principal.name, caller.request_id
         done: PolicyOrderDone = await self._ask(
-            lambda number: AskPolicyOrder(number, order, name, request_id), within_seconds=None
+            lambda number: AskPolicyOrder(number, order, name, request_id, approval_id), within_seconds=None
         )
         return done.ordered
 

@@ -19,6 +19,7 @@ class AskPolicyOrder(Struct, array_like=True, frozen=True, forbid_unknown_fields
     order: PolicyOrder
     principal: Annotated[str, Meta(max_length=64)]
     request_id: Annotated[bytes, Meta(min_length=8, max_length=8)]
+    approval_id: Annotated[bytes, Meta(max_length=16)] = b""
 
 
 class PolicyOrderDone(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=20):
@@ -28,7 +29,7 @@ class PolicyOrderDone(Struct, array_like=True, frozen=True, forbid_unknown_field
     ordered: PolicyOrdered
 
 
-Ask = Callable[[PolicyOrder, Caller], Awaitable[PolicyOrdered]]
+Ask = Callable[[PolicyOrder, Caller, bytes], Awaitable[PolicyOrdered]]
 """Passes an order on, and waits for its answer."""
 
 
@@ -38,6 +39,6 @@ class RelayPolicyOrders:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
-    async def carry_out(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
+    async def carry_out(self, order: PolicyOrder, caller: Caller, *, approval_id: bytes = b"") -> PolicyOrdered:
         """See PolicyOrders."""
-        return await self._ask(order, caller)
+        return await self._ask(order, caller, approval_id)

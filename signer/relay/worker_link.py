@@ -214,7 +214,7 @@ class WorkerLink:
                     answer = OrderCarried(question.number, carried)
                 case AskPolicyOrder():
                     ordered = await self._services.mainstay.policy_orders.carry_out(
-                        question.order, _told_caller(question)
+                        question.order, _told_caller(question), approval_id=question.approval_id
                     )
                     answer = PolicyOrderDone(question.number, ordered)
                 case AskApprovalOrder():

@@ -25,6 +25,7 @@ from signer.errors import (
     JournalDownError,
     MalformedRequestError,
     SlashingError,
+    UnapprovableError,
     UnknownKeyError,
     WrongNetworkError,
 )
@@ -136,6 +137,7 @@ def _unknown_key(world: World, request: dict[str, Any]) -> None:
 
 
 def _refusal(world: World, _: dict[str, Any]) -> None:
+    world.policy_management.error = UnapprovableError("no")
     world.signing.error = SlashingError("no")
     world.custody.error = world.protection.error = WrongNetworkError(requested=bytes(32), pinned=bytes(32))
 

@@ -23,6 +23,13 @@ OPERATOR = {
     "actions": ["policy:read", "policy:write", "audit:read"],
     "token_sha256": hashlib.sha256(TOKEN.encode()).hexdigest(),
 }
+OWNERS_TOKEN = "a-token-of-an-owner"
+OWNER_WHO_APPROVES = {
+    "name": "ann",
+    "groups": ["owners"],
+    "actions": ["approvals:vote"],
+    "token_sha256": hashlib.sha256(OWNERS_TOKEN.encode()).hexdigest(),
+}
 PATIENCE_SECONDS = 60.0
 
 
@@ -50,17 +57,19 @@ def refused(signer: RunningSigner, *words: str | Path) -> dict[str, Any]:
     return json.loads(said.stderr)
 
 
-def asked(signer: RunningSigner, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-    """The answer of an admin route, over the network: of a worker, where there are any."""
+def asked(
+    signer: RunningSigner, path: str, body: dict[str, Any] | None = None, *, token: str = TOKEN
+) -> tuple[int, Any]:
+    """The answer of a route, over the network: of a worker, where there are any."""
     with closing(http.client.HTTPConnection("127.0.0.1", signer.port, timeout=PATIENCE_SECONDS)) as connection:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {token}"}
         text = None if body is None else json.dumps(body)
         connection.request("GET" if body is None else "POST", path, body=text, headers=headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
 
-def ordered(signer: RunningSigner, order: str, **members: Any) -> dict[str, Any]:
+def ordered(signer: RunningSigner, order: str, /, **members: Any) -> dict[str, Any]:
     status, answer = asked(signer, "/admin/policy/orders", {"order": order, **members})
     assert status == 200, answer
     return answer
@@ -138,7 +147,7 @@ def test_a_policy_lives_from_its_file_to_its_retirement_by_commands(tmp_path: Pa
 
 
 def test_an_order_to_one_worker_holds_for_the_next_signature_of_every_other(tmp_path: Path) -> None:
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=sections(2)) as signer:
+    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=sections(2, OWNER_WHO_APPROVES)) as signer:
         [key] = signer.public_keys()
         voter = Voter(signer, key, workers=2)
         for pack in (DUTIES, NOTHING):
@@ -153,6 +162,19 @@ def test_an_order_to_one_worker_holds_for_the_next_signature_of_every_other(tmp_
             ordered(signer, "activate", name="staking")
         status, answer = asked(signer, "/admin/policy/orders", {"order": "retire", "name": "staking"})
         assert (status, answer["code"]) == (409, "POLICY_ORDER_REFUSED")
+
+        # Under guard the same order waits until somebody else has approved it.
+        ordered(signer, "guard", guard={"quorum": 1, "groups": ["owners"], "lifetime_seconds": 3600})
+        order = {"order": "rollback", "name": "staking"}
+        status, waits = asked(signer, "/admin/policy/orders", order)
+        assert (status, waits["code"]) == (412, "APPROVAL_REQUIRED")
+        assert voter.verdicts() == {"412"}
+        said = {"request_hash": waits["request_hash"]}
+        status, _ = asked(signer, f"/v1/approvals/{waits['approval']}/approve", said, token=OWNERS_TOKEN)
+        assert status == 200
+        ordered(signer, "rollback", name="staking")
+        assert voter.verdicts() == {"signed"}
+        assert asked(signer, "/admin/policy/orders", {"order": "guard"})[0] == 412
 
 
 def test_a_crash_between_publish_and_activate_loses_nothing_and_lets_nothing_decide(tmp_path: Path) -> None:

@@ -24,10 +24,17 @@ from policy.policy_packs import (
 from policy.wat_policies import policy as wat_policy
 
 from signer.audit.entry import Kind
+from signer.auth.approvers import Approver, Approvers
 from signer.auth.principal import Action, Caller, Principal
+from signer.crypto.aead import KEY_BYTES, Sealer
+from signer.crypto.secret import Secret
 from signer.errors import (
+    ApprovalChangedError,
+    ApprovalDeniedError,
+    ApprovalRequiredError,
     ForbiddenError,
     MalformedRequestError,
+    NotAnApproverError,
     PolicyImportError,
     PolicyModuleInvalidError,
     PolicyOrderError,
@@ -35,15 +42,21 @@ from signer.errors import (
     PolicyRevisionError,
     PolicySignatureError,
     SignerError,
+    UnapprovableError,
     UnknownPolicyError,
 )
+from signer.operations.approval_orders import CastVote
+from signer.operations.approve import LocalApprovalOrders
 from signer.operations.change_policies import LocalPolicyOrders
+from signer.operations.guard_policies import PolicyGuard, exactly
+from signer.operations.held_requests import HeldRequests
 from signer.operations.kept_record import KeptRecord
 from signer.operations.manage_policies import PolicyManagement
 from signer.operations.policy_orders import (
     ActivatePolicy,
     BindPolicy,
     ChangeList,
+    GuardChanges,
     KeepFacts,
     PolicyOrder,
     PublishPolicy,
@@ -57,7 +70,7 @@ from signer.operations.policy_orders import (
 from signer.policy.bindings import Binding, ToKey, ToTag
 from signer.policy.pack import version_of
 from signer.policy.policy_record import read_policy_set
-from signer.policy.policy_set import MAX_PREVIOUS, PolicySet, ServedPolicy, policy_set_digest
+from signer.policy.policy_set import MAX_PREVIOUS, ChangeGuard, PolicySet, ServedPolicy, policy_set_digest
 
 ON_BOTH_DATABASES = True
 
@@ -70,7 +83,20 @@ class Post:
     def __init__(self, record: KeptRecord, house: House) -> None:
         self.record, self.house = record, house
         orders = LocalPolicyOrders(changes=record.writer, reading=record.view.reading, clock=house.clock)
-        self.management = PolicyManagement(orders=orders, reading=record.view.reading)
+        approvers = Approvers(Approver(name, frozenset({"owners"})) for name in ("ann", "bob", "operator"))
+        self.approvals = LocalApprovalOrders(
+            changes=record.writer,
+            reading=record.view.reading,
+            clock=house.clock,
+            sealer=Sealer(Secret(b"\5" * KEY_BYTES)),
+            most_waiting=100,
+            keep_days=90,
+        )
+        held = HeldRequests(orders=self.approvals, reading=record.view.reading, clock=house.clock, approvers=approvers)
+        self.management = PolicyManagement(
+            orders=orders, reading=record.view.reading, guard=PolicyGuard(held, approvers)
+        )
+        self.orders = orders
 
     async def order(self, order: PolicyOrder, caller: Caller = CALLER) -> tuple[str, int]:
         """What became of it, and the revision that holds."""
@@ -356,3 +382,114 @@ async def test_lists_are_set_added_to_and_taken_from(post: Post) -> None:
     await post.all(ChangeList(name="receivers", change="drop"))
     with pytest.raises(UnknownPolicyError):
         await post.management.named_list("receivers", CALLER)
+
+
+# --- changes that wait for people ------------------------------------------------------------------
+
+GUARD = ChangeGuard(1, ("owners",), 3600)
+
+
+async def held(post: Post, order: PolicyOrder, caller: Caller = CALLER) -> ApprovalRequiredError:
+    """The order waits for people, and nothing is changed."""
+    before = post.policies()
+    with pytest.raises(ApprovalRequiredError) as caught:
+        await post.order(order, caller)
+    assert post.policies() == before
+    return caught.value
+
+
+async def vote(post: Post, waits: ApprovalRequiredError, approver: str = "ann", *, approves: bool = True) -> None:
+    cast = CastVote(
+        bytes.fromhex(str(waits.evidence["approval"])),
+        bytes.fromhex(str(waits.evidence["request_hash"])[2:]),
+        approves,
+        ("owners",),
+    )
+    await post.approvals.carry_out(cast, Caller(Principal(approver)))
+
+
+@pytest.fixture
+async def guarded(post: Post) -> Post:
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"), GuardChanges(guard=GUARD))
+    return post
+
+
+async def test_a_change_under_guard_is_made_once_when_people_have_approved_it(guarded: Post) -> None:
+    order = BindPolicy(binding=TO_LIDO)
+    waits = await held(guarded, order)
+    again = await held(guarded, order)
+    assert again.evidence["approval"] == waits.evidence["approval"], "the same order waits once"
+    await vote(guarded, waits)
+    await guarded.all(order)
+    assert guarded.notes()[-1][1].endswith(f"; revision 4; approval {waits.evidence['approval']}")
+    assert guarded.policies().bindings == (TO_LIDO,)
+    await held(guarded, UnbindPolicy(binding=TO_LIDO))
+
+
+async def test_the_same_change_is_asked_for_again_though_the_same_holds_as_before(guarded: Post) -> None:
+    order, back = BindPolicy(binding=TO_LIDO), UnbindPolicy(binding=TO_LIDO)
+    for each in (order, back):
+        await vote(guarded, await held(guarded, each))
+        await guarded.all(each)
+    await held(guarded, order)
+
+
+async def test_an_approval_is_for_one_order_of_one_principal_at_one_revision(guarded: Post) -> None:
+    order = BindPolicy(binding=TO_LIDO)
+    waits = await held(guarded, order)
+    await vote(guarded, waits)
+    approval = bytes.fromhex(str(waits.evidence["approval"]))
+    exact = exactly(order, guarded.policies())
+    other = exactly(BindPolicy(binding=Binding("staking", ToTag("other"))), guarded.policies())
+    for wrong, caller, used in (
+        (other, CALLER, approval),
+        (exact, Caller(Principal("somebody")), approval),
+        (exact, CALLER, b""),
+        (exact, CALLER, b"a" * 16),
+    ):
+        with pytest.raises(ApprovalChangedError):
+            await guarded.orders.carry_out(wrong, caller, approval_id=used)
+    await guarded.all(PublishPolicy(pack=TWO))  # waits for nobody, and makes another revision
+    with pytest.raises(PolicyRevisionError):
+        await guarded.orders.carry_out(exact, CALLER, approval_id=approval)
+    await held(guarded, order)
+
+
+async def test_two_who_carry_one_approved_order_out_make_one_change(guarded: Post) -> None:
+    order = exactly(BindPolicy(binding=TO_LIDO), guarded.policies())
+    waits = await held(guarded, order)
+    await vote(guarded, waits)
+    approval = bytes.fromhex(str(waits.evidence["approval"]))
+    racing = (guarded.orders.carry_out(order, CALLER, approval_id=approval) for _ in range(8))
+    done = await asyncio.gather(*racing, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in done) == ["PolicyOrdered"] + ["PolicyRevisionError"] * 7
+
+
+async def test_what_is_activated_is_the_version_that_was_approved(guarded: Post) -> None:
+    await guarded.all(PublishPolicy(pack=TWO))
+    waits = await held(guarded, ActivatePolicy(name="staking"))
+    await vote(guarded, waits)
+    await guarded.all(ActivatePolicy(name="staking"))
+    assert guarded.staking().version == SECOND
+
+
+async def test_a_guard_is_taken_away_by_those_whom_it_asks_and_by_nobody_else(guarded: Post) -> None:
+    waits = await held(guarded, GuardChanges())
+    await held(guarded, RollBackAll(revision=0))
+    with pytest.raises(NotAnApproverError):
+        await vote(guarded, waits, "operator")
+    await vote(guarded, waits)
+    await guarded.all(GuardChanges())
+    await guarded.all(BindPolicy(binding=TO_LIDO))
+
+
+async def test_a_denied_change_is_not_made(guarded: Post) -> None:
+    waits = await held(guarded, BindPolicy(binding=TO_LIDO))
+    await vote(guarded, waits, approves=False)
+    with pytest.raises(ApprovalDeniedError):
+        await guarded.order(BindPolicy(binding=TO_LIDO))
+
+
+async def test_a_guard_that_nobody_could_meet_is_refused(post: Post) -> None:
+    for guard in (ChangeGuard(3, ("owners",), 3600), ChangeGuard(1, ("nobody",), 3600)):
+        await post.refused(GuardChanges(guard=guard), UnapprovableError, "nobody could change")

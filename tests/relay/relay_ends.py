@@ -111,10 +111,10 @@ class PolicyOrdersTwin:
     """Remembers what it was ordered of policies."""
 
     error: SignerError | None = None
-    given: list[tuple[PolicyOrder, Caller]] = field(default_factory=list)
+    given: list[tuple[PolicyOrder, Caller, bytes]] = field(default_factory=list)
 
-    async def carry_out(self, order: PolicyOrder, caller: Caller) -> PolicyOrdered:
-        self.given.append((order, caller))
+    async def carry_out(self, order: PolicyOrder, caller: Caller, *, approval_id: bytes = b"") -> PolicyOrdered:
+        self.given.append((order, caller, approval_id))
         if self.error is not None:
             raise self.error
         return PolicyOrdered(7, "done", "a change", "1" * 64)

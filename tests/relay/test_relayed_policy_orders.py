@@ -30,6 +30,7 @@ from signer.policy.policy_set import ChangeGuard
 CALLER = Caller(Principal("prysm-1"), "10.0.0.1", b"12345678")
 
 PATIENCE_SECONDS = 60.0
+APPROVAL = b"a" * 16
 
 VERSION = "2" * 64
 
@@ -58,10 +59,10 @@ POLICY_ORDERS = [
 async def test_an_order_about_policies_reaches_the_main_process_whole_and_so_does_its_answer(tmp_path: Path, order):
     async with both_ends(tmp_path) as ends:
         orders = ends.worker.link.mainstay().policy_orders
-        done = await asyncio.wait_for(orders.carry_out(order, CALLER), PATIENCE_SECONDS)
+        done = await asyncio.wait_for(orders.carry_out(order, CALLER, approval_id=APPROVAL), PATIENCE_SECONDS)
         assert done == PolicyOrdered(7, "done", "a change", "1" * 64)
-        [(given, caller)] = ends.policies.given
-        assert given == order
+        [(given, caller, approval_id)] = ends.policies.given
+        assert (given, approval_id) == (order, APPROVAL)
         assert (caller.principal.name, caller.request_id) == ("prysm-1", b"12345678")
         ends.policies.error = PolicyRevisionError(wanted=1, holds=2)
         with pytest.raises(PolicyRevisionError, match="revision 2 holds"):

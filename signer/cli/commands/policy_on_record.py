@@ -1,4 +1,4 @@
-"""`holdfast policy list|show|status|lists|trust|keep-facts|who-can`: what holds, and what policies may ask."""
+"""`holdfast policy list|show|status|lists|trust|guard|keep-facts|who-can`: what holds, and what policies may ask."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,8 @@ from signer.cli.commands.policy_serving import IfRevisionOption, NameArgument, g
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
 from signer.durable import read_regular
-from signer.operations.policy_orders import ChangeList, KeepFacts, TrustKey
+from signer.operations.policy_orders import ChangeList, GuardChanges, KeepFacts, TrustKey
+from signer.policy.policy_set import ChangeGuard
 
 MAX_LIST_BYTES = 4 << 20
 """Of a file with a list: some twenty thousand items."""
@@ -22,7 +23,7 @@ SHORT_DIGITS = 12
 def add_to(group: typer.Typer) -> None:
     """Add the commands."""
     group.command("list")(list_policies)
-    for command in (show, status, lists, trust):
+    for command in (show, status, lists, trust, guard):
         group.command(command.__name__)(command)
     group.command("keep-facts")(keep_facts)
     group.command("who-can")(who_can)
@@ -171,6 +172,42 @@ def trust(
     """
     order = TrustKey(key=key_digits(key), trusted=not remove, if_revision=if_revision)
     give(session_of(context), order)
+
+
+def guard(
+    context: typer.Context,
+    *,
+    quorum: Annotated[int | None, typer.Option(metavar="N", min=1, max=64, help="So many people must approve.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Whose members approve; may be given several times.")
+    ] = None,
+    lifetime: Annotated[int, typer.Option(metavar="SECONDS", min=1, help="How long a change waits for them.")] = 86400,
+    delay: Annotated[
+        int, typer.Option(metavar="SECONDS", min=0, help="From the last approval needed to the change itself.")
+    ] = 0,
+    off: Annotated[bool, typer.Option("--off", help="Let changes wait for nobody any more.")] = False,
+    if_revision: IfRevisionOption = None,
+) -> None:
+    """Let every change of policies but `publish` wait for the approval of people; taking the guard away waits too.
+
+    An order is then refused with APPROVAL_REQUIRED and the id of what waits. When it is approved (`holdfast approvals
+    approve`), whoever gave the order gives the very same order again.
+
+    For example:
+
+    - `holdfast policy guard --quorum 2 --group owners --config holdfast.yaml`
+    - `holdfast policy guard --off --config holdfast.yaml`
+    """
+    session = session_of(context)
+    if off is (quorum is not None or bool(group)):
+        raise UsageFault("a quorum and its groups are needed, or --off", remedy="give --quorum N --group NAME")
+    if off:
+        give(session, GuardChanges(if_revision=if_revision))
+        return
+    if quorum is None or not group:
+        raise UsageFault("a quorum and its groups are needed", remedy="give --quorum N --group NAME")
+    wanted = ChangeGuard(quorum, tuple(sorted(set(group))), lifetime, delay)
+    give(session, GuardChanges(guard=wanted, if_revision=if_revision))
 
 
 def keep_facts(
