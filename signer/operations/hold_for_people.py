@@ -65,6 +65,11 @@ def approval_given_back(claims: tuple[Any, ...]) -> tuple[ApprovalClaim, ...]:
     )
 
 
+def told_approval(claims: tuple[Any, ...]) -> str:
+    """For the audit log: the approval that a signature rests on; empty where it rests on none."""
+    return "".join(f"; approval={claim.approval_id.hex()}" for claim in claims if isinstance(claim, ApprovalClaim))
+
+
 def _again(claim: Any) -> Any:
     if isinstance(claim, ApprovalClaim):
         return ApprovalClaim(claim.approval_id, claim.request_hash, claim.policies_hash, claim.at_ms, "again")

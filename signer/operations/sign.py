@@ -13,9 +13,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-
-from msgspec.structs import replace
 
 from signer.audit.entry import Kind
 from signer.auth.authorize import check_authorized
@@ -39,8 +36,9 @@ from signer.journal.command import Command, Journal, Receipt
 from signer.journal.writer import MAX_BATCH
 from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, span
-from signer.operations.hold_for_people import approval_given_back, given_out_again
+from signer.operations.hold_for_people import approval_given_back, told_approval
 from signer.operations.policy_check import Hear, Passed, hear_nothing
+from signer.operations.signing_step import Step
 from signer.operations.stage_times import StageTimes, seconds
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory, told_outcomes
 from signer.policy.counters import giving_back
@@ -60,18 +58,6 @@ _WALKS = 4
 """The first, and three more where the commit says that what was decided by does not hold any more."""
 
 _Overtaken = PolicyChangedError | CounterChangedError | ApprovalChangedError
-
-
-@dataclass(slots=True)
-class _Step:
-    """One duty on its way through: a command to commit, and what to sign once it is durable."""
-
-    command: Command | None
-    """None while policies are to be asked."""
-
-    passed: Passed | None
-    error: SignerError | None
-    """A refusal that was decided before the commit, which only records it."""
 
 
 class Signing:
@@ -184,7 +170,7 @@ class Signing:
 
     async def _record(
         self, intent: SignDuty | SignExtension, caller: Caller, times: StageTimes, hear: Hear
-    ) -> tuple[_Step, Receipt]:
+    ) -> tuple[Step, Receipt]:
         """The gate up to the durable record; again where the commit says that what was decided by holds no more."""
         for walk in range(1, _WALKS + 1):
             step = self._decide(intent, caller)
@@ -199,26 +185,23 @@ class Signing:
                 await self._catch_up(step, overtaken)
         raise SigningFailedError("the gate was walked to no end")
 
-    async def _commit(self, step: _Step) -> tuple[_Step, Receipt]:
+    async def _commit(self, step: Step) -> tuple[Step, Receipt]:
         """Whoever comes second with an approval gets the same signature, and spends nothing: nor do its policies, which
         may see the first one's spending by now, refuse it then. Raises what the journal raises.
         """
         try:
-            return step, await self._journal.commit(_command(step))
+            return step, await self._journal.commit(step.get_command())
         except ApprovalChangedError:
-            again = None if step.passed is None else given_out_again(step.passed.claims)
-            if step.passed is None or again is None:
+            if (second := step.second()) is None:
                 raise
-            passed = replace(step.passed, claims=again)
-            second = _Step(Command(again, _command(step).story), passed, None)
-            return second, await self._journal.commit(_command(second))
+            return second, await self._journal.commit(second.get_command())
 
-    async def _catch_up(self, step: _Step, overtaken: _Overtaken) -> None:
+    async def _catch_up(self, step: Step, overtaken: _Overtaken) -> None:
         """Read again what has changed: policies; what a counter says is read whenever a policy asks."""
         if isinstance(overtaken, PolicyChangedError):
-            await self._gate.read_policies_again(beyond=_revision(step))
+            await self._gate.read_policies_again(beyond=step.revision)
 
-    def _decide(self, intent: SignDuty | SignExtension, caller: Caller) -> _Step:
+    def _decide(self, intent: SignDuty | SignExtension, caller: Caller) -> Step:
         """The gate up to the policies, and past them where they have nothing to say.
 
         A decision against becomes a command that records it.
@@ -233,37 +216,39 @@ class Signing:
             else:
                 passed = self._gate.decide(intent, caller, key=key, root=root)
         except (ForbiddenError, RefusalError) as refusal:
-            return _Step(Command((), self._story(intent, caller, root, refusal)), None, refusal)
+            return Step(Command((), self._story(intent, caller, root, refusal)), None, refusal)
         if passed.asking is not None:
-            return _Step(None, passed, None)
-        return _Step(Command(passed.claims, self._story(intent, caller, root, None)), passed, None)
+            return Step(None, passed, None)
+        return Step(Command(passed.claims, self._story(intent, caller, root, None)), passed, None)
 
-    async def _ask(self, intent: SignDuty | SignExtension, step: _Step, caller: Caller, hear: Hear) -> _Step:
+    async def _ask(self, intent: SignDuty | SignExtension, step: Step, caller: Caller, hear: Hear) -> Step:
         """What the policies make of it: a command that records a signature, or one that records their refusal."""
-        waiting = _passed(step)
+        waiting = step.get_passed()
         root = waiting.signing_root
         try:
             passed = await self._gate.ask(intent, waiting, caller, hear=hear)
         except RefusalError as refusal:
             # Nor is anything refused by policies that do not hold any more: the commit judges their revision here too.
             by = tuple(claim for claim in waiting.claims if isinstance(claim, PolicySetClaim))
-            return _Step(Command(by, self._story(intent, caller, root, refusal)), None, refusal)
-        story = self._story(intent, caller, root, None, note=told_outcomes(passed.outcomes))
-        return _Step(Command(passed.claims, story), passed, None)
+            return Step(Command(by, self._story(intent, caller, root, refusal)), None, refusal)
+        story = self._story(
+            intent, caller, root, None, note=told_outcomes(passed.outcomes) + told_approval(passed.claims)
+        )
+        return Step(Command(passed.claims, story), passed, None)
 
     async def _decide_each(
         self,
         intents: Sequence[tuple[int, SignDuty]],
         caller: Caller,
         answers: list[Signature | SignerError | None],
-    ) -> list[tuple[int, _Step]]:
+    ) -> list[tuple[int, Step]]:
         """The gate for the entries of a batch, a portion at a time; an error becomes that entry's answer."""
-        steps: list[tuple[int, _Step]] = []
+        steps: list[tuple[int, Step]] = []
         for start in range(0, len(intents), _DECIDED_AT_A_TIME):
             portion = intents[start : start + _DECIDED_AT_A_TIME]
             if start:
                 await asyncio.sleep(0)
-            decided: list[tuple[int, SignDuty, _Step]] = []
+            decided: list[tuple[int, SignDuty, Step]] = []
             for n, intent in portion:
                 try:
                     decided.append((n, intent, self._decide(intent, caller)))
@@ -286,7 +271,7 @@ class Signing:
 
     async def _sign_chunks(
         self,
-        steps: Sequence[tuple[int, _Step]],
+        steps: Sequence[tuple[int, Step]],
         answers: list[Signature | SignerError | None],
         caller: Caller,
         *,
@@ -297,7 +282,7 @@ class Signing:
         Returns:
             The entries that something has overtaken, to be walked again; none where this was the `last` walk.
         """
-        receipts = self._journal.commit_all([_command(step) for _, step in steps])
+        receipts = self._journal.commit_all([step.get_command() for _, step in steps])
         signing = []
         overtaken: set[int] = set()
         try:
@@ -333,11 +318,11 @@ class Signing:
             if isinstance(result, SigningFailedError):
                 await self._record_failure(passed, result, caller)
 
-    def _released(self, step: _Step) -> Passed:
+    def _released(self, step: Step) -> Passed:
         """What may be signed, now that the command is durable."""
         if step.error is not None:
             raise step.error
-        passed = _passed(step)
+        passed = step.get_passed()
         for claim in passed.claims:
             if isinstance(claim, NetworkClaim):
                 self._gate.pin(claim.genesis_validators_root)
@@ -388,23 +373,6 @@ class Signing:
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
-
-
-def _passed(step: _Step) -> Passed:
-    if step.passed is None:
-        raise SigningFailedError("nothing passed the gate")
-    return step.passed
-
-
-def _command(step: _Step) -> Command:
-    if step.command is None:
-        raise SigningFailedError("the policies were not asked")
-    return step.command
-
-
-def _revision(step: _Step) -> int:
-    """Of the policies by which it was decided."""
-    return next(claim.revision for claim in _command(step).claims if isinstance(claim, PolicySetClaim))
 
 
 def _outcome_of(error: SignerError) -> Outcome:

@@ -94,6 +94,7 @@ async def test_what_is_held_is_signed_when_people_have_approved_it_and_not_befor
         assert request_of(on, approval_id).ending is Ending.SPENT
         assert await on.signing.sign(vote(), CLIENT) == right(vote())
         kinds = [(entry.kind, entry.outcome, entry.code) for entry in on.audit() if entry.kind is Kind.DUTY]
+        assert on.audit()[-1].note.endswith(f"; approval={approval_id.hex()}")
         assert kinds == [(Kind.DUTY, Outcome.REFUSED, "APPROVAL_REQUIRED")] * 3 + [(Kind.DUTY, Outcome.ALLOWED, "")] * 2
 
 
