@@ -4,23 +4,27 @@ Rule 1: the command line names no concrete class of the service. It asks a serve
 none does.
 """
 
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from __future__ import annotations
 
-from signer.auth.principal import Caller
-from signer.config.sections import Config
-from signer.operations.custody import Custody
-from signer.operations.explain import Explaining
-from signer.operations.freeze_keys import KeyFreezing
-from signer.operations.keep_preferences import PreferenceKeeping
-from signer.operations.keep_record import RecordKeeping
-from signer.operations.key_manager import KeyManager
-from signer.operations.manage_keys import KeyManagement
-from signer.operations.manage_policies import PolicyManagement
-from signer.operations.protect import Protection
-from signer.operations.read_audit import AuditPage, AuditQuery
-from signer.operations.restore import RestorePlan
-from signer.operations.who_can import WhoCan
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    # Names of types alone: a line that asks a running server loads none of it.
+    from signer.auth.principal import Caller
+    from signer.config.sections import Config
+    from signer.operations.custody import Custody
+    from signer.operations.explain import Explaining
+    from signer.operations.freeze_keys import KeyFreezing
+    from signer.operations.keep_preferences import PreferenceKeeping
+    from signer.operations.keep_record import RecordKeeping
+    from signer.operations.key_manager import KeyManager
+    from signer.operations.manage_keys import KeyManagement
+    from signer.operations.manage_policies import PolicyManagement
+    from signer.operations.protect import Protection
+    from signer.operations.read_audit import AuditPage, AuditQuery
+    from signer.operations.restore import RestorePlan
+    from signer.operations.who_can import WhoCan
 
 
 class AuditReport(Protocol):
