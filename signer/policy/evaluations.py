@@ -2,7 +2,7 @@
 
 One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. When
 something has waited for a whole tick, because a policy uses up all that it may, another thread joins in; a thread goes
-to sleep when nothing waits. The ticks also end decisions that are over their wall time.
+to sleep when nothing waits. The ticks also end decisions that are over their time.
 """
 
 import asyncio

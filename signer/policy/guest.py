@@ -2,11 +2,14 @@
 
 Rule 1: every place is checked against the memory as it is at that moment, before it is touched.
 Rule 2: whatever stops the module raises Stopped, with the denial that stands in the verdict's place.
+Rule 3: its time is the processor time of this thread: what a busy machine gives to others is not held against it.
 """
 
 import ctypes
 import math
+import time
 from ctypes import c_uint8, c_uint64, c_void_p
+from typing import Any
 
 from wasmtime import Engine, TrapCode
 
@@ -19,18 +22,46 @@ from signer.policy.keccak import Keccak256
 from signer.policy.limits import MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
 
 TICK_SECONDS = 0.005
-"""How often the wall time of decisions is looked at (`evaluations.py`)."""
+"""How often the time of decisions is looked at (`evaluations.py`)."""
 
 MAX_EXPORTS_USED = 8
 MAX_ARGUMENTS = 8
 
+_GO_ON = 0
+"""`WASMTIME_UPDATE_DEADLINE_CONTINUE`."""
+
 _POINTER_MASK = 2**32 - 1
 _FAULTS = {
     TrapCode.OUT_OF_FUEL.value: (Fault.OUT_OF_FUEL, "the policy has used up its fuel"),
-    TrapCode.INTERRUPT.value: (Fault.TIMED_OUT, "the policy has used up its time"),
     TrapCode.STACK_OVERFLOW.value: (Fault.STACK_OVERFLOW, "the policy's calls are nested too deeply"),
 }
 _TRAP_NAMES = {code.value: code.name.lower() for code in TrapCode}
+
+
+class _Deadline:
+    """When the time of the present decision is over. Owned by a guest, to which it does not point: a guest goes, and
+    its place in the engine with it, when nobody has it any more.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._began = 0.0
+        """By the processor time of this thread, in seconds."""
+        self.is_over = False
+        self.callback = native.DEADLINE_CALLBACK(self._passed)
+
+    def begin(self, seconds: float) -> None:
+        """From now on so much."""
+        self._seconds, self._began, self.is_over = seconds, time.thread_time(), False
+
+    def _passed(self, _context: int, _environment: int, ticks: Any, kind: Any) -> int | None:
+        """The ticks have passed; where this thread had less than that of a processor, the module goes on."""
+        left = self._seconds - (time.thread_time() - self._began)
+        if left > 0:
+            ticks[0], kind[0] = _ticks(left), _GO_ON
+            return None
+        self.is_over = True
+        return int(native.error_new(b"time is over"))
 
 
 class Guest:
@@ -54,6 +85,7 @@ class Guest:
         self._context = 0
         self._limits = Limits()
         self._questions: Questions | None = None
+        self._deadline = _Deadline()
 
     def begin(self, limits: Limits, questions: Questions) -> None:
         """A new store with these limits; nothing runs yet. Whoever begins calls `end`."""
@@ -63,7 +95,9 @@ class Guest:
         self._context = native.store_context(self._store)
         native.store_limiter(self._store, limits.memory_bytes, MAX_TABLE_ELEMENTS, 1, MAX_TABLES, 1)
         native.set_fuel(self._context, limits.fuel)
-        native.set_epoch_deadline(self._context, math.ceil(limits.wall_seconds / TICK_SECONDS) + 1)
+        native.set_epoch_deadline(self._context, _ticks(limits.wall_seconds))
+        native.epoch_deadline_callback(self._store, self._deadline.callback, None, None)
+        self._deadline.begin(limits.wall_seconds)
 
     def end(self) -> None:
         """The store is gone, and all that was in it."""
@@ -136,7 +170,9 @@ class Guest:
             "memory_bytes": memory_bytes,
             "memory_limit_bytes": limits.memory_bytes,
         }
-        if self._questions is not None and self._questions.fault is not None:
+        if self._deadline.is_over:
+            fault, sentence = Fault.TIMED_OUT, "the policy has used up its time"
+        elif self._questions is not None and self._questions.fault is not None:
             fault, sentence = self._questions.fault
         elif trap is None:
             fault, sentence = Fault.ENGINE_FAILED, "the policy could not be run"
@@ -161,3 +197,8 @@ class Guest:
         native.trap_delete(self._trap.value)
         self._trap.value = None
         return code.value if known else None
+
+
+def _ticks(seconds: float) -> int:
+    """So many ticks are at least so long: the first of them may come at once."""
+    return math.ceil(seconds / TICK_SECONDS) + 1

@@ -30,7 +30,7 @@ MAX_EXPORTS = 1024
 """Names that a module may offer; Open Policy Agent's modules offer about a hundred."""
 
 MAX_FUEL = 1_000_000_000
-"""The most that a manifest may ask for; the wall time is over before."""
+"""The most that a manifest may ask for; the time is over before."""
 
 MAX_WALL_SECONDS = 1.0
 """The most that a manifest may ask for."""
@@ -45,8 +45,8 @@ class Limits:
 
     memory_bytes: int = MAX_MEMORY_BYTES
     wall_seconds: float = 0.1
-    """The last resort, for what fuel does not measure; counted in ticks, so that a stalled machine does not shorten
-    it."""
+    """The last resort, for what fuel does not measure. Looked at in ticks, and then it is the processor time of the
+    thread that counts, so that a busy machine does not shorten it."""
 
 
 DEFAULT_LIMITS = Limits()

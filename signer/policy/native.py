@@ -104,6 +104,10 @@ class Value(ctypes.Union):
 HOST_CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(Value), c_size_t)
 """`wasmtime_func_unchecked_callback_t`: environment, caller, arguments and results, how many; a trap or null."""
 
+DEADLINE_CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(c_uint64), ctypes.POINTER(c_uint8))
+"""Called when the deadline has passed: context, environment, where the ticks of the next deadline go, and the kind of
+going on (0: at once). An error ends the call; null goes on."""
+
 _KEEPING: Any = ctypes.PyDLL(str(_ffi.filename))
 _LETTING_GO: Any = ctypes.CDLL(str(_ffi.filename))
 
@@ -124,6 +128,9 @@ store_limiter = _function(
 set_fuel = _function(_KEEPING, "wasmtime_context_set_fuel", c_void_p, c_void_p, c_uint64)
 get_fuel = _function(_KEEPING, "wasmtime_context_get_fuel", c_void_p, c_void_p, c_void_p)
 set_epoch_deadline = _function(_KEEPING, "wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
+epoch_deadline_callback = _function(
+    _KEEPING, "wasmtime_store_epoch_deadline_callback", None, c_void_p, DEADLINE_CALLBACK, c_void_p, c_void_p
+)
 increment_epoch = _function(_KEEPING, "wasmtime_engine_increment_epoch", None, c_void_p)
 export_get = _function(
     _KEEPING, "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
@@ -135,6 +142,7 @@ memory_data_size = _function(_KEEPING, "wasmtime_memory_data_size", c_size_t, c_
 trap_new = _function(_KEEPING, "wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
 trap_code = _function(_KEEPING, "wasmtime_trap_code", c_bool, c_void_p, c_void_p)
 trap_delete = _function(_KEEPING, "wasm_trap_delete", None, c_void_p)
+error_new = _function(_KEEPING, "wasmtime_error_new", c_void_p, c_char_p)
 error_delete = _function(_KEEPING, "wasmtime_error_delete", None, c_void_p)
 linker_define = _function(
     _KEEPING, "wasmtime_linker_define_func_unchecked", c_void_p,

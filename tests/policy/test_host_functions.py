@@ -3,8 +3,10 @@
 import hashlib
 
 import pytest
+from wasmtime import Engine
 from wat_policies import COUNTING, answering, policy, quoted
 
+from signer.policy import native
 from signer.policy.faults import Fault
 from signer.policy.grants import EmptyHost, Grants, HostFunction
 from signer.policy.host_functions import MAX_LOG_LINE_BYTES, MAX_LOG_LINES, CounterRead
@@ -242,3 +244,24 @@ def test_what_one_decision_was_told_is_not_left_for_the_next(decide):
     for value in range(5):
         assert decide(module, grants=COUNTER, host=Ledger(value)).counters_read == (CounterRead(NAME, 60, value),)
     assert decide(policy()).counters_read == ()
+
+
+class Stalling(EmptyHost):
+    """While it answers, far more ticks pass than a policy has time, and hardly any of the processor's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def list_contains(self, name: str, item: str) -> bool:
+        for _ in range(10_000):
+            native.increment_epoch(native.address(self._engine.ptr()))
+        return False
+
+
+def test_what_a_busy_machine_takes_of_a_policys_time_is_not_held_against_it(decide, engine):
+    module = asking(
+        HostFunction.LIST_CONTAINS,
+        f"(drop (call $ask {NAME_PLACE} {NAME_PLACE})) " + COUNTING.format(1_000, answering()),
+    )
+    limits = Limits(wall_seconds=10.0)
+    assert decide(module, grants=LIST, host=Stalling(engine), limits=limits).verdict is ALLOW
