@@ -224,3 +224,8 @@ async def test_what_is_frozen_is_found_where_no_server_runs(cli: Cli, ready: Non
     assert finding(said, "frozen")["figures"] == {"all": True, "keys": 0, "tags": 0}
     assert finding(said, "frozen")["sentence"] == "all keys are frozen: nothing is signed"
     assert said.code == 0, "a warning"
+
+
+def test_a_network_whose_file_cannot_be_read_keeps_nothing_else_from_being_examined(cli: Cli, ready: None) -> None:
+    said = doctor(cli, "--set", "network.config_file=not-there.yaml")
+    assert finding(said, "database")["grade"] == "ok", said.out + said.err

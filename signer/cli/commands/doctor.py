@@ -180,7 +180,7 @@ def _epoch(config: Config) -> Epoch | None:
     """The present one, by this machine's clock; None where the network's files do not tell."""
     try:
         return read_network(config.network).epoch_at(SystemClock().now())
-    except ConfigError:
+    except (SignerError, OSError, UnicodeDecodeError):
         return None
 
 
