@@ -6,6 +6,7 @@ before (a pack that loads, the version that was staged) is compared with it.
 """
 
 import asyncio
+import logging
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
@@ -39,6 +40,8 @@ from signer.policy.policy_record import (
 )
 from signer.policy.policy_record import read_pack as read_packed
 from signer.policy.policy_set import PolicySet
+
+_log = logging.getLogger("holdfast.policy")
 
 
 class LocalPolicyOrders:
@@ -79,7 +82,9 @@ class LocalPolicyOrders:
             note = f"{done.change}; {outcome}{approved}"
             return NoteStory(plan.kind, now_ms, note, caller.principal.name, caller.request_id)
 
-        return await self._changes.perform(change, story)
+        done = await self._changes.perform(change, story)
+        _log.info("policies: %s ordered: %s; revision %d holds", caller.principal.name, done.change, done.revision)
+        return done
 
     async def _plan(self, order: PolicyOrder, caller: Caller) -> Plan:
         match order:

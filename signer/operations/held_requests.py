@@ -143,7 +143,8 @@ class HeldRequests:
         state = state_of(today, now_ms=now_ms)
         words = "it waits for people" if state is State.WAITING else f"its approval is {state.value}"
         return ApprovalRequiredError(
-            f"this is signed once people have approved it; {words}: approval {request.approval_id.hex()}",
+            f"this is {'signed' if request.kind == 'signature' else 'done'} once people have approved it; {words}:"
+            f" approval {request.approval_id.hex()}",
             evidence=evidence_of(today, state=state),
         )
 

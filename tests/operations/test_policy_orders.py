@@ -417,6 +417,7 @@ async def guarded(post: Post) -> Post:
 async def test_a_change_under_guard_is_made_once_when_people_have_approved_it(guarded: Post) -> None:
     order = BindPolicy(binding=TO_LIDO)
     waits = await held(guarded, order)
+    assert waits.sentence.startswith("this is done once people have approved it; it waits for people: approval ")
     again = await held(guarded, order)
     assert again.evidence["approval"] == waits.evidence["approval"], "the same order waits once"
     await vote(guarded, waits)

@@ -52,7 +52,8 @@ def list_policies(context: typer.Context) -> None:
         )
         for each in told["policies"]
     ]
-    session.output.headed_table(("policy", "decides", "staged", "shadow", "bound to"), rows)
+    if rows:
+        session.output.headed_table(("policy", "decides", "staged", "shadow", "bound to"), rows)
     session.output.line(f"revision {told['revision']} holds")
 
 
