@@ -21,8 +21,8 @@ from signer.operations.held_content import decode_intent
 from signer.operations.reading import read_record
 from signer.units import PublicKey
 
-MOST_LISTED = 100
-"""Requests of one page."""
+MOST_LISTED = 25
+"""Requests of one page: the facts of one may be 256 KiB."""
 
 
 class Told(Struct, frozen=True):

@@ -4,15 +4,21 @@ import base64
 import hashlib
 import http.client
 import json
-import subprocess
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from duty_requests import NO_GUARD, fork_info
 from policy.policy_packs import rules_pack, version_of
-from running import HOLDFAST, REPOSITORY, RunningSigner, interop_secret, merged, running_signer
+from running import RunningSigner, interop_secret, merged, running_signer
+
+from signer.cli.approval_client import sign_shown
+from signer.cli.approval_key import create_approval_key, read_approval_key
 
 RULES = """
 version: 1
@@ -92,6 +98,9 @@ class Station:
         status, body = self.ask("admin", "POST", "/admin/policy/orders", order)
         assert status == 200, body
 
+    def listed(self, who: str) -> list[dict[str, Any]]:
+        return json.loads(self.ask(who, "GET", "/v1/approvals?state=all")[1])["approvals"]
+
     def publish(self, description: str = "") -> None:
         pack = rules_pack("staking", text=RULES, description=description)
         self.order(order="publish", pack=base64.b64encode(pack).decode())
@@ -102,104 +111,103 @@ class Station:
         endpoint = ("--endpoint", f"http://127.0.0.1:{self.signer.port}", "--token-file")
         return self.signer.holdfast("approvals", *words, *endpoint, self.directory / f"{who}.token")
 
-    def approve(self, who: str, approval: str, *key: str) -> Any:
-        shown = json.loads(self.say(who, "show", approval, "--json").stdout)
-        said = self.say(who, "approve", approval, "--request-hash", shown["request_hash"], *key)
-        assert said.returncode == 0, said.stderr
-        return said
+    def approve(self, approval: str) -> None:
+        """Ann and Bob say yes; what Bob says is signed."""
+        for who in ("ann", "bob"):
+            shown = json.loads(self.ask(who, "GET", f"/v1/approvals/{approval}")[1])
+            said = {"approver": who, "time": int(time.time()), "key": read_approval_key(self.directory / "bob.key")}
+            signed = sign_shown(shown, "approve", **said) if who == "bob" else None
+            body = {"request_hash": shown["request_hash"], "signed": msgspec.to_builtins(signed)}
+            status, answer = self.ask(who, "POST", f"/v1/approvals/{approval}/approve", body)
+            assert status == 200, answer
 
 
-@pytest.fixture(params=[1, 2], ids=["one process", "workers"])
-def station(request: pytest.FixtureRequest, tmp_path: Path):
-    made = holdfast_keygen(tmp_path)
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settings(request.param, made)) as signer:
+@contextmanager
+def running(tmp_path: Path, *, workers: int = 1) -> Iterator[Station]:
+    bob = create_approval_key(tmp_path / "bob.key").hex()
+    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settings(workers, bob)) as signer:
         place = Station(signer, tmp_path)
         place.publish()
         place.order(order="bind", binding={"policy": "staking", "to": {"kind": "key", "key_id": place.key}})
         yield place
 
 
-def holdfast_keygen(directory: Path) -> str:
-    line = [*HOLDFAST, "approvals", "keygen", directory / "bob.key"]
-    return subprocess.run(line, check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout.strip()
-
-
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_exit_waits_for_two_people_and_is_signed_once_however_often_it_is_collected(
-    station: Station, tmp_path: Path
+    tmp_path: Path, workers: int
 ) -> None:
-    status, held = station.sign(1)
-    assert status == 202
-    approval = held["approval"]["approval"]
-    assert held["approval"]["missing"] == "staking: 2 of operators"
-    assert [each["policy"] for each in held["policies"]] == ["staking"]
+    with running(tmp_path, workers=workers) as station:
+        status, held = station.sign(1)
+        assert status == 202
+        approval = held["approval"]["approval"]
+        assert held["approval"]["missing"] == "staking: 2 of operators"
+        assert [each["policy"] for each in held["policies"]] == ["staking"]
 
-    status, refused = station.sign(1, "/api/v1/eth2/sign")
-    assert (status, refused["code"], refused["approval"]) == (412, "APPROVAL_REQUIRED", approval)
-    assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")[0] == 412
+        status, refused = station.sign(1, "/api/v1/eth2/sign")
+        assert (status, refused["code"], refused["approval"]) == (412, "APPROVAL_REQUIRED", approval)
+        assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")[0] == 412
 
-    hashed = {"request_hash": held["approval"]["request_hash"]}
-    assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 403
-    assert station.ask("eve", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 404
-    assert station.ask("bob", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 400, "bob has a key"
+        hashed = {"request_hash": held["approval"]["request_hash"]}
+        assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 403
+        assert station.ask("eve", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 404
+        assert station.ask("bob", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 400, "bob has a key"
+        station.approve(approval)
 
-    listed = station.say("ann", "list")
-    assert approval in listed.stdout
-    assert station.say("eve", "list", "--json").stdout == '{\n  "approvals": []\n}\n'
-    shown = station.say("ann", "show", approval).stdout
-    assert "fact duty.validator_index\t7" in shown
-    assert "fact duty.epoch\t1" in shown
-    station.approve("ann", approval)
-    assert station.say("bob", "approve", approval, "--request-hash", "0x" + "00" * 32).returncode == 2
-    station.approve("bob", approval, "--key", str(tmp_path / "bob.key"), "--as", "bob")
+        station.signer.kill()
+        station.signer.restart()
 
-    station.signer.kill()
-    station.signer.restart()
-
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(station.sign, 1) for _ in range(2)]
-        asked += [pool.submit(station.ask, "exit-tool", "POST", f"/v1/approvals/{approval}/collect") for _ in range(2)]
-        answers = [each.result() for each in asked]
-    assert [status for status, _ in answers] == [200] * 4, answers
-    signatures = {(json.loads(body) if isinstance(body, bytes) else body)["signature"] for _, body in answers}
-    assert len(signatures) == 1
-    assert station.sign(1, "/api/v1/eth2/sign") == (200, {"signature": signatures.pop()})
-
-    spent = json.loads(station.say("ann", "list", "--all", "--json").stdout)["approvals"]
-    assert [(each["approval"], each["state"]) for each in spent] == [(approval, "spent")]
-    counted = json.loads(
-        station.ask("exit-tool", "POST", "/v1/policy/evaluate", {"public_key": station.key, "request": exit_of(1)})[1]
-    )
-    assert counted["decision"] == "require_approval"
-
-    log = station.signer.holdfast("audit", "show", "--last", "100", "--json")
-    (tmp_path / "audit.json").write_text(log.stdout)
-    kinds = [entry["kind"] for entry in json.loads(log.stdout)["entries"]]
-    assert (kinds.count("approval_opened"), kinds.count("approval_vote")) == (1, 2)
-    verified = station.signer.holdfast("approvals", "verify", tmp_path / "audit.json")
-    assert verified.returncode == 0, verified.stderr
-    assert verified.stdout.startswith("verifies\tbob\tapprove\t" + approval)
-    forged = log.stdout.replace('\\\\\\"approver\\\\\\":\\\\\\"bob', '\\\\\\"approver\\\\\\":\\\\\\"ann')
-    assert forged != log.stdout
-    (tmp_path / "forged.json").write_text(forged)
-    assert station.signer.holdfast("approvals", "verify", tmp_path / "forged.json").returncode == 1
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(station.sign, 1) for _ in range(2)]
+            collect = ("exit-tool", "POST", f"/v1/approvals/{approval}/collect")
+            asked += [pool.submit(station.ask, *collect) for _ in range(2)]
+            answers = [each.result() for each in asked]
+        assert [status for status, _ in answers] == [200] * 4, answers
+        signatures = {(json.loads(body) if isinstance(body, bytes) else body)["signature"] for _, body in answers}
+        assert len(signatures) == 1
+        assert station.sign(1, "/api/v1/eth2/sign") == (200, {"signature": signatures.pop()})
+        assert [each["state"] for each in station.listed("ann")] == ["spent"]
 
 
-def test_another_version_of_the_policy_makes_what_people_said_void_and_one_denial_is_enough(
-    station: Station, tmp_path: Path
-) -> None:
-    first = station.sign(2)[1]["approval"]["approval"]
-    station.approve("ann", first)
-    station.approve("bob", first, "--key", str(tmp_path / "bob.key"), "--as", "bob")
-    station.publish("another version")
-    status, again = station.sign(2)
-    assert status == 202
-    second = again["approval"]["approval"]
-    assert second != first
-    assert json.loads(station.say("ann", "show", first, "--json").stdout)["state"] == "void"
-    denied = station.say("ann", "deny", second, "--request-hash", again["approval"]["request_hash"])
-    assert denied.returncode == 0, denied.stderr
-    status, refused = station.sign(2)
-    assert (status, refused["code"], refused["denied_by"]) == (412, "APPROVAL_DENIED", "ann")
-    third = station.sign(3)[1]["approval"]["approval"]
-    assert station.ask("exit-tool", "POST", f"/v1/approvals/{third}/cancel")[0] == 200
-    assert station.sign(3)[1]["approval"]["approval"] != third
+def test_another_version_of_the_policy_makes_what_people_said_void_and_one_denial_is_enough(tmp_path: Path) -> None:
+    with running(tmp_path) as station:
+        first = station.sign(2)[1]["approval"]["approval"]
+        station.approve(first)
+        station.publish("another version")
+        status, again = station.sign(2)
+        assert status == 202
+        second = again["approval"]["approval"]
+        assert second != first
+        assert {each["approval"]: each["state"] for each in station.listed("ann")} == {first: "void", second: "waiting"}
+        hashed = {"request_hash": again["approval"]["request_hash"]}
+        assert station.ask("ann", "POST", f"/v1/approvals/{second}/deny", hashed)[0] == 200
+        status, refused = station.sign(2)
+        assert (status, refused["code"], refused["denied_by"]) == (412, "APPROVAL_DENIED", "ann")
+        third = station.sign(3)[1]["approval"]["approval"]
+        assert station.ask("exit-tool", "POST", f"/v1/approvals/{third}/cancel")[0] == 200
+        assert station.sign(3)[1]["approval"]["approval"] != third
+
+
+def test_people_decide_by_commands_and_what_they_signed_verifies_from_the_audit_log(tmp_path: Path) -> None:
+    with running(tmp_path) as station:
+        held = station.sign(4)[1]["approval"]
+        approval, looked_at = held["approval"], ("--request-hash", held["request_hash"])
+        shown = station.say("ann", "show", approval).stdout
+        assert "fact duty.validator_index\t7" in shown
+        assert "fact duty.epoch\t4" in shown
+        assert station.say("ann", "approve", approval, *looked_at).returncode == 0
+        signed = station.say("bob", "approve", approval, *looked_at, "--key", tmp_path / "bob.key", "--as", "bob")
+        assert signed.stdout == f"{approval} is approved\n", signed.stderr
+        collected = station.say("exit-tool", "collect", approval)
+        assert collected.stdout.strip() == station.sign(4)[1]["signature"]
+
+        log = station.signer.holdfast("audit", "show", "--last", "100", "--json").stdout
+        kinds = [entry["kind"] for entry in json.loads(log)["entries"]]
+        assert (kinds.count("approval_opened"), kinds.count("approval_vote")) == (1, 2)
+        (tmp_path / "audit.json").write_text(log)
+        verified = station.signer.holdfast("approvals", "verify", tmp_path / "audit.json")
+        assert verified.returncode == 0, verified.stderr
+        assert verified.stdout.startswith(f"verifies\tbob\tapprove\t{approval}")
+        forged = log.replace('\\\\\\"decision\\\\\\":\\\\\\"approve', '\\\\\\"decision\\\\\\":\\\\\\"deny')
+        assert forged != log
+        (tmp_path / "forged.json").write_text(forged)
+        assert station.signer.holdfast("approvals", "verify", tmp_path / "forged.json").returncode == 1
