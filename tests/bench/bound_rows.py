@@ -33,7 +33,9 @@ def bind_policy(signer: RunningSigner) -> None:
 
 def _bind(signer: RunningSigner, name: str, module: bytes, target: str) -> None:
     folder = signer.directory / name
-    folder.mkdir(exist_ok=True)
+    if folder.is_dir():
+        return  # since an earlier row
+    folder.mkdir()
     (folder / "manifest.yaml").write_text(f"version: 1\nname: {name}\nkind: module\n", encoding="utf-8")
     (folder / "policy.wasm").write_bytes(module)
     orders: Orders = (("publish", folder), ("activate", name), ("bind", name, target))
