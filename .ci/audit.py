@@ -84,7 +84,7 @@ def vulnerability_faults(lock: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Print every fault; 1 when there is one."""
-    locks = sorted(Path.cwd().glob("*.lock"))
+    locks = [*sorted(Path.cwd().glob("*.lock")), *sorted(Path("signer").rglob("package-lock.json"))]
     shipped = Path(arguments[0])
     faults = licence_faults(shipped) + vulnerability_faults(shipped)
     faults += [fault for lock in locks for fault in address_faults(lock)]
