@@ -6,7 +6,7 @@
     POST /v1/approvals/{id}/approve       {"request_hash": "0x...", "signed": {"algorithm", "statement", "public_key",
     POST /v1/approvals/{id}/deny           "signature"}}; `signed` where the approver has a key   (approvals:vote)
     POST /v1/approvals/{id}/cancel        by who has asked, or with approvals:cancel
-    POST /v1/approvals/{id}/collect       by who has asked: the whole gate once more, and the signature at its end
+    POST /v1/approvals/{id}/collect       by who has asked: the whole gate once more, and the answer of /v1/sign
 
 Each but the last answers with the request as it stands then.
 """
@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from signer.api.answer import Answer, json_answer
-from signer.api.exchange import Exchange, signature_text
+from signer.api.exchange import Exchange
+from signer.api.native import sign_and_tell
 from signer.api.routing import Access, Route
 from signer.api.wire_json import decode_json_object
 from signer.approvals.hashes import facts_hash
@@ -66,12 +67,11 @@ async def post_cancel(exchange: Exchange) -> Answer:
 
 
 async def post_collect(exchange: Exchange) -> Answer:
-    """The signature, if the whole gate lets it through now."""
-    services = exchange.services
-    intent = await services.approvals.content(_id(exchange), exchange.caller)
+    """The signature, if the whole gate lets it through now; 202 where it waits still."""
+    exchange.policies = []
+    intent = await exchange.services.approvals.content(_id(exchange), exchange.caller)
     exchange.public_key, exchange.duty_type = intent.public_key, intent.duty.type
-    signature = await services.signing.sign(intent, exchange.caller)
-    return json_answer(200, b'{"signature":"%b"}' % signature_text(signature))
+    return await sign_and_tell(exchange, intent)
 
 
 def members_of(told: Told) -> dict[str, Any]:

@@ -27,11 +27,15 @@ MAX_NAMED = 64
 async def post_sign(exchange: Exchange) -> Answer:
     """The signature of one duty, and what each policy said of it; 202 where it waits for people."""
     exchange.policies = []
+    return await sign_and_tell(exchange, await read_duty(exchange))
+
+
+async def sign_and_tell(exchange: Exchange, intent: SignDuty) -> Answer:
+    """The answer to who asks for a signature and can wait for people."""
 
     def hear(outcomes: tuple[Outcome, ...]) -> None:
         exchange.policies = tell_outcomes(outcomes)
 
-    intent = await read_duty(exchange)
     try:
         signature = await exchange.services.signing.sign(intent, exchange.caller, hear=hear)
     except ApprovalRequiredError as waits:

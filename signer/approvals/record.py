@@ -34,7 +34,7 @@ def get_request(transaction: Transaction, approval_id: bytes) -> Request:
 
 
 def read_by_hash(transaction: Transaction, request_hash: bytes) -> list[Request]:
-    """The last few requests with this hash, newest first. At most one of them has not ended."""
+    """The request with this hash that has not ended, where there is one, and the last few that have."""
     return _requests(transaction.rows(say.READ_BY_HASH, (request_hash,)))
 
 

@@ -32,8 +32,8 @@ READ_BY_ID = _reading(
     "WHERE approval_id IN (SELECT decode(id, 'hex') FROM json_array_elements_text(?::text::json) AS asked (id))",
 )
 
-READ_BY_HASH = _reading("WHERE request_hash = ? ORDER BY opened_ms DESC, approval_id DESC LIMIT 4")
-"""The newest requests of this hash: one that is open, or how the last ones ended."""
+READ_BY_HASH = _reading("WHERE request_hash = ? ORDER BY ending IS NULL DESC, opened_ms DESC, approval_id LIMIT 4")
+"""The request of this hash that is open, and how the last ones ended."""
 
 READ_PAGE = _reading("WHERE opened_ms < ? AND (ending IS NULL OR ? = 1) ORDER BY opened_ms DESC, approval_id LIMIT ?")
 

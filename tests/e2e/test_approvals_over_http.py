@@ -145,7 +145,8 @@ def test_an_exit_waits_for_two_people_and_is_signed_once_however_often_it_is_col
 
         status, refused = station.sign(1, "/api/v1/eth2/sign")
         assert (status, refused["code"], refused["approval"]) == (412, "APPROVAL_REQUIRED", approval)
-        assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")[0] == 412
+        status, body = station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")
+        assert (status, json.loads(body)["approval"]["approval"]) == (202, approval)
 
         hashed = {"request_hash": held["approval"]["request_hash"]}
         assert station.ask("exit-tool", "POST", f"/v1/approvals/{approval}/approve", hashed)[0] == 403
@@ -198,6 +199,7 @@ def test_people_decide_by_commands_and_what_they_signed_verifies_from_the_audit_
         signed = station.say("bob", "approve", approval, *looked_at, "--key", tmp_path / "bob.key", "--as", "bob")
         assert signed.stdout == f"{approval} is approved\n", signed.stderr
         collected = station.say("exit-tool", "collect", approval)
+        assert collected.returncode == 0, collected.stderr
         assert collected.stdout.strip() == station.sign(4)[1]["signature"]
 
         log = station.signer.holdfast("audit", "show", "--last", "100", "--json").stdout

@@ -132,8 +132,8 @@ def cancel(context: typer.Context, approval: IdArgument) -> None:
     _tell(session, _client(session).cancel(approval))
 
 
-def collect(context: typer.Context, approval: IdArgument) -> None:
-    """Have an approved request of yours signed: the whole gate decides once more.
+def collect(context: typer.Context, approval: IdArgument) -> int:
+    """Have an approved request of yours signed: the whole gate decides once more. Exit code 1 where it waits still.
 
     For example:
 
@@ -142,7 +142,12 @@ def collect(context: typer.Context, approval: IdArgument) -> None:
     session = session_of(context)
     answer = _client(session).collect(approval)
     session.output.document(dict(answer))
-    session.output.line(str(answer["signature"]))
+    if "signature" in answer:
+        session.output.line(str(answer["signature"]))
+        return 0
+    waits = answer["approval"]
+    session.output.line(f"{waits['approval']} is {waits['state']}: {waits['missing'] or waits['ready_at']}")
+    return EXIT_REFUSED
 
 
 def keygen(

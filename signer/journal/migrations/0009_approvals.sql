@@ -23,6 +23,7 @@ CREATE TABLE approvals (
 
 CREATE UNIQUE INDEX approvals_open ON approvals (request_hash) WHERE ending IS NULL;
 CREATE INDEX approvals_by_hash ON approvals (request_hash, opened_ms);
+CREATE INDEX approvals_waiting ON approvals (requester) WHERE ending IS NULL;
 CREATE INDEX approvals_by_time ON approvals (opened_ms);
 CREATE INDEX approvals_by_expiry ON approvals (expires_ms) WHERE ending IS NULL;
 CREATE INDEX approvals_by_end ON approvals (ended_ms) WHERE ended_ms IS NOT NULL;

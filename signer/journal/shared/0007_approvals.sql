@@ -24,6 +24,7 @@ CREATE TABLE holdfast.approvals (
 
 CREATE UNIQUE INDEX approvals_open ON holdfast.approvals (request_hash) WHERE ending IS NULL;
 CREATE INDEX approvals_by_hash ON holdfast.approvals (request_hash, opened_ms);
+CREATE INDEX approvals_waiting ON holdfast.approvals (requester) WHERE ending IS NULL;
 CREATE INDEX approvals_by_time ON holdfast.approvals (opened_ms);
 CREATE INDEX approvals_by_expiry ON holdfast.approvals (expires_ms) WHERE ending IS NULL;
 CREATE INDEX approvals_by_end ON holdfast.approvals (ended_ms) WHERE ended_ms IS NOT NULL;
