@@ -32,7 +32,7 @@ class DutyStory(Struct, frozen=True):
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
-        error = self.refused_as or verdict.refusal
+        error = verdict.refusal or self.refused_as
         return encode_entry(
             Entry(
                 Kind.DUTY,
@@ -70,7 +70,7 @@ class ExtensionStory(Struct, frozen=True):
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
-        error = self.refused_as or verdict.refusal
+        error = verdict.refusal or self.refused_as
         return encode_entry(
             Entry(
                 Kind.EXTENSION,

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,7 @@ import pytest
 from duty_requests import MAINNET_ROOT, Line, block_body, fork_info, line_to, vote_body
 from e2e.worker_processes import line_to_each, until, workers_of
 from msgspec.structs import astuple, replace
+from policy.policy_packs import rules_pack
 from running import RunningSigner, free_port, holdfast, interop_secret, merged, running_signer
 
 from signer.api.openapi import DOCUMENT
@@ -23,7 +25,7 @@ KEYS = 6
 OPERATOR, LIMITED = "operator-token-0123456789", "limited-token-0123456789"
 VOLATILE = re.compile(
     r'"(request_id|lastOperationTime|time|index|next_before|head|audit_entries|database_bytes|entries'
-    r'|since_ms|all_since_ms|frozen_since_ms)":("[^"]*"|\d+)'
+    r'|since_ms|all_since_ms|frozen_since_ms|at|published_at)":("[^"]*"|\d+)'
 )
 """Members that differ from one answer to the next, or from one run to another."""
 
@@ -43,6 +45,7 @@ SECTIONS: dict[str, Any] = {
                 "actions": [
                     "audit:read", "keys:freeze", "keys:list", "keys:release", "keys:reload", "keys:tag", "keys:thaw",
                     "keys:write",
+                    "approvals:cancel", "approvals:read", "approvals:vote", "policy:read", "policy:write",
                     "sign:duty", "sign:extension",
                     "slashing:read", "slashing:write",
                 ],
@@ -114,6 +117,18 @@ REGISTRATION = {
         "pubkey": "0x" + "12" * 48,
     },
 }
+
+NO_REVEALS = rules_pack(
+    "no-reveals", text="version: 1\notherwise: allow\ndeny:\n  - {name: reveals, types: [RANDAO_REVEAL]}\n"
+)
+
+
+def order(word: str, headers: tuple[str, ...] = (), **members: Any) -> Step:
+    """An order about policies, the head office's unless somebody else gives it."""
+    return Step("POST", "/admin/policy/orders", json.dumps({"order": word, **members}).encode(), headers)
+
+
+TO_THE_FOURTH = {"policy": "no-reveals", "to": {"kind": "key", "key_id": "@3"}}
 
 FOREIGN_HISTORY = merged(HISTORY, {"metadata": {"genesis_validators_root": "0x" + "00" * 32}})
 
@@ -277,6 +292,41 @@ STEPS = [
     Step("GET", "/admin/audit/entries?last=4&public_key={0}", headers=(AS_OPERATOR,)),
     Step("GET", "/admin/audit/entries?last=x", headers=(AS_OPERATOR,)),
     Step("GET", "/admin/audit/entries", headers=(AS_LIMITED,)),
+    # policies
+    order("publish", (AS_OPERATOR,), pack=b64encode(NO_REVEALS).decode()),
+    order("publish", (AS_LIMITED,), pack=b64encode(NO_REVEALS).decode()),
+    order("publish", (AS_OPERATOR,), pack="AAAA"),
+    order("activate", (AS_OPERATOR,), name="no-reveals"),
+    order("bind", (AS_OPERATOR,), binding=TO_THE_FOURTH),
+    order("retire", (AS_OPERATOR,), name="no-reveals"),
+    order("retire", (AS_OPERATOR,), name="nobody"),
+    sign(RANDAO, key=3),
+    batch({**RANDAO, "identifier": "@3"}, {**RANDAO, "identifier": "@2"}),
+    Step("POST", "/v1/sign/{3}", json.dumps(RANDAO).encode()),
+    Step("POST", "/v1/sign/{3}", json.dumps(vote_body(40, 41)).encode()),
+    Step("POST", "/v1/sign/{2}", json.dumps(RANDAO).encode()),
+    Step("POST", "/v1/sign/nonsense", json.dumps(RANDAO).encode()),
+    Step("POST", "/v1/policy/evaluate", json.dumps({"public_key": "@3", "request": RANDAO}).encode()),
+    Step("POST", "/v1/policy/evaluate", json.dumps({"public_key": "@2", "request": RANDAO}).encode()),
+    Step("POST", "/v1/policy/evaluate", b"{}"),
+    Step("POST", "/api/v1/eth2/explain/{3}", json.dumps(RANDAO).encode()),
+    Step("GET", "/admin/policy", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy", headers=(AS_LIMITED,)),
+    Step("GET", "/admin/policy/history", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy/who-can?key={3}&action=RANDAO_REVEAL", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy/policies/{0}", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy/policies/no-reveals", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy/lists/{0}", headers=(AS_OPERATOR,)),
+    Step("GET", "/admin/policy/packs/{0}", headers=(AS_OPERATOR,)),
+    order("unbind", (AS_OPERATOR,), binding=TO_THE_FOURTH),
+    sign(RANDAO, key=3),
+    Step("GET", "/v1/approvals", headers=(AS_OPERATOR,)),
+    Step("GET", "/v1/approvals"),
+    Step("GET", "/v1/approvals/{0}", headers=(AS_OPERATOR,)),
+    Step("POST", "/v1/approvals/{0}/approve", b"{}", (AS_OPERATOR,)),
+    Step("POST", "/v1/approvals/{0}/deny", b"{}", (AS_OPERATOR,)),
+    Step("POST", "/v1/approvals/{0}/cancel", b"", (AS_OPERATOR,)),
+    Step("POST", "/v1/approvals/{0}/collect", b"", (AS_OPERATOR,)),
     # the edge
     Step("GET", "/nowhere"),
     Step("DELETE", "/reload"),
@@ -319,7 +369,7 @@ def signers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Runn
 
 def test_every_route_that_a_client_can_ask_is_asked():
     documented = {
-        (method.upper(), re.sub(r"\{(identifier|pubkey)\}", "{}", path))
+        (method.upper(), re.sub(r"\{(identifier|pubkey|id|name|version)\}", "{}", path))
         for path, operations in json.loads(DOCUMENT)["paths"].items()
         for method in operations
         if path != "/metrics"
@@ -345,7 +395,8 @@ def test_two_workers_answer_like_one_process(signers):
     assert refused >= {
         "DOUBLE_VOTE", "SURROUNDING_VOTE", "SURROUNDED_VOTE", "BELOW_FLOOR", "DOUBLE_PROPOSAL", "FAR_FUTURE",
         "WRONG_NETWORK", "KEY_FROZEN", "SIGNING_ROOT_MISMATCH", "SOURCE_AFTER_TARGET", "UNKNOWN_KEY", "UNKNOWN_TYPE",
-        "MALFORMED_REQUEST", "BODY_TOO_LARGE", "UNAUTHENTICATED", "FORBIDDEN",
+        "MALFORMED_REQUEST", "BODY_TOO_LARGE", "UNAUTHENTICATED", "FORBIDDEN", "DENIED_BY_RULE", "POLICY_BAD_PACK",
+        "UNKNOWN_POLICY",
     }  # fmt: skip
 
 
@@ -367,8 +418,10 @@ def test_the_audit_logs_tell_the_same_story(signers):
         told[workers] = sorted(
             astuple(replace(entry, time_ms=0, request_id=b"", note=NOTED_TIME.sub("", entry.note)))
             for entry in entries
-            # Conflicting requests are noticed, and told once, by each process that was asked.
+            # Conflicting requests are noticed, and told once, by each process that was asked; and each is refused by a
+            # change of policies that it has not heard of, and asks them again.
             if entry.kind not in (Kind.STARTED, Kind.SUMMARY, Kind.CONFLICTING_REQUESTS)
+            and entry.code != "POLICY_CHANGED"
         )
     assert told[1] == told[2]
     assert len(told[1]) > 30
