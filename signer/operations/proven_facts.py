@@ -44,13 +44,14 @@ class Proving:
         """What the block's proofs show of values that are expected here. Raises StartupError, DatabaseDownError."""
         own = read_record(self._reading, lambda moment: read_preferences(moment, public_key)).over(self._defaults)
         return Proven(
-            _fitting(duty.fee_recipient_proof, _addresses(own, bound, in_force)),
-            _fitting(duty.graffiti_proof, _graffiti(own, bound)),
+            _fitting(duty, duty.fee_recipient_proof, _addresses(own, bound, in_force)),
+            _fitting(duty, duty.graffiti_proof, _graffiti(own, bound)),
         )
 
 
-def _fitting(proof: BodyProof | None, values: Iterable[bytes]) -> bytes | None:
-    if proof is None:
+def _fitting(duty: BlockDuty, proof: BodyProof | None, values: Iterable[bytes]) -> bytes | None:
+    """The value that the body of this very block holds there."""
+    if proof is None or proof.body_root != duty.body_root:
         return None
     tried = islice(dict.fromkeys(values), MAX_TRIED)
     return next((value for value in tried if proof.fits(value)), None)

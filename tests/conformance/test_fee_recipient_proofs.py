@@ -1,4 +1,4 @@
-"""Proofs of a body's fee recipient, made by the consensus specification itself in an environment of its own."""
+"""Proofs of a body's fee recipient and graffiti, made by the consensus specification in an environment of its own."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from duty_requests import block_body
 
 from signer.api.wire_eth2 import decode_sign_request
 from signer.errors import MalformedRequestError
-from signer.eth2.block_proofs import FEE_RECIPIENT_INDICES
+from signer.eth2.block_proofs import FEE_RECIPIENT_INDICES, GRAFFITI_INDICES
 from signer.eth2.builtin_networks import find_network
 from signer.eth2.duties import BlockDuty
 from signer.eth2.forks import Fork
@@ -58,6 +58,20 @@ def test_every_forks_proof_fits_its_own_fee_recipient_and_no_other(proofs: list[
         assert proof.fits(fee_recipient)
         assert not proof.fits(bytes(20))
         assert not proof.fits(fee_recipient[:-1] + bytes([fee_recipient[-1] ^ 1]))
+
+
+def test_every_forks_proof_fits_its_own_graffiti_and_no_other(proofs: list[dict[str, Any]]) -> None:
+    assert {Fork[one["fork"].upper()]: one["graffiti_index"] for one in proofs} == GRAFFITI_INDICES
+    for one in proofs:
+        fees = {"index": one["index"], "proof": one["branch"]}
+        sent = {"index": str(one["graffiti_index"]), "proof": one["graffiti_branch"]}
+        duty = read(one["fork"].upper(), one["body_root"], fees, sent)
+        assert duty.graffiti_proof is not None
+        assert duty.fee_recipient_proof is not None
+        graffiti = bytes.fromhex(one["graffiti"][2:])
+        assert duty.graffiti_proof.fits(graffiti)
+        assert not duty.graffiti_proof.fits(bytes(32))
+        assert not duty.graffiti_proof.fits(graffiti[:-1] + bytes([graffiti[-1] ^ 1]))
 
 
 def test_a_proof_that_does_not_belong_to_the_body_fits_nothing(proofs: list[dict[str, Any]]) -> None:
