@@ -21,6 +21,7 @@ from signer.errors import BusyError, SignerError
 from signer.journal.command import Command
 from signer.keys.reload import Reloader
 from signer.operations.gate import Gate
+from signer.operations.keep_facts import FactsUpkeep
 from signer.operations.story import NoteStory
 from signer.operations.telling import (
     DELETED_SECONDS,
@@ -92,7 +93,15 @@ class Service:
             clock=core.clock,
             keep_days=config.audit.keep_days,
         )
-        upkeep = [asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning, core.approvals)]
+        facts = FactsUpkeep(
+            changes=writer,
+            reading=record.view.reading,
+            clock=core.clock,
+            keep_days=config.policy.facts_keep_days,
+        )
+        upkeep = [
+            asyncio.create_task(one.run()) for one in (*desk.upkeep, archiver, core.pruning, core.approvals, facts)
+        ]
         if config.journal.url.is_shared:
             orders = core.orders
             looks = (

@@ -215,3 +215,13 @@ class PolicySettings:
             "tells it from slashing protection, where the client logs both alike."
         ),
     )
+    facts_keep_days: int = field(
+        default=30,
+        metadata=about(
+            "How long the facts of decisions stay on record, of namespaces that keep them (`holdfast policy "
+            "keep-facts`): some 2 KiB each, for replays. Their hash stays in the audit log.",
+            unit="days",
+            minimum=1,
+            maximum=3650,
+        ),
+    )

@@ -27,6 +27,18 @@ class Verdict(Struct, frozen=True):
     """True when every claim was on record already: the same answer may be given again."""
 
 
+class Keepsake(Struct, frozen=True):
+    """What is kept beside a command's audit entry, whatever the verdict."""
+
+    body: bytes
+    public_key: bytes
+    time_ms: int
+    """As the entry has it: milliseconds since the Unix epoch."""
+
+    code: str = ""
+    """Of a refusal from before the commit."""
+
+
 class Command(Struct, frozen=True):
     """A few claims that pass together or not at all, and their audit entry."""
 
@@ -35,6 +47,8 @@ class Command(Struct, frozen=True):
 
     story: Chronicle
     """Told once, in the same transaction, whatever the verdict."""
+
+    kept: Keepsake | None = None
 
 
 class Receipt(Struct, frozen=True):

@@ -9,6 +9,7 @@ new ledger, handed to the writer by `app/`.
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from signer.journal.command import Keepsake, Verdict
 from signer.journal.statement import Sql
 
 Row = tuple[Any, ...]
@@ -79,6 +80,14 @@ class RemembersFacts(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Writes what commands keep beside their audit entries. Used by the writer's thread alone."""
+
+    def keep(self, transaction: Transaction, kept: Sequence[tuple[int, Keepsake, Verdict]]) -> None:
+        """Each with the index of its entry and what became of its command."""
+        ...
+
+
 Marks = tuple[bytes, bytes]
 """What the file may carry: before, or after, the checkpoint that was begun last."""
 
@@ -97,7 +106,7 @@ class MarkKeeper(Protocol):
 
 
 class AppendLog(MarkKeeper, Protocol):
-    """The log to which every command's entry goes, last in its transaction. Used by the writer's thread alone."""
+    """The log to which every command's entry goes, after its claims. Used by the writer's thread alone."""
 
     def append(self, transaction: Transaction, entries: Sequence[bytes]) -> int:
         """Add entries in order; the index of the first. Counts only once `committed` is called."""

@@ -3,7 +3,7 @@
 One thread, one connection. A batch is what waits when the writer comes free, at most `max_batch` commands: nothing is
 added when idle, and one fsync is shared by hundreds when busy. In one transaction every ledger loads its facts, the
 commands are judged in order (all claims of a command pass, or none counts), every ledger stores, and the audit entries
-are appended last. Then one commit, the head file, and every caller gets its own verdict.
+are appended last, with what is kept beside them. Then one commit, the head file, and every caller gets its own verdict.
 
 What a failure leaves:
 - A refusal is a verdict: it is audited, and its neighbours commit.
@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 from signer.errors import DatabaseDownError, JournalDownError, OutcomeUnknownError, RefusalError, SignerError
 from signer.journal.command import Chronicle, Command, Receipt, Verdict, Waiter
 from signer.journal.database import Claims, Database, Failure
-from signer.journal.ledger import AppendLog, Ledger, RemembersFacts, Transaction
+from signer.journal.ledger import AppendLog, Keeper, Ledger, RemembersFacts, Transaction
 from signer.journal.waiting import EMPTY, Batch, Empty, Item, Waiting, Work, tell
 
 MAX_BATCH = 512
@@ -68,6 +68,7 @@ class Writer:
         ledgers: Sequence[Ledger[Any, Any]],
         log: AppendLog,
         on_death: Callable[[Exception], None],
+        keeper: Keeper | None = None,
         observer: CommitObserver | None = None,
         max_batch: int = MAX_BATCH,
         deadline_seconds: float = math.inf,
@@ -77,6 +78,7 @@ class Writer:
         self._deadline_seconds = deadline_seconds
         self._ledgers = {ledger.claim_type: ledger for ledger in ledgers}
         self._log = log
+        self._keeper = keeper
         self._on_death = on_death
         self._observer = observer
         self._max_batch = max_batch
@@ -262,6 +264,7 @@ class Writer:
                 first = self._log.append(
                     transaction, [c.story.entry(v) for c, v in zip(commands, verdicts, strict=True)]
                 )
+                self._keep(transaction, commands, verdicts, first=first)
                 committing = time.perf_counter()
         except BaseException:
             self._log.rolled_back()
@@ -272,6 +275,12 @@ class Writer:
             v.refusal if v.refusal is not None else Receipt(v.repeat, first + n) for n, v in enumerate(verdicts)
         ]
         return outcomes, commit_seconds
+
+    def _keep(self, transaction: Transaction, commands: list[Command], verdicts: list[Verdict], *, first: int) -> None:
+        pairs = enumerate(zip(commands, verdicts, strict=True), start=first)
+        kept = [(index, c.kept, v) for index, (c, v) in pairs if c.kept is not None]
+        if kept and self._keeper is not None:
+            self._keeper.keep(transaction, kept)
 
     def _judge(self, transaction: Transaction, commands: list[Command], claims: Claims) -> list[Verdict]:
         """Verdicts in order, and the accepted claims stored."""

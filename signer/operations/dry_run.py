@@ -74,7 +74,9 @@ class DryRun:
         heard: list[Outcome] = []
         try:
             passed = self._gate.decide(intent, caller, key=key, root=root)
-            passed = await self._gate.ask_for_nothing(intent, passed, caller, hear=heard.extend)
+            passed = await self._gate.ask_for_nothing(
+                intent, passed, caller, listen=lambda judged: heard.extend(judged.outcomes)
+            )
             repeat = await asyncio.to_thread(self._judge, passed.claims)
         except PolicyChangedError:
             raise

@@ -50,7 +50,7 @@ from signer.keys.preferences import NOTHING_SET, Preferences
 from signer.keys.ring import KeyRing
 from signer.operations.policies import Judged
 from signer.operations.policies_in_force import NOBODY
-from signer.operations.policy_check import Asking, Hear, Passed, PolicyCheck, hear_nothing
+from signer.operations.policy_check import Asking, Listen, Passed, PolicyCheck
 from signer.slashing.ledger import AttestationClaim, BlockClaim
 from signer.slashing.network import NetworkClaim
 from signer.units import Epoch, PublicKey, Root
@@ -130,7 +130,7 @@ class Gate:
         in_force = self._policies.in_force
         bound = in_force.bound(key, caller.principal)
         claims = (use, *named, *network_claims, in_force.claim, *slashing)
-        if bound is NOBODY and self._policies.lets_duties_pass:
+        if bound is NOBODY and self._policies.lets_duties_pass and not in_force.keeps(key.namespace):
             return Passed(key, root, claims)
         return Passed(key, root, claims, Asking(in_force, bound, len(claims) - len(slashing)))
 
@@ -147,21 +147,19 @@ class Gate:
         asking = None if bound is NOBODY else Asking(in_force, bound, len(claims))
         return Passed(key, digest, claims, asking)
 
-    async def ask(
-        self, intent: SignDuty | SignExtension, passed: Passed, caller: Caller, *, hear: Hear = hear_nothing
-    ) -> Passed:
+    async def ask(self, intent: SignDuty | SignExtension, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
         """What the policies say; `passed` with its claims complete.
 
         Raises:
             PolicyDeniedError, ApprovalRequiredError, UnavailableError, StartupError.
         """
         if isinstance(intent, SignExtension):
-            return await self._policy_check.check_extension(intent, passed, caller, hear=hear)
-        return await self._policy_check.check_duty(intent, passed, caller, hear=hear)
+            return await self._policy_check.check_extension(intent, passed, caller, listen=listen)
+        return await self._policy_check.check_duty(intent, passed, caller, listen=listen)
 
-    async def ask_for_nothing(self, intent: SignDuty, passed: Passed, caller: Caller, *, hear: Hear) -> Passed:
+    async def ask_for_nothing(self, intent: SignDuty, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
         """The same where nothing will be signed; policies are told so. Raises as `ask`."""
-        return await self._policy_check.check_duty(intent, passed, caller, hear=hear, simulation=True)
+        return await self._policy_check.check_duty(intent, passed, caller, listen=listen, simulation=True)
 
     async def judge_only(self, intent: SignDuty, caller: Caller) -> Judged:
         """What the policies alone say, where nothing will be signed.

@@ -56,7 +56,7 @@ class PolicyLoading:
                 policies,
                 served,
                 {each.name: frozenset(each.items) for each in policies.lists},
-                read_tags(moment) if bound else {},
+                read_tags(moment) if bound or policies.keeps_facts else {},
                 self._roles_of,
             )
 

@@ -143,14 +143,15 @@ class Policies:
             await self._evaluations.close()
 
     def _tags_are_old(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        return bool(self._in_force.policies.bindings) and now - self._tags_read >= TAGS_SECONDS
+        policies = self._in_force.policies
+        told = bool(policies.bindings or policies.keeps_facts)
+        return told and asyncio.get_running_loop().time() - self._tags_read >= TAGS_SECONDS
 
     async def _read(self) -> InForce:
         """Threads and an engine are made when the first policy is bound: most signers have none."""
         if self._loading is None:
             policies = await asyncio.to_thread(read_record, self._reading, read_policy_set)
-            if not policies.bindings:
+            if not policies.bindings and not policies.keeps_facts:
                 return InForce(policies, roles_of=self._roles_of)
         return await asyncio.to_thread(self._machinery()[0].read)
 

@@ -12,7 +12,7 @@ from signer.keys.tags import Tag
 from signer.operations.request_facts import signer_facts
 from signer.policy import facts
 from signer.policy.bindings import Bindings
-from signer.policy.policy_set import NOTHING_BOUND, PolicySet
+from signer.policy.policy_set import EVERY_NAMESPACE, NOTHING_BOUND, PolicySet
 from signer.policy.policy_set_ledger import PolicySetClaim
 from signer.policy.rules.rule import RuleFile
 from signer.policy.sandbox import LoadedPolicy
@@ -83,6 +83,11 @@ class InForce:
     def revision(self) -> int:
         """Of the record."""
         return self.policies.revision
+
+    def keeps(self, namespace: str) -> bool:
+        """Whether the facts of decisions in this namespace are kept."""
+        keeping = self.policies.keeps_facts
+        return bool(keeping) and (namespace in keeping or EVERY_NAMESPACE in keeping)
 
     def bound(self, key: Key, principal: Principal) -> Bound:
         """The policies that have a say in what this principal asks of this key: one look into a dict."""

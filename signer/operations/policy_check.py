@@ -31,6 +31,9 @@ from signer.units import Root
 Hear = Callable[[tuple[Outcome, ...]], None]
 """Told what each policy said, before anything comes of it."""
 
+Listen = Callable[[Judged], None]
+"""Told everything that was judged, before anything comes of it."""
+
 
 def hear_nothing(_outcomes: tuple[Outcome, ...]) -> None:
     """Nobody wants to know."""
@@ -73,7 +76,7 @@ class PolicyCheck:
         self._proving = proving
 
     async def check_duty(
-        self, intent: SignDuty, passed: Passed, caller: Caller, *, hear: Hear, simulation: bool = False
+        self, intent: SignDuty, passed: Passed, caller: Caller, *, listen: Listen, simulation: bool = False
     ) -> Passed:
         """The claims complete. `simulation`: nothing will be signed, whatever they say.
 
@@ -86,7 +89,7 @@ class PolicyCheck:
         if asking is None:
             return passed
         judged = await self.judge_duty(intent, passed, caller, asking, simulation=simulation)
-        hear(judged.outcomes)
+        listen(judged)
         return await self._settle(intent, judged, passed, asking, caller)
 
     async def judge_duty(
@@ -111,7 +114,7 @@ class PolicyCheck:
         )
         return await self.policies.judge(facts, asking.bound, asking.in_force)
 
-    async def check_extension(self, intent: SignExtension, passed: Passed, caller: Caller, *, hear: Hear) -> Passed:
+    async def check_extension(self, intent: SignExtension, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
         """The same for raw bytes."""
         asking = passed.asking
         if asking is None:
@@ -125,7 +128,7 @@ class PolicyCheck:
             at_seconds=self.policies.now_seconds(),
         )
         judged = await self.policies.judge(facts, asking.bound, asking.in_force)
-        hear(judged.outcomes)
+        listen(judged)
         return await self._settle(intent, judged, passed, asking, caller)
 
     async def _settle(

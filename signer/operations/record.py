@@ -31,6 +31,7 @@ from signer.keys.preference_ledger import PreferenceLedger
 from signer.keys.vault import DATA_KEY_FILE
 from signer.operations.kept_record import RecordView
 from signer.policy.counters import CounterLedger
+from signer.policy.kept_facts import FactsKeeper
 from signer.policy.policy_set_ledger import PolicySetLedger
 from signer.slashing.ledger import AttestationLedger, BlockLedger
 from signer.slashing.network import NetworkLedger, bind_network
@@ -150,6 +151,7 @@ def open_record(
         ],
         log=log,
         on_death=on_death,
+        keeper=FactsKeeper(),
         observer=observer,
         max_batch=max_batch,
         deadline_seconds=deadline_seconds,

@@ -40,6 +40,7 @@ from signer.keys.shared_preferences import SharedPreferenceLedger
 from signer.operations.kept_record import RecordView
 from signer.operations.record import DATABASE_FILE, INSTANCE_FILE
 from signer.policy.counters import CounterLedger
+from signer.policy.kept_facts import FactsKeeper
 from signer.policy.policy_set_ledger import SharedPolicySetLedger
 from signer.slashing.network import NetworkLedger, bind_network
 from signer.slashing.web3signer_tables import (
@@ -183,6 +184,7 @@ def open_shared_record(
         ledgers=ledgers,
         log=log,
         on_death=on_death,
+        keeper=FactsKeeper(),
         observer=observer,
         max_batch=min(max_batch, MAX_BATCH),
         deadline_seconds=deadline_seconds,

@@ -37,6 +37,7 @@ from signer.journal.writer import MAX_BATCH
 from signer.operations.deadline import Deadline, DeadlineWatch
 from signer.operations.gate import Gate, span
 from signer.operations.hold_for_people import approval_given_back, told_approval
+from signer.operations.keep_facts import Listening
 from signer.operations.policy_check import Hear, Passed, hear_nothing
 from signer.operations.signing_step import Step
 from signer.operations.stage_times import StageTimes, seconds
@@ -225,16 +226,17 @@ class Signing:
         """What the policies make of it: a command that records a signature, or one that records their refusal."""
         waiting = step.get_passed()
         root = waiting.signing_root
+        listening = Listening(hear)
         try:
-            passed = await self._gate.ask(intent, waiting, caller, hear=hear)
+            passed = await self._gate.ask(intent, waiting, caller, listen=listening)
         except RefusalError as refusal:
             # Nor is anything refused by policies that do not hold any more: the commit judges their revision here too.
             by = tuple(claim for claim in waiting.claims if isinstance(claim, PolicySetClaim))
-            return Step(Command(by, self._story(intent, caller, root, refusal)), None, refusal)
+            return Step(listening.command(by, self._story(intent, caller, root, refusal), waiting), None, refusal)
         story = self._story(
             intent, caller, root, None, note=told_outcomes(passed.outcomes) + told_approval(passed.claims)
         )
-        return Step(Command(passed.claims, story), passed, None)
+        return Step(listening.command(passed.claims, story, waiting), passed, None)
 
     async def _decide_each(
         self,

@@ -47,4 +47,5 @@ class Step:
         claims = None if self.passed is None else given_out_again(self.passed.claims)
         if self.passed is None or claims is None:
             return None
-        return Step(Command(claims, self.get_command().story), replace(self.passed, claims=claims), None)
+        command = self.get_command()
+        return Step(Command(claims, command.story, command.kept), replace(self.passed, claims=claims), None)

@@ -30,6 +30,9 @@ class DutyStory(Struct, frozen=True):
     note: str = ""
     """Of what is allowed: the policies that had a say."""
 
+    kept: bytes = b""
+    """SHA-256 of what is kept beside the entry; empty where nothing is."""
+
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
         error = verdict.refusal or self.refused_as
@@ -46,7 +49,7 @@ class DutyStory(Struct, frozen=True):
                 self.upper,
                 self.signing_root,
                 "" if error is None else error.code,
-                self.note if error is None else _note(error),
+                _joined(told_kept(self.kept), self.note if error is None else _note(error)),
                 Flag.REPEAT if verdict.repeat else 0,
             )
         )
@@ -68,6 +71,9 @@ class ExtensionStory(Struct, frozen=True):
     note: str = ""
     """As a duty's."""
 
+    kept: bytes = b""
+    """As a duty's."""
+
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
         error = verdict.refusal or self.refused_as
@@ -84,7 +90,7 @@ class ExtensionStory(Struct, frozen=True):
                 self.timestamp,
                 self.digest,
                 "" if error is None else error.code,
-                _joined(self.platform, self.note) if error is None else _note(error),
+                _joined(told_kept(self.kept), *((self.platform, self.note) if error is None else (_note(error),))),
                 Flag.BLIND,
             )
         )
@@ -121,6 +127,11 @@ def told_outcomes(outcomes: Sequence[PolicyOutcome]) -> str:
     """The policies that had a say in what is allowed, for its entry: names and versions."""
     named = [f"{each.policy}@{each.version[:_SHOWN_DIGITS]}" for each in outcomes if each.version]
     return "policies=" + ",".join(named) if named else ""
+
+
+def told_kept(digest: bytes) -> str:
+    """For an entry: what is kept beside it. First in the note, so that a long one is not cut there."""
+    return f"facts={digest.hex()}" if digest else ""
 
 
 def _joined(*notes: str) -> str:

@@ -139,6 +139,7 @@ class DutyRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
     time_ms: _Uint64
     refused_as: ProblemRow | None
     note: str
+    kept: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 class ExtensionRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=2):
@@ -154,6 +155,7 @@ class ExtensionRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     time_ms: _Uint64
     refused_as: ProblemRow | None
     note: str
+    kept: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 class NoteRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False, tag=3):
@@ -168,9 +170,19 @@ class NoteRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
     code: _Name
 
 
+class KeptRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A Keepsake."""
+
+    body: bytes
+    public_key: _Bytes48
+    time_ms: _Uint64
+    code: _Name
+
+
 class CommandRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A Command under the number that its verdict will carry."""
 
     number: _Uint64
     claims: tuple[ClaimRow, ...]
     story: DutyRow | ExtensionRow | NoteRow
+    kept: KeptRow | None = None

@@ -7,7 +7,7 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller, Principal
 from signer.errors import SignerError
 from signer.eth2.block_proofs import BodyProof
-from signer.journal.command import Chronicle, Command
+from signer.journal.command import Chronicle, Command, Keepsake
 from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
@@ -18,6 +18,7 @@ from signer.relay.command_rows import (
     CommandRow,
     DutyRow,
     ExtensionRow,
+    KeptRow,
     KeyUseRow,
     NoteRow,
     PolicySetRow,
@@ -40,12 +41,14 @@ _PRINCIPALS_KEPT = 1024
 
 def command_row(number: int, command: Command) -> CommandRow:
     """A command as it travels. Raises TypeError for a claim or story that has no row: it never enters a batch."""
-    return CommandRow(number, tuple([_claim_row(claim) for claim in command.claims]), _story_row(command.story))
+    kept = None if (keeps := command.kept) is None else KeptRow(keeps.body, keeps.public_key, keeps.time_ms, keeps.code)
+    return CommandRow(number, tuple([_claim_row(claim) for claim in command.claims]), _story_row(command.story), kept)
 
 
 def command_of(row: CommandRow) -> Command:
     """The command again. Raises ValueError: a number that names no kind of entry."""
-    return Command(tuple([_claim_of(claim) for claim in row.claims]), _story_of(row.story))
+    kept = None if (keeps := row.kept) is None else Keepsake(keeps.body, keeps.public_key, keeps.time_ms, keeps.code)
+    return Command(tuple([_claim_of(claim) for claim in row.claims]), _story_of(row.story), kept)
 
 
 def _claim_row(claim: Any) -> ClaimRow:
@@ -118,6 +121,7 @@ def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:
                 story.time_ms,
                 _problem_row(story.refused_as),
                 story.note,
+                story.kept,
             )
         case ExtensionStory():
             return ExtensionRow(
@@ -131,6 +135,7 @@ def _story_row(story: Chronicle) -> DutyRow | ExtensionRow | NoteRow:
                 story.time_ms,
                 _problem_row(story.refused_as),
                 story.note,
+                story.kept,
             )
         case NoteStory():
             return NoteRow(
@@ -159,6 +164,7 @@ def _story_of(row: DutyRow | ExtensionRow | NoteRow) -> Chronicle:
                 row.time_ms,
                 _error_of(row.refused_as),
                 row.note,
+                row.kept,
             )
         case ExtensionRow():
             return ExtensionStory(
@@ -171,6 +177,7 @@ def _story_of(row: DutyRow | ExtensionRow | NoteRow) -> Chronicle:
                 row.time_ms,
                 _error_of(row.refused_as),
                 row.note,
+                row.kept,
             )
         case NoteRow():
             return NoteStory(

@@ -17,7 +17,7 @@ from signer.relay.command_rows import CommandRow, ProblemRow
 from signer.relay.policy_orders import AskPolicyOrder, PolicyOrderDone
 from signer.units import PublicKey, Root
 
-VERSION = 3
+VERSION = 4
 """Of these messages; the worker refuses a welcome of another one."""
 
 _PublicKey = Annotated[PublicKey, Meta(min_length=48, max_length=48)]

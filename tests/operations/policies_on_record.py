@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from signer.audit.entry import Kind
 from signer.journal.ledger import Transaction
 from signer.journal.writer import Writer
@@ -26,6 +28,7 @@ async def put(
     *,
     lists: Iterable[NamedList] = (),
     shadows: Iterable[bytes] = (),
+    keeps_facts: Iterable[str] = (),
 ) -> PolicySet:
     """From this commit on these policies decide, bound like that, and no others."""
     texts, beside = list(packs), {read_pack(text).manifest.name: text for text in shadows}
@@ -35,7 +38,8 @@ async def put(
         for name in sorted(served)
     )
     bound = sorted((Binding(name, to) for name, to in bindings), key=lambda each: (each.policy, str(each.to)))
-    wanted = PolicySet(0, policies, tuple(bound), tuple(sorted(lists, key=lambda each: each.name)))
+    named, keeping = tuple(sorted(lists, key=lambda each: each.name)), tuple(sorted(keeps_facts))
+    wanted = PolicySet(0, policies, tuple(bound), named, keeps_facts=keeping)
 
     def change(transaction: Transaction) -> PolicySet:
         lock_policies(transaction)
@@ -45,7 +49,7 @@ async def put(
                 name = read_pack(text).manifest.name
                 add_pack(transaction, text, Published(version, name, len(text), None, None, 0, "test"))
         newest = read_policy_set(transaction)
-        told = PolicySet(newest.revision, wanted.policies, wanted.bindings, wanted.lists)
+        told = replace(wanted, revision=newest.revision)
         return store_policy_set(transaction, told, changed_ms=0, changed_by="test", change="test")
 
     return await writer.perform(change, lambda _: NoteStory(Kind.POLICY_BOUND, 0, "test"))

@@ -22,7 +22,7 @@ from signer.errors import (
     WrongNetworkError,
 )
 from signer.eth2.block_proofs import BodyProof
-from signer.journal.command import Chronicle, Command, Receipt, Verdict
+from signer.journal.command import Chronicle, Command, Keepsake, Receipt, Verdict
 from signer.keys.ledger import KeyUseClaim
 from signer.keys.preference_ledger import PreferenceClaim
 from signer.operations.story import DutyStory, ExtensionStory, NoteStory
@@ -69,6 +69,15 @@ def relayed(command: Command) -> Command:
     (row,) = message.commands
     assert row.number == 7
     return command_of(row)
+
+
+def test_what_is_kept_beside_an_entry_and_its_hash_in_the_entry_travel_too() -> None:
+    story = DutyStory(CALLER, public_key(1), "BLOCK_V2", 5, 5, root(3), 7, refused_as=FAR, kept=b"\xab" * 32)
+    kept = Keepsake(b'{"facts":1}', public_key(1), 7, "FAR_FUTURE")
+    found = relayed(Command((), story, kept))
+    assert found.kept == kept
+    assert found.story.entry(Verdict(None)) == story.entry(Verdict(None))
+    assert relayed(Command((), story)).kept is None
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
