@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from operations.policies_on_record import put
 from operations.policy_twin import OWNERS, held_requests
-from operations.road_twin import NETWORK, NOW_EPOCH, Road, block, right, road, vote
+from operations.road_twin import BLS, KEYS, NETWORK, NOW_EPOCH, SECRETS, Road, block, right, road, vote
 from policy.policy_packs import rules_pack
 
 from signer.approvals.ledger import ApprovalClaim
@@ -19,10 +19,12 @@ from signer.errors import (
     ApprovalRequiredError,
     CounterLimitError,
     DoubleVoteError,
+    MalformedRequestError,
     PolicyDeniedError,
     SigningFailedError,
     UnapprovableError,
 )
+from signer.intent import SignExtension
 from signer.operations.dry_run import DryRun
 from signer.operations.review_approvals import ApprovalReview
 from signer.policy.bindings import ToNamespace
@@ -210,6 +212,39 @@ async def test_where_a_second_collector_has_the_signature_a_failure_gives_nothin
         with pytest.raises(SigningFailedError):
             await first
         assert (request_of(on, approval_id).ending, uses(on)) == (Ending.SPENT, 1)
+
+
+async def test_a_signature_that_nobody_waited_for_is_given_out_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, ONCE)
+        approval_id = await held(on, vote())
+        await approve(on, approval_id)
+        on.backend.dawdling, entered = asyncio.Event(), asyncio.Event()
+        on.backend.before = entered.set
+        first = asyncio.create_task(on.signing.sign(vote(), CLIENT))
+        await asyncio.wait_for(entered.wait(), 60)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert (request_of(on, approval_id).ending, on.backend.signed) == (Ending.SPENT, [])
+        on.backend.dawdling = None
+        assert await on.signing.sign(vote(), CLIENT) == right(vote())
+        assert uses(on) == 1
+
+
+async def test_raw_bytes_wait_too_and_are_asked_for_again_as_they_were(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, ASKS + "allow:\n  - {name: raw, payload: [opaque]}\n")
+        raw = SignExtension(KEYS[0], b"bytes", "DIRK", 1)
+        with pytest.raises(ApprovalRequiredError) as waits:
+            await on.signing.sign_extension(raw, CLIENT)
+        approval_id = bytes.fromhex(str(waits.value.evidence["approval"]))
+        assert msgspec.json.decode(request_of(on, approval_id).facts)["opaque"] is True
+        await approve(on, approval_id)
+        with pytest.raises(MalformedRequestError, match="send the same request again"):
+            await review(on).content(approval_id, CLIENT)
+        assert await on.signing.sign_extension(raw, CLIENT) == bytes(BLS.sign(SECRETS[0], b"bytes"))
+        assert request_of(on, approval_id).ending is Ending.SPENT
 
 
 async def test_a_dry_run_says_what_is_missing_and_asks_nobody(tmp_path: Path) -> None:
