@@ -5,7 +5,7 @@ import hashlib
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +44,7 @@ def principal(name: str, *actions: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def settings(workers: int, bobs_key: str) -> dict[str, Any]:
+def settings(workers: int, bobs_key: str, more: Mapping[str, Any]) -> dict[str, Any]:
     principals = [
         principal("exit-tool", "sign:duty", "keys:list"),
         principal("ann", "approvals:vote", groups=["operators"]),
@@ -54,7 +54,7 @@ def settings(workers: int, bobs_key: str) -> dict[str, Any]:
     ]
     security = {"require_authentication": True, "principals": principals}
     server = {"workers": workers, "admin_over_network": True}
-    return merged(NO_GUARD, {"security": security, "server": server})
+    return merged(merged(NO_GUARD, {"security": security, "server": server}), more)
 
 
 def exit_of(epoch: int) -> dict[str, Any]:
@@ -123,12 +123,18 @@ class Station:
 
 
 @contextmanager
-def running(tmp_path: Path, *, workers: int = 1) -> Iterator[Station]:
+def running(
+    tmp_path: Path, *, workers: int = 1, sections: Mapping[str, Any] | None = None, first: bool = True
+) -> Iterator[Station]:
+    """`first`: policies are put on record here; False: another signer of the database has done so."""
+    tmp_path.mkdir(exist_ok=True)
     bob = create_approval_key(tmp_path / "bob.key").hex()
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settings(workers, bob)) as signer:
+    settled = settings(workers, bob, sections or {})
+    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settled) as signer:
         place = Station(signer, tmp_path)
-        place.publish()
-        place.order(order="bind", binding={"policy": "staking", "to": {"kind": "key", "key_id": place.key}})
+        if first:
+            place.publish()
+            place.order(order="bind", binding={"policy": "staking", "to": {"kind": "key", "key_id": place.key}})
         yield place
 
 
@@ -213,3 +219,25 @@ def test_people_decide_by_commands_and_what_they_signed_verifies_from_the_audit_
         assert forged != log
         (tmp_path / "forged.json").write_text(forged)
         assert station.signer.holdfast("approvals", "verify", tmp_path / "forged.json").returncode == 1
+
+
+def test_on_a_shared_database_people_decide_anywhere_and_the_same_request_is_collected_anywhere(
+    database_url: str, tmp_path: Path
+) -> None:
+    shared = {"journal": {"url": database_url}}
+    with (
+        running(tmp_path / "first", sections=shared) as first,
+        running(tmp_path / "second", sections=shared, first=False) as second,
+    ):
+        approval = first.sign(5)[1]["approval"]["approval"]
+        assert second.sign(5)[1]["approval"]["approval"] == approval
+        second.approve(approval)
+        elsewhere = second.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")
+        assert (elsewhere[0], json.loads(elsewhere[1])["code"]) == (409, "SEALED_ELSEWHERE")
+        with ThreadPoolExecutor(2) as pool:
+            answers = [each.result() for each in [pool.submit(place.sign, 5) for place in (first, second)]]
+        assert [status for status, _ in answers] == [200, 200], answers
+        assert answers[0][1]["signature"] == answers[1][1]["signature"]
+        collected = first.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")
+        assert (collected[0], json.loads(collected[1])["signature"]) == (200, answers[0][1]["signature"])
+        assert [each["state"] for each in second.listed("ann")] == ["spent"]
