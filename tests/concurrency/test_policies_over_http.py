@@ -18,16 +18,27 @@ from signer.crypto.bls import SecretKey
 from signer.policy.bindings import ToKey
 
 AT_ONCE = 200
-SECRETS = [interop_secret(number) for number in range(8)]
+SECRETS = [interop_secret(number) for number in range(9)]
 KEYS = ["0x" + bytes(bls.load().public_key(SecretKey.from_bytes(each.to_bytes(32, "big")))).hex() for each in SECRETS]
-ONCE, COUNTED, BATCHED, NO_BLOCK, BROKEN, TRAPPED, BURNING, FREE = KEYS
+ONCE, COUNTED, BATCHED, NO_BLOCK, BROKEN, TRAPPED, BURNING, FREE, SPENT = KEYS
 
 FOREIGN = module_pack(wat_policy(rest='(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))'), "foreign")
-PACKS = [limited("once", 1), UNUSED_ONLY, limited("once-too", 1), NO_BLOCKS, FOREIGN, TRAPS, BURNS, ALLOWS]
+PACKS = [
+    limited("once", 1),
+    UNUSED_ONLY,
+    limited("once-too", 1),
+    limited("once-more", 1),
+    NO_BLOCKS,
+    FOREIGN,
+    TRAPS,
+    BURNS,
+    ALLOWS,
+]
 BINDINGS = [
     ("once", ToKey(ONCE)),
     ("unused-only", ToKey(COUNTED)),
     ("once-too", ToKey(BATCHED)),
+    ("once-more", ToKey(SPENT)),
     ("no-blocks", ToKey(NO_BLOCK)),
     ("allows", ToKey(NO_BLOCK)),
     ("foreign", ToKey(BROKEN)),
@@ -111,7 +122,7 @@ def test_every_process_says_the_same_of_a_denial(signer: RunningSigner) -> None:
 
 def test_a_policy_that_burns_its_time_keeps_nobody_else_waiting(signer: RunningSigner) -> None:
     burning = [sign_request(BURNING, vote_body(n, n + 1)) for n in range(100, 112)]
-    quick = [sign_request(NO_BLOCK, vote_body(n, n + 1)) for n in range(100, 110)]
+    quick = [sign_request(NO_BLOCK, vote_body(10, 11))] * 10
     with line_to(signer.port) as line:
         for request in burning[:1]:
             line.send(request)
@@ -130,7 +141,7 @@ def post(line: Line, path: str, body: dict[str, Any]) -> tuple[int, dict[str, An
 
 def test_our_own_routes_tell_what_each_policy_said(signer: RunningSigner) -> None:
     with line_to(signer.port) as line:
-        status, told = post(line, f"/v1/sign/{NO_BLOCK}", vote_body(500, 501))
+        status, told = post(line, f"/v1/sign/{NO_BLOCK}", vote_body(10, 11))
         assert status == 200
         assert [(one["policy"], one["verdict"]) for one in told["policies"]] == [
             ("allows", "allow"),
@@ -139,7 +150,7 @@ def test_our_own_routes_tell_what_each_policy_said(signer: RunningSigner) -> Non
         status, told = post(line, f"/v1/sign/{NO_BLOCK}", block_body(640))
         assert (status, told["code"]) == (412, "DENIED_BY_RULE")
         assert [one["verdict"] for one in told["policies"]] == ["allow", "deny"]
-        status, told = post(line, f"/v1/sign/{FREE}", vote_body(500, 501))
+        status, told = post(line, f"/v1/sign/{FREE}", vote_body(10, 11))
         assert (status, told["policies"]) == (200, [])
 
         asked = {"public_key": ONCE, "request": vote_body(5000, 5001)}
@@ -149,15 +160,15 @@ def test_our_own_routes_tell_what_each_policy_said(signer: RunningSigner) -> Non
         status, told = post(line, f"/api/v1/eth2/explain/{NO_BLOCK}", block_body(640))
         assert (status, told["would_sign"], told["refusal"]["code"]) == (200, False, "DENIED_BY_RULE")
         assert [one["policy"] for one in told["policies"]] == ["allows", "no-blocks"]
-        line.sign(BATCHED, vote_body(4000, 4001))
-        status, told = post(line, f"/api/v1/eth2/explain/{BATCHED}", vote_body(5000, 5001))
+        line.sign(SPENT, vote_body(10, 11))
+        status, told = post(line, f"/api/v1/eth2/explain/{SPENT}", vote_body(11, 12))
         assert (status, told["would_sign"], told["refusal"]["code"]) == (200, False, "COUNTER_LIMIT")
 
 
 def test_what_was_refused_and_allowed_is_in_the_audit_log(signer: RunningSigner) -> None:
     with line_to(signer.port) as line:
         assert line.sign(NO_BLOCK, block_body(6400)).verdict == "412 DENIED_BY_RULE"
-        assert line.sign(NO_BLOCK, vote_body(700, 701)).signature
+        assert line.sign(NO_BLOCK, vote_body(10, 11)).signature
     told = signer.holdfast("audit", "show", "--last", "1000", "--json")
     assert told.returncode == 0, told.stderr
     assert "policy=no-blocks; version=" in told.stdout
