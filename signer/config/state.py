@@ -128,7 +128,8 @@ class KeysSettings:
         default=2,
         metadata=about(
             "How many whole epochs, after the running one, votes and blocks of a key wait that arrives with neither "
-            "slashing history nor a migration receipt: another signer of it shows itself in that time. 0: none wait.",
+            "slashing history nor a migration receipt: another signer of it shows itself in that time. As many more as "
+            "`clock.far_future_epochs` is above 1. 0: none wait.",
             unit="epochs",
             default_text="`2`; `0` in the presets `development` and `test`",
             minimum=0,

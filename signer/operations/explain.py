@@ -24,7 +24,7 @@ from signer.keys.ledger import KeyStateLedger, KeyUseClaim
 from signer.keys.quarantine import find_new_keys
 from signer.keys.standing import read_standings
 from signer.operations.horizon import Horizon
-from signer.operations.quarantine import RUNNING_EPOCH
+from signer.operations.quarantine import end_of_wait
 from signer.operations.record_status import (
     MAX_KEYS,
     RecordStatus,
@@ -213,7 +213,7 @@ class Explaining:
         now = self._horizon.epoch
         if not self._quarantine_epochs or now is None or not find_new_keys(moment, [public_key]):
             return
-        until = Epoch(now + RUNNING_EPOCH + self._quarantine_epochs)
+        until = end_of_wait(self._horizon, now, self._quarantine_epochs)
         if epoch < until:
             raise KeyQuarantinedError(
                 _shown(public_key), until_epoch=until, until_seconds=self._horizon.network.seconds_of_epoch(until)

@@ -26,7 +26,7 @@ from signer.keys.quarantine import (
 )
 from signer.keys.report import LoadReport, Progress
 from signer.operations.freeze_keys import shown
-from signer.operations.horizon import Horizon
+from signer.operations.horizon import EARLY_EPOCHS, Horizon
 from signer.operations.orders import Carried, Orders, ReleaseKeys
 from signer.operations.protect import Changes
 from signer.operations.story import NoteStory
@@ -47,6 +47,16 @@ class Wait:
     until_epoch: Epoch
     until: str | None
     """The same as a date, UTC; None where the network's genesis time is unknown."""
+
+
+def end_of_wait(horizon: Horizon, now: Epoch, epochs: int) -> Epoch:
+    """The first epoch that is signed with a key that arrives now, and waits so many whole ones.
+
+    A wait is judged by the epoch of the duty. So where more than the usual epoch ahead of the clock is signed, it is as
+    much longer: a vote for its end would else be signed while the wait still runs, around all that another signer does.
+    """
+    beyond = max(0, (horizon.far_future_epochs or 0) - EARLY_EPOCHS)
+    return Epoch(now + RUNNING_EPOCH + epochs + beyond)
 
 
 def date_of(horizon: Horizon, epoch: Epoch) -> str | None:
@@ -89,7 +99,7 @@ class QuarantiningLoader:
                 "the network's genesis_time is unknown, so new keys cannot wait for an epoch",
                 remedy="set network.genesis_time, or keys.quarantine_epochs: 0",
             )
-        until = Epoch(now + RUNNING_EPOCH + self._epochs)
+        until = end_of_wait(self._horizon, now, self._epochs)
 
         def change(transaction: Transaction) -> tuple[PublicKey, ...]:
             settle_quarantine(transaction, before=Epoch(max(0, now - KEPT_EPOCHS)))

@@ -191,6 +191,18 @@ def test_a_vote_for_the_end_of_the_wait_does_not_end_it_earlier(house: House, re
     assert asyncio.run(signed(record, ONE, began + 2)) == "KEY_QUARANTINED"
 
 
+@pytest.mark.parametrize(("reach", "more"), [(None, 0), (0, 0), (1, 0), (2, 1), (10, 9)])
+def test_where_more_is_signed_ahead_of_the_clock_the_wait_is_as_much_longer(
+    house: House, record: Record, reach: int | None, more: int
+) -> None:
+    """Else a vote for its end, asked for at once, would surround the votes of the signer that the wait is for."""
+    present = replace(horizon(house), far_future_epochs=reach)
+    load(house, record, ONE, present=present)
+    began = now(house)
+    assert asyncio.run(voted(record, 1, began + 2 + more)) == "KEY_QUARANTINED"
+    assert asyncio.run(voted(record, 1, began + 3 + more)) == "signed"
+
+
 async def _order(record: Record) -> None:
     await record.writer.perform(lambda change: freeze_key(change, OTHER, now_ms=1), lambda _: PlainStory())
     await record.writer.perform(lambda change: thaw_key(change, OTHER), lambda _: PlainStory())
