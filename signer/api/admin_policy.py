@@ -12,7 +12,11 @@ GET  /admin/policy/who-can           ?key=0x...&action=sign:duty (or a signing t
                                      [{"policy", "version", "through": ["tag:lido"]}]}]}
 GET  /admin/policy/policies/{name}   200 POLICY with "published": [{"version", "size_bytes", "signed_by": "..." | null,
                                      "published_at", "published_by"}], newest first, and "manifest"
-GET  /admin/policy/lists/{name}      200 {"name", "items": ["..."]}
+GET  /admin/policy/lists/{name}      ?revision=3 for what it held then; 200 {"name", "items": ["..."]}
+GET  /admin/policy/decisions         ?since_ms=0&until_ms=0&after=...&limit=500, all optional; 200 {"decisions":
+                                     [{"log", "audit_index", "time_ms", "public_key", "code", "audit": "matches" |
+                                     "differs" | "archived", "body"}], "next_after": "..." | null}, oldest first: what
+                                     namespaces keep of their decisions                          (audit:read, too)
 GET  /admin/policy/packs/{version}   200 the pack's bytes
                                      All of these need policy:read.
 POST /admin/policy/orders            {"order": "publish", "pack": base64, "signature": base64, "signed_by": hex},
@@ -40,6 +44,7 @@ from signer.api.routing import Access, Route
 from signer.api.wire_json import check_nesting
 from signer.errors import MalformedRequestError
 from signer.operations.freeze_keys import parse_public_key
+from signer.operations.kept_decisions import decision_query, told_decisions
 from signer.operations.manage_policies import told_change, told_policies, told_story
 from signer.operations.policy_orders import MAX_PACK_BYTES, PolicyOrder
 from signer.operations.who_can import told_who_can
@@ -84,8 +89,21 @@ async def get_policy(exchange: Exchange) -> Answer:
 
 async def get_list(exchange: Exchange) -> Answer:
     """What a list holds."""
-    found = await exchange.services.policy_management.named_list(exchange.tail, exchange.caller)
+    revision = _number(exchange, "revision", least=0)
+    found = await exchange.services.policy_management.named_list(exchange.tail, exchange.caller, revision=revision)
     return json_answer(200, msgspec.json.encode({"name": found.name, "items": list(found.items)}))
+
+
+async def get_decisions(exchange: Exchange) -> Answer:
+    """Decisions that are kept with their facts, oldest first."""
+    query = decision_query(
+        since_ms=_number(exchange, "since_ms", least=0),
+        until_ms=_number(exchange, "until_ms", least=0),
+        after=exchange.request.query.get("after"),
+        limit=_number(exchange, "limit", least=1),
+    )
+    page = await exchange.services.kept_decisions(query, exchange.caller)
+    return json_answer(200, msgspec.json.encode(told_decisions(page)))
 
 
 async def get_pack(exchange: Exchange) -> Answer:
@@ -121,7 +139,14 @@ ROUTES = [
     Route("GET", "/admin/policy/history", get_history, Access.NAMED, query=frozenset({"limit", "before"})),
     Route("GET", "/admin/policy/who-can", get_who_can, Access.NAMED, query=frozenset({"key", "action"})),
     Route("GET", "/admin/policy/policies/{name}", get_policy, Access.NAMED),
-    Route("GET", "/admin/policy/lists/{name}", get_list, Access.NAMED),
+    Route("GET", "/admin/policy/lists/{name}", get_list, Access.NAMED, query=frozenset({"revision"})),
+    Route(
+        "GET",
+        "/admin/policy/decisions",
+        get_decisions,
+        Access.NAMED,
+        query=frozenset({"since_ms", "until_ms", "after", "limit"}),
+    ),
     Route("GET", "/admin/policy/packs/{version}", get_pack, Access.NAMED),
     Route("POST", "/admin/policy/orders", post_order, Access.NAMED),
 ]

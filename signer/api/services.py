@@ -17,6 +17,7 @@ from signer.operations.explain import Explaining
 from signer.operations.freeze_keys import KeyFreezing
 from signer.operations.keep_preferences import PreferenceKeeping
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.kept_decisions import DecisionReading
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyManagement
 from signer.operations.manage_policies import PolicyManagement
@@ -76,6 +77,7 @@ class Services:
     preferences: PreferenceKeeping
     policy_management: PolicyManagement
     who_can: WhoCan
+    kept_decisions: DecisionReading
     exits: VoluntaryExits
     protection: Protection
     wire: Wire

@@ -152,6 +152,7 @@ class Desk:
             preferences=record.preferences,
             policy_management=record.policy_management,
             who_can=record.who_can,
+            kept_decisions=record.kept_decisions,
             protection=record.protection,
             wire=wire_of(self._network),
             clock=self._clock,

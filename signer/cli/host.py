@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signer.operations.freeze_keys import KeyFreezing
     from signer.operations.keep_preferences import PreferenceKeeping
     from signer.operations.keep_record import RecordKeeping
+    from signer.operations.kept_decisions import DecisionReading
     from signer.operations.key_manager import KeyManager
     from signer.operations.manage_keys import KeyManagement
     from signer.operations.manage_policies import PolicyManagement
@@ -92,6 +93,11 @@ class Operations(Protocol):
     @property
     def who_can(self) -> WhoCan:
         """Who may do something with a key."""
+        ...
+
+    @property
+    def kept_decisions(self) -> DecisionReading:
+        """Decisions that are kept with their facts."""
         ...
 
     async def verify_audit(self, caller: Caller) -> AuditReport:

@@ -12,6 +12,7 @@ from signer.cli.connection import Connection
 from signer.cli.host import Operations
 from signer.errors import UnreachableError
 from signer.operations.freeze_keys import parse_public_key
+from signer.operations.kept_decisions import decision_query, told_decisions
 from signer.operations.manage_policies import told_change, told_policies, told_story
 from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.who_can import told_who_can
@@ -37,8 +38,12 @@ class PolicyService(Protocol):
         """Everything about one policy."""
         ...
 
-    def named_list(self, name: str) -> Told:
-        """What a list holds."""
+    def named_list(self, name: str, *, revision: int | None = None) -> Told:
+        """What a list holds, or held at a revision."""
+        ...
+
+    def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:
+        """Decisions that are kept with their facts, oldest first."""
         ...
 
     def pack(self, version: str) -> bytes:
@@ -76,9 +81,13 @@ class RemotePolicies:
         """See `PolicyService.policy`."""
         return self._told(f"/admin/policy/policies/{quote(name, safe='')}")
 
-    def named_list(self, name: str) -> Told:
+    def named_list(self, name: str, *, revision: int | None = None) -> Told:
         """See `PolicyService.named_list`."""
-        return self._told(f"/admin/policy/lists/{quote(name, safe='')}")
+        return self._told(f"/admin/policy/lists/{quote(name, safe='')}", revision=revision)
+
+    def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:
+        """See `PolicyService.decisions`."""
+        return self._told("/admin/policy/decisions", since_ms=since_ms, until_ms=until_ms, after=after, limit=limit)
 
     def pack(self, version: str) -> bytes:
         """See `PolicyService.pack`."""
@@ -121,12 +130,17 @@ class LocalPolicies:
         """See `PolicyService.policy`."""
         return self._told(lambda: self._operations.policy_management.policy(name, _CALLER), told_story)
 
-    def named_list(self, name: str) -> Told:
+    def named_list(self, name: str, *, revision: int | None = None) -> Told:
         """See `PolicyService.named_list`."""
         return self._told(
-            lambda: self._operations.policy_management.named_list(name, _CALLER),
+            lambda: self._operations.policy_management.named_list(name, _CALLER, revision=revision),
             lambda found: {"name": found.name, "items": list(found.items)},
         )
+
+    def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:
+        """See `PolicyService.decisions`."""
+        query = decision_query(since_ms=since_ms, until_ms=until_ms, after=after, limit=limit)
+        return self._told(lambda: self._operations.kept_decisions(query, _CALLER), told_decisions)
 
     def pack(self, version: str) -> bytes:
         """See `PolicyService.pack`."""

@@ -219,7 +219,7 @@ class PolicySettings:
         default=30,
         metadata=about(
             "How long the facts of decisions stay on record, of namespaces that keep them (`holdfast policy "
-            "keep-facts`): some 2 KiB each, for replays. Their hash stays in the audit log.",
+            "keep-facts`): some 2 KiB each, for `holdfast policy replay`. Their hash stays in the audit log.",
             unit="days",
             minimum=1,
             maximum=3650,

@@ -16,6 +16,7 @@ from signer.operations.guard_policies import PolicyGuard
 from signer.operations.horizon import Horizon
 from signer.operations.keep_preferences import PreferenceKeeping, Preferences
 from signer.operations.keep_record import RecordKeeping
+from signer.operations.kept_decisions import DecisionReading
 from signer.operations.kept_record import RecordView
 from signer.operations.key_manager import KeyManager
 from signer.operations.manage_keys import KeyLoads, KeyManagement
@@ -75,6 +76,7 @@ class RecordOperations:
     preferences: PreferenceKeeping
     policy_management: PolicyManagement
     who_can: WhoCan
+    kept_decisions: DecisionReading
 
     @classmethod
     def over(
@@ -119,6 +121,7 @@ class RecordOperations:
                 reading=view.reading,
                 namespace_of=lambda key: DEFAULT_NAMESPACE if (found := ring.find(key)) is None else found.namespace,
             ),
+            DecisionReading(reading=view.reading),
         )
 
 

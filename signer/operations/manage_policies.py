@@ -108,9 +108,9 @@ class PolicyManagement:
 
         return await asyncio.to_thread(read_record, self._reading, look)
 
-    async def named_list(self, name: str, caller: Caller) -> NamedList:
-        """A list that policies may ask. Raises ForbiddenError, UnknownPolicyError: there is none."""
-        for each in (await self.policies(caller)).lists:
+    async def named_list(self, name: str, caller: Caller, *, revision: int | None = None) -> NamedList:
+        """A list that policies may ask, or might at a revision. Raises ForbiddenError, UnknownPolicyError: none."""
+        for each in (await self.policies(caller, revision=revision)).lists:
             if each.name == name:
                 return each
         raise UnknownPolicyError(f"there is no list {name[:128]!r}", evidence={"list": name[:128]})

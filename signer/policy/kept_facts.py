@@ -7,6 +7,7 @@ Rule: nothing is read here to decide anything; it is for replays.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ from signer.journal.statement import Statement
 from signer.policy.combine import Outcome
 from signer.policy.counters import CounterId, Seen
 from signer.policy.facts import Facts, decode_facts, encode_facts
-from signer.policy.verdict import decode_verdict, encode_verdict
+from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservation, encode_verdict
+from signer.policy.verdict import Verdict as PolicyVerdict
 
 _KEEP = "INSERT INTO policy_facts (audit_index, time_ms, public_key, code, body) VALUES (?, ?, ?, ?, ?)"
 
@@ -122,10 +124,10 @@ def decode_decision(body: bytes) -> KeptDecision:
         return KeptDecision(
             decode_facts(bytes(read.facts)),
             read.revision,
-            tuple(Outcome(each.policy, each.version, decode_verdict(bytes(each.verdict))) for each in read.said),
+            tuple(Outcome(each.policy, each.version, _verdict(json.loads(bytes(each.verdict)))) for each in read.said),
             tuple(map(_seen, read.told)),
         )
-    except (ValueError, MalformedRequestError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, TypeError, MalformedRequestError, msgspec.MsgspecError) as error:
         raise CorruptDatabaseError(
             f"a kept decision cannot be read: {error}", remedy="a newer Holdfast may have written it; start that one"
         ) from None
@@ -180,3 +182,21 @@ def _told(seen: Seen) -> _Told:
 
 def _seen(told: _Told) -> Seen:
     return Seen(CounterId(told.policy, told.counter, told.window_seconds), int(told.spent))
+
+
+def _verdict(told: dict[str, Any]) -> PolicyVerdict:
+    """Ours too, which no policy could have written. Raises KeyError, TypeError, ValueError."""
+    reserve = tuple(
+        Reservation(each["counter"], int(each["window_seconds"]), int(each["amount"]), int(each["limit"]))
+        for each in told.get("reserve", ())
+    )
+    match told["verdict"]:
+        case "allow":
+            return Allow(reserve) if reserve else ALLOW
+        case "deny":
+            return Deny(told["code"], told["message"], told["evidence"])
+        case "require_approval":
+            groups, delay = tuple(told["groups"]), told.get("delay_seconds", 0)
+            return RequireApproval(told["quorum"], groups, told["lifetime_seconds"], delay, reserve)
+        case other:
+            raise ValueError(f"no verdict is called {other!r}")

@@ -16,8 +16,8 @@ from signer.errors import ConfigError
 from signer.policy import native
 from signer.policy.compiled import Interface
 from signer.policy.facts import Facts, encode_facts
-from signer.policy.given import NOTHING_GIVEN, Given
-from signer.policy.grants import ALL_FUNCTIONS, Grants
+from signer.policy.given import NOTHING_GIVEN
+from signer.policy.grants import ALL_FUNCTIONS, Grants, Host
 from signer.policy.guest import TICK_SECONDS
 from signer.policy.loading import load_policy
 from signer.policy.modules import Modules
@@ -87,7 +87,7 @@ class Workbench:
             load_policy(self._modules, self._sandbox, module, entry_point=some)
         return compiled.interface
 
-    def ask(self, policy: Opened, facts: Facts, given: Given = NOTHING_GIVEN) -> Evaluation:
+    def ask(self, policy: Opened, facts: Facts, given: Host = NOTHING_GIVEN) -> Evaluation:
         """What it says of these facts, as if its questions were answered what is given."""
         match policy.decider:
             case RuleFile() as rules:

@@ -370,6 +370,7 @@ class World:
             preferences=self.preferences,
             policy_management=self.policy_management,
             who_can=self.policy_management.who_can,
+            kept_decisions=self.policy_management.kept_decisions,
             exits=VoluntaryExits(
                 signing=self.signing,
                 gate=Pinned(),

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from signer.auth.principal import Caller
-from signer.errors import PolicyOrderError, SignerError, UnknownPolicyError
+from signer.errors import MalformedRequestError, PolicyOrderError, SignerError, UnknownPolicyError
+from signer.operations.kept_decisions import DecisionPage, DecisionQuery, ToldDecision
 from signer.operations.manage_policies import PolicyStory
 from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.who_can import Answer, HasSay, WhoCanAnswer, parse_action
 from signer.policy.bindings import Binding, ToTag
+from signer.policy.kept_facts import KeptRow
 from signer.policy.pack import Kind, Manifest
 from signer.policy.policy_record import Change, Published
 from signer.policy.policy_set import NamedList, PolicySet, ServedPolicy
@@ -48,7 +50,7 @@ class PolicyManagementTwin:
         published = Published(VERSION, "staking", 99, None, None, 1_700_000_000_000, "operator")
         return PolicyStory(SERVED, ("tag:lido",), (published,), Manifest(name="staking", kind=Kind.RULES))
 
-    async def named_list(self, _name: str, _caller: Caller) -> NamedList:
+    async def named_list(self, _name: str, _caller: Caller, *, revision: int | None = None) -> NamedList:
         self._check()
         return LIST
 
@@ -59,6 +61,13 @@ class PolicyManagementTwin:
     async def history(self, _caller: Caller, *, before: int | None = None, limit: int) -> Sequence[Change]:
         self._check()
         return [Change(7, 1_700_000_000_000, "operator", "a change")]
+
+    async def kept_decisions(self, query: DecisionQuery, _caller: Caller) -> DecisionPage:
+        self._check()
+        if not 1 <= query.limit <= 500:
+            raise MalformedRequestError("limit must be 1 to 500", path="limit")
+        row = KeptRow("", 7, 1_700_000_000_000, bytes(48), "", b"{}")
+        return DecisionPage((ToldDecision(row, "matches"),), None)
 
     async def who_can(self, public_key: PublicKey, action: str, _caller: Caller) -> WhoCanAnswer:
         parse_action(action)

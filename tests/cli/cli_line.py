@@ -97,6 +97,7 @@ class MemoryOperations:
     custody: CustodyTwin = field(default_factory=CustodyTwin)
     policy_management: Any = None
     who_can: Any = None
+    kept_decisions: Any = None
     explaining: MemoryExplaining = field(default_factory=lambda: MemoryExplaining(NO_MARKS))
 
     async def verify_audit(self, _caller: Any) -> Report:
