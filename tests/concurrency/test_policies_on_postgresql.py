@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from duty_requests import Line, line_to, lines_to, sign_request, vote_body
-from e2e.shared_signers import on_database, until_known
+from e2e.shared_signers import UNSURE, on_database, until_known
 from policy_signers import ALLOWS, TRAPS, UNUSED_ONLY, limited, policy_signer, put_on_record
 from postgres_server import PostgresServer
 from running import RunningSigner, interop_secret, running_signer, set_up, write_configuration
@@ -62,7 +62,7 @@ def test_of_two_hundred_at_once_on_two_signers_under_a_limit_for_one_exactly_one
     put_on_record(pair.operator, [limited("once", 1)], [("once", ToKey(key))])
     verdicts = race(pair, key)
     assert verdicts.count("signed") == 1, verdicts
-    assert set(verdicts) <= {"signed", "412 COUNTER_LIMIT"}
+    assert set(verdicts) <= {"signed", "412 COUNTER_LIMIT"} | UNSURE
 
 
 def test_of_two_hundred_that_judge_by_one_counter_on_two_signers_exactly_one_is_signed(pair: Pair) -> None:
@@ -70,7 +70,7 @@ def test_of_two_hundred_that_judge_by_one_counter_on_two_signers_exactly_one_is_
     put_on_record(pair.operator, [UNUSED_ONLY], [("unused-only", ToKey(key))])
     verdicts = race(pair, key)
     assert verdicts.count("signed") == 1, verdicts
-    assert set(verdicts) <= {"signed", "412 POLICY_TRAPPED", "412 COUNTER_CONTENDED"}
+    assert set(verdicts) <= {"signed", "412 POLICY_TRAPPED", "412 COUNTER_CONTENDED"} | UNSURE
 
 
 def test_once_a_change_is_on_record_no_signer_signs_by_what_held_before(pair: Pair) -> None:
