@@ -33,6 +33,7 @@ Rule 2: what stands in a pack is in the folder: the same files make the same pac
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def _content(folder: Folder) -> bytes:
             f"{folder.content} is not there",
             where=str(folder.content),
             key="module",
-            remedy="build it: `holdfast policy build`" if folder.language else "put the module there",
+            remedy=f"build it: `holdfast policy build {shlex.quote(str(folder.directory))}`"
+            if folder.language
+            else "put the module there",
         )
     return read_regular(folder.content, limit_bytes=MAX_FILE_BYTES if rules else MAX_MODULE_BYTES)
 

@@ -1,5 +1,6 @@
 """`holdfast policy test`: the cases of a policy, what they leave untried, and what they would not notice."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,8 @@ def _notice_age(output: Output, folder: Folder) -> None:
     if source is None or source == folder.content or not source.exists():
         return
     if source.stat().st_mtime > folder.content.stat().st_mtime:
-        output.notice(f"note: {source} is newer than {folder.content}; `holdfast policy build` builds it")
+        place = shlex.quote(str(folder.directory))
+        output.notice(f"note: {source} is newer than {folder.content}: `holdfast policy build {place}` builds it")
 
 
 # --- what is told -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ _FIRST_WEEKDAY = 3
 
 _WORDS: MappingProxyType[str, Callable[[Facts], tuple[str, ...]]] = MappingProxyType(
     {
-        "keys": lambda facts: (facts.signer.key_id, facts.signer.public_key),
+        "keys": lambda facts: tuple(dict.fromkeys((facts.signer.key_id, facts.signer.public_key))),
         "tags": lambda facts: facts.signer.tags,
         "namespaces": lambda facts: (facts.signer.namespace,),
         "callers": lambda facts: (facts.caller.identity,),

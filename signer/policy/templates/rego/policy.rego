@@ -1,6 +1,6 @@
 # Ether to listed receivers on one chain, ten a day; more than one at once needs two treasurers.
 # The chain and the receivers are in data.json.
-package payments
+package policy
 
 import rego.v1
 
