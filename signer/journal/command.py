@@ -43,12 +43,17 @@ class Command(Struct, frozen=True):
     """A few claims that pass together or not at all, and their audit entry."""
 
     claims: tuple[Any, ...]
-    """Each is judged by the ledger of its type."""
+    """Each is judged by the ledger of its type, and there is one of a type: all are judged before any is noted."""
 
     story: Chronicle
     """Told once, in the same transaction, whatever the verdict."""
 
     kept: Keepsake | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: two claims of one type."""
+        if len(self.claims) > 1 and len({type(claim) for claim in self.claims}) < len(self.claims):
+            raise ValueError("a command holds two claims of one type, and one would be judged without the other")
 
 
 class Receipt(Struct, frozen=True):

@@ -284,43 +284,30 @@ class Writer:
 
     def _judge(self, transaction: Transaction, commands: list[Command], claims: Claims) -> list[Verdict]:
         """Verdicts in order, and the accepted claims stored."""
-        refused: dict[int, RefusalError] = {}
-        while True:
-            facts = {kind: self._ledgers[kind].load(transaction, wanted) for kind, wanted in claims.items()}
-            verdicts, spoiled = self._pass(commands, facts, refused)
-            if spoiled is None:
-                break
-            # A command passed with one claim and failed with a later one: judge the batch afresh without it.
-            refused[spoiled[0]] = spoiled[1]
+        facts = {kind: self._ledgers[kind].load(transaction, wanted) for kind, wanted in claims.items()}
+        verdicts = [self._judge_one(command, facts) for command in commands]
         for claim_type, known in facts.items():
             self._ledgers[claim_type].store(transaction, known)
         return verdicts
 
-    def _pass(
-        self, commands: list[Command], facts: dict[type, Any], refused: dict[int, RefusalError]
-    ) -> tuple[list[Verdict], tuple[int, RefusalError] | None]:
-        verdicts: list[Verdict] = []
-        for n, command in enumerate(commands):
-            if n in refused:
-                verdicts.append(Verdict(refused[n]))
-                continue
-            noted = recorded = False
-            try:
-                for claim in command.claims:
-                    ledger, known = self._ledgers[type(claim)], facts[type(claim)]
-                    is_new = ledger.judge(claim, known)
-                    if is_new:
-                        ledger.accept(claim, known)
-                        noted = True
-                    elif is_new is not None:
-                        recorded = True
-            except RefusalError as refusal:
-                if noted:
-                    return [], (n, refusal)
-                verdicts.append(Verdict(refusal))
-                continue
-            verdicts.append(Verdict(None, repeat=recorded and not noted))
-        return verdicts, None
+    def _judge_one(self, command: Command, facts: dict[type, Any]) -> Verdict:
+        """Nothing is noted until every claim has passed, so a refused command costs its neighbours nothing."""
+        new: list[Any] = []
+        recorded = False
+        try:
+            for claim in command.claims:
+                kind = type(claim)
+                is_new = self._ledgers[kind].judge(claim, facts[kind])
+                if is_new:
+                    new.append(claim)
+                elif is_new is not None:
+                    recorded = True
+        except RefusalError as refusal:
+            return Verdict(refusal)
+        for claim in new:
+            kind = type(claim)
+            self._ledgers[kind].accept(claim, facts[kind])
+        return Verdict(None, repeat=recorded and not new)
 
     def _perform(self, work: Work, *, attempt: int = 1) -> None:
         outcome: Any
