@@ -190,6 +190,7 @@ class PostgresDatabase:
                 raise
             self._begin_again_with_the_lease()  # taken anew, or found lost
             self.ready()
+        self._check_server_again()
         return True
 
     def close(self) -> None:
@@ -307,6 +308,14 @@ class PostgresDatabase:
                 "this is another database than the one we started with",
                 remedy="point journal.url at the database that belongs to this signer",
             )
+
+    def _check_server_again(self) -> None:
+        """What was safe when we connected may have been changed since (`fsync`, say): then nothing more is signed."""
+        try:
+            check_server(self._connected(), seconds=self._left())
+        except StartupError:
+            self._done = min(self._done, self._steps.index(self._check_session))
+            raise
 
     def _begin_again_with_the_lease(self) -> None:
         self._done = min(self._done, self._steps.index(self._take_over))

@@ -40,6 +40,18 @@ _SETTINGS = (
 )
 """What `check_server` asks for."""
 
+_KEEP = "set_config('synchronous_commit', current_setting('synchronous_commit'), false)"
+"""What this connection began with it keeps: a change of the server's configuration does not reach its commits."""
+
+_UNLOGGED = """
+SELECT min(c.oid::regclass::text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 'p' AND (
+    n.nspname = 'holdfast' OR starts_with(n.nspname, 'holdfast_log_')
+    OR c.oid IN (SELECT to_regclass(name) FROM unnest(?::text::text[]) AS t (name))
+)
+"""
+"""A table of the record that a crash of the server would empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class SharedPlace:
@@ -66,8 +78,10 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
         StartupError: it would not. LostConnectionError.
     """
     question = ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
-    ((*settings, standby, process_id),) = session.rows(
-        f"SELECT {question}, pg_is_in_recovery(), pg_backend_pid()", seconds=seconds
+    ((_, *settings, standby, process_id, forgetful),) = session.rows(
+        f"SELECT {_KEEP}, {question}, pg_is_in_recovery(), pg_backend_pid(), ({_UNLOGGED})",
+        ("{" + ",".join(WEB3SIGNER_TABLES) + "}",),
+        seconds=seconds,
     )
     values = dict(zip(_SETTINGS, settings, strict=True))
     if int(values["server_version_num"]) < OLDEST_SERVER:
@@ -102,6 +116,12 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
         raise StartupError(
             "PostgreSQL runs with synchronous_commit=off: a crash could lose signed votes",
             remedy="set synchronous_commit=on for this server, user and database",
+        )
+    if forgetful is not None:
+        raise StartupError(
+            f"the table {forgetful} is UNLOGGED: a crash of the server empties it, and signed votes with it",
+            remedy=f"ALTER TABLE {forgetful} SET LOGGED; and if the server has crashed since it was made so, stop all"
+            " signers and run `holdfast slashing accept-restore --anyway`",
         )
 
 

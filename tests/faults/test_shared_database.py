@@ -30,12 +30,15 @@ from signer.errors import (
     SignerError,
     StartupError,
 )
+from signer.journal.lease import RENEWAL_SECONDS
 from signer.operations.restore import Floor
 from signer.operations.shared_record import SharedPlaces
 from signer.operations.shared_restore import Acceptance, accept_shared_restore
 from signer.units import Epoch, Slot
 
 TESTS = Path(__file__).resolve().parent.parent
+
+WAL_WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
 
 @pytest.fixture
@@ -154,6 +157,46 @@ async def test_a_commit_that_waits_for_its_replica_too_long_is_known_once_the_re
     assert await soon(record, vote(1, 3)) == "repeat"
     await watcher.close()
     record.close()
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+async def test_a_server_that_is_made_unsafe_while_it_runs_gets_no_more_records(
+    own_server: PostgresServer, tmp_path: Path, setting: str
+) -> None:
+    record = open_shared(own_server.url(), tmp_path)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    await asyncio.to_thread(_configure, own_server, f"SET {setting} = off")
+    ends, target = time.monotonic() + 3 * RENEWAL_SECONDS, 3
+    while await code_of(record.writer.commit(vote(1, target))) != "DATABASE_DOWN":
+        assert time.monotonic() < ends, f"{setting}=off was not noticed"
+        target += 1
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(_configure, own_server, f"RESET {setting}")
+    assert await soon(record, vote(1, 1000)) == "new"
+    record.close()
+
+
+async def test_commits_stay_durable_where_the_server_is_told_not_to_wait_for_its_disk(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    record = open_shared(own_server.url(), tmp_path)
+    assert await code_of(record.writer.commit(vote(1, 2))) == "new"
+    writer = int(await asyncio.to_thread(own_server.psql, WAL_WRITER))
+    await asyncio.to_thread(_configure, own_server, "SET synchronous_commit = off")
+    os.kill(writer, signal.SIGSTOP)  # it would write the commit a little later
+    assert await code_of(record.writer.commit(vote(1, 3))) == "new"
+    await asyncio.to_thread(own_server.kill)
+    await asyncio.to_thread(own_server.start)
+    assert await asyncio.to_thread(own_server.psql, "SELECT count(*) FROM signed_attestations") == "2"
+    record.close()
+
+
+def _configure(server: PostgresServer, change: str) -> None:
+    """Change the server's configuration and wait until all of its processes have it."""
+    server.psql(f"ALTER SYSTEM {change}")
+    server.psql("SELECT pg_reload_conf()")
+    name = change.split()[1]
+    server.wait_for_setting(name, "off" if change.startswith("SET") else "on")
 
 
 # --- deadlines and recovery ----------------------------------------------------------------------

@@ -48,6 +48,18 @@ def test_a_database_that_would_lose_or_refuse_records_is_refused(
     assert not (tmp_path / "head").exists()
 
 
+@pytest.mark.parametrize("table", ["signed_attestations", "holdfast.instances"])
+def test_tables_that_a_crash_would_empty_are_refused(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, table: str
+) -> None:
+    open_shared(database_url, tmp_path).close()
+    postgres.psql(f"ALTER TABLE {table} SET UNLOGGED", name_of(database_url))
+    with pytest.raises(StartupError, match=f"{table} is UNLOGGED"):
+        open_shared(database_url, tmp_path)
+    postgres.psql(f"ALTER TABLE {table} SET LOGGED", name_of(database_url))
+    open_shared(database_url, tmp_path).close()
+
+
 def test_commits_that_skip_the_replicas_are_refused(other_server: PostgresServer, tmp_path: Path) -> None:
     other_server.psql("ALTER SYSTEM SET synchronous_commit = local")
     other_server.psql("ALTER SYSTEM SET synchronous_standby_names = 'replica'")
