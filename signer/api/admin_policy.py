@@ -13,6 +13,9 @@ GET  /admin/policy/who-can           ?key=0x...&action=sign:duty (or a signing t
 GET  /admin/policy/policies/{name}   200 POLICY with "published": [{"version", "size_bytes", "signed_by": "..." | null,
                                      "published_at", "published_by"}], newest first, and "manifest"
 GET  /admin/policy/lists/{name}      ?revision=3 for what it held then; 200 {"name", "items": ["..."]}
+GET  /admin/policy/shadows           200 {"shadows": [{"policy", "version": "..." | null, "comparisons": 5,
+                                     "differences": 2}]}, since the start, whichever version ran beside; through the
+                                     admin socket of all processes, over the network of the worker that answers
 GET  /admin/policy/decisions         ?since_ms=0&until_ms=0&after=...&limit=500, all optional; 200 {"decisions":
                                      [{"log", "audit_index", "time_ms", "public_key", "code", "audit": "matches" |
                                      "differs" | "archived", "body"}], "next_after": "..." | null}, oldest first: what
@@ -45,7 +48,7 @@ from signer.api.wire_json import check_nesting
 from signer.errors import MalformedRequestError
 from signer.operations.freeze_keys import parse_public_key
 from signer.operations.kept_decisions import decision_query, told_decisions
-from signer.operations.manage_policies import told_change, told_policies, told_story
+from signer.operations.manage_policies import told_change, told_policies, told_shadows, told_story
 from signer.operations.policy_orders import MAX_PACK_BYTES, PolicyOrder
 from signer.operations.who_can import told_who_can
 
@@ -94,6 +97,12 @@ async def get_list(exchange: Exchange) -> Answer:
     return json_answer(200, msgspec.json.encode({"name": found.name, "items": list(found.items)}))
 
 
+async def get_shadows(exchange: Exchange) -> Answer:
+    """What versions that run beside the live ones have come to so far."""
+    policies = await exchange.services.policy_management.policies(exchange.caller)
+    return json_answer(200, msgspec.json.encode(told_shadows(policies, await exchange.services.shadow_counts())))
+
+
 async def get_decisions(exchange: Exchange) -> Answer:
     """Decisions that are kept with their facts, oldest first."""
     query = decision_query(
@@ -140,6 +149,7 @@ ROUTES = [
     Route("GET", "/admin/policy/who-can", get_who_can, Access.NAMED, query=frozenset({"key", "action"})),
     Route("GET", "/admin/policy/policies/{name}", get_policy, Access.NAMED),
     Route("GET", "/admin/policy/lists/{name}", get_list, Access.NAMED, query=frozenset({"revision"})),
+    Route("GET", "/admin/policy/shadows", get_shadows, Access.NAMED),
     Route(
         "GET",
         "/admin/policy/decisions",

@@ -102,6 +102,8 @@ class Services:
     approvals: ApprovalReview
 
     metrics_page: Callable[[], Awaitable[bytes]]
+    shadow_counts: Callable[[], Awaitable[Mapping[str, tuple[int, int]]]]
+    """By policy: how often a version beside it was compared with it, and how often they differed."""
     """The metrics of all processes in Prometheus' text format 0.0.4. Takes milliseconds, on a thread."""
 
     body_room: BodyRoom = field(default_factory=BodyRoom)

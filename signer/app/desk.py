@@ -41,6 +41,7 @@ from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.upkeep import Summaries
 from signer.telemetry.exposition import MetricsPage
+from signer.telemetry.shadows import ShadowCounts, shadow_counts
 from signer.telemetry.watch import Watch
 from signer.units import Root
 
@@ -126,8 +127,13 @@ class Desk:
         except SignerError as error:
             _log.warning("the policies on record could not be read yet: %s", error, extra={"code": error.code})
 
-    def services(self, *, metrics_page: Callable[[], Awaitable[bytes]] | None = None) -> Services:
-        """What the listeners' handlers call; the page is this process's own unless another is given."""
+    def services(
+        self,
+        *,
+        metrics_page: Callable[[], Awaitable[bytes]] | None = None,
+        shadows: Callable[[], Awaitable[ShadowCounts]] | None = None,
+    ) -> Services:
+        """What the listeners' handlers call; page and counts are this process's own unless others are given."""
         mainstay, watch = self._mainstay, self._watch
         record = operations_over(
             self._config, self._network, ring=self._ring, mainstay=mainstay, clock=self._clock, view=self._view
@@ -171,6 +177,7 @@ class Desk:
                 approvers=approvers_of(self._config.security),
             ),
             metrics_page=metrics_page or partial(asyncio.to_thread, MetricsPage(watch.metrics).render),
+            shadow_counts=shadows or partial(asyncio.to_thread, shadow_counts, watch.metrics),
         )
 
     async def close(self) -> None:

@@ -39,6 +39,7 @@ from signer.relay.worker_link import MainServices
 from signer.telemetry.exposition import page_of_all
 from signer.telemetry.logs import write_line
 from signer.telemetry.progress import LoadProgress
+from signer.telemetry.shadows import ShadowCounts, shadow_counts_of_all
 from signer.telemetry.summing import absorb_retired
 from signer.telemetry.watch import Watch
 
@@ -85,7 +86,10 @@ class Service:
         )
         listeners = Listeners(grace_seconds=config.server.shutdown_grace_seconds)
         workers = self._workers(core, desk.gate, watch, listeners) if config.server.workers > 1 else None
-        services = desk.services(metrics_page=None if workers is None else partial(_page_of_all, workers, watch))
+        services = desk.services(
+            metrics_page=None if workers is None else partial(_page_of_all, workers, watch),
+            shadows=None if workers is None else partial(_shadows_of_all, workers, watch),
+        )
         archiver = AuditArchiver(
             changes=writer,
             view=core.record.view,
@@ -179,3 +183,7 @@ class Service:
 async def _page_of_all(workers: WorkerProcesses, watch: Watch) -> bytes:
     others = await workers.tallies()
     return await asyncio.to_thread(page_of_all, watch.metrics, others, worker_process_ids=workers.process_ids)
+
+
+async def _shadows_of_all(workers: WorkerProcesses, watch: Watch) -> ShadowCounts:
+    return await asyncio.to_thread(shadow_counts_of_all, watch.metrics, await workers.tallies())

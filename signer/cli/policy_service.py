@@ -13,7 +13,7 @@ from signer.cli.host import Operations
 from signer.errors import UnreachableError
 from signer.operations.freeze_keys import parse_public_key
 from signer.operations.kept_decisions import decision_query, told_decisions
-from signer.operations.manage_policies import told_change, told_policies, told_story
+from signer.operations.manage_policies import told_change, told_policies, told_shadows, told_story
 from signer.operations.policy_orders import PolicyOrder, PolicyOrdered
 from signer.operations.who_can import told_who_can
 
@@ -40,6 +40,10 @@ class PolicyService(Protocol):
 
     def named_list(self, name: str, *, revision: int | None = None) -> Told:
         """What a list holds, or held at a revision."""
+        ...
+
+    def shadows(self) -> Told:
+        """What versions that run beside the live ones have come to; nothing where no server runs."""
         ...
 
     def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:
@@ -84,6 +88,10 @@ class RemotePolicies:
     def named_list(self, name: str, *, revision: int | None = None) -> Told:
         """See `PolicyService.named_list`."""
         return self._told(f"/admin/policy/lists/{quote(name, safe='')}", revision=revision)
+
+    def shadows(self) -> Told:
+        """See `PolicyService.shadows`."""
+        return self._told("/admin/policy/shadows")
 
     def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:
         """See `PolicyService.decisions`."""
@@ -135,6 +143,12 @@ class LocalPolicies:
         return self._told(
             lambda: self._operations.policy_management.named_list(name, _CALLER, revision=revision),
             lambda found: {"name": found.name, "items": list(found.items)},
+        )
+
+    def shadows(self) -> Told:
+        """See `PolicyService.shadows`."""
+        return self._told(
+            lambda: self._operations.policy_management.policies(_CALLER), lambda found: told_shadows(found, {})
         )
 
     def decisions(self, *, since_ms: int, until_ms: int | None, after: str | None, limit: int) -> Told:

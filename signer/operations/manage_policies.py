@@ -168,6 +168,23 @@ def told_policy(policy: ServedPolicy, places: Sequence[str]) -> dict[str, object
     }
 
 
+def told_shadows(policies: PolicySet, counts: Mapping[str, tuple[int, int]]) -> Mapping[str, object]:
+    """What shadows have come to: of policies that have one now, or had one since the signer was started."""
+    versions = {each.name: each.shadow or None for each in policies.policies}
+    named = sorted({name for name, shadow in versions.items() if shadow} | set(counts))
+    return {
+        "shadows": [
+            {
+                "policy": name,
+                "version": versions.get(name),
+                "comparisons": counts.get(name, (0, 0))[0],
+                "differences": counts.get(name, (0, 0))[1],
+            }
+            for name in named
+        ]
+    }
+
+
 def told_story(story: PolicyStory) -> Mapping[str, object]:
     """Everything about one policy as the edges tell it."""
     manifest = story.manifest

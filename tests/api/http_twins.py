@@ -390,6 +390,7 @@ class World:
             keeping=self.keeping,
             approvals=self.approvals,
             metrics_page=self._metrics_page,
+            shadow_counts=self._shadow_counts,
         )
 
     async def _journal_state(self) -> dict[str, Any]:
@@ -397,6 +398,9 @@ class World:
 
     async def _journal_healthy(self) -> bool:
         return self.journal_up
+
+    async def _shadow_counts(self) -> dict[str, tuple[int, int]]:
+        return {"staking": (5, 2)}
 
     async def _metrics_page(self) -> bytes:
         return b"# metrics\n"

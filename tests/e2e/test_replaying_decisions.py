@@ -1,16 +1,17 @@
 """Kept facts and shadows against running signers with workers: by commands through the admin socket, and beside it."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from duty_requests import NO_GUARD, vote_body
+from duty_requests import NO_GUARD, line_to, vote_body
 from e2e.worker_processes import line_to_each
 from policy.policy_packs import rules_pack, version_of
 from policy_signers import ALLOWS, policy_signer
-from running import RunningSigner, holdfast, interop_secret, merged
+from running import RunningSigner, free_port, holdfast, interop_secret, merged
 
 from signer.policy.bindings import ToNamespace
 
@@ -88,3 +89,32 @@ def test_decisions_of_workers_are_kept_and_replayed_while_the_signer_runs_and_af
 def test_the_same_on_postgresql(tmp_path: Path, emptied_url: str) -> None:
     with two_workers(tmp_path, {"journal": {"url": emptied_url}}) as signer:
         prove_replays(signer, tmp_path)
+
+
+def shadow_of(signer: RunningSigner) -> dict[str, Any]:
+    [found] = told(signer, "status")["shadows"]
+    return found
+
+
+def test_a_shadow_is_compared_on_the_traffic_of_every_worker_counted_logged_and_decides_nothing(tmp_path: Path) -> None:
+    with two_workers(tmp_path, {"metrics": {"enabled": True, "port": free_port()}}) as signer:
+        told(signer, "publish", written(tmp_path, CANDIDATE))
+        told(signer, "shadow", "allows", version_of(CANDIDATE)[:8])
+        assert sign_votes(signer, 1) == ["signed"] * 2
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (found := shadow_of(signer))["comparisons"] < 2:
+            assert time.monotonic() < deadline, found
+        assert found == {"policy": "allows", "version": version_of(CANDIDATE), "comparisons": 2, "differences": 2}
+        assert signer.metrics_port is not None
+        with line_to(signer.metrics_port) as line:
+            page = line.get("/metrics").body.decode()
+        assert 'shadow_comparisons_total{live="allow",policy="allows",shadow="deny"} 2.0' in page
+        assert 'shadow_differences_total{policy="allows"} 2.0' in page
+        while signer.log.count("a version beside the live one has decided otherwise") < 2:
+            assert time.monotonic() < deadline, signer.log
+        told(signer, "shadow", "allows", "off")
+        # A worker that has not heard of it yet compares once more, and is told by the commit.
+        assert sign_votes(signer, 5, 9, 13) == ["signed"] * 6
+        last = shadow_of(signer)
+        assert last["version"] is None
+        assert last["comparisons"] <= 4

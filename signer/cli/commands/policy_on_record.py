@@ -93,6 +93,9 @@ def status(
 ) -> None:
     """Show how what holds came to be: every change with its revision, newest first.
 
+    Of versions that run beside the live ones (`holdfast policy shadow`) it shows how many requests both have decided
+    since the signer was started, and how many of those differently.
+
     For example:
 
     - `holdfast policy status --config holdfast.yaml`
@@ -101,7 +104,8 @@ def status(
     with session.service() as service:
         told = service.policies.policies()
         changes = service.policies.history(limit=last)["changes"]
-    session.output.document({**told, "changes": changes})
+        shadows = service.policies.shadows()["shadows"]
+    session.output.document({**told, "changes": changes, "shadows": shadows})
     line = session.output.line
     line(f"revision {told['revision']} holds, {told['digest']}")
     line(f"trusted keys: {' '.join(told['trusted_keys']) or 'none: packs need no signature'}")
@@ -109,6 +113,9 @@ def status(
     if told["guard"] is not None:
         guard = told["guard"]
         line(f"changes wait for {guard['quorum']} of {' '.join(guard['groups'])}")
+    for each in shadows:
+        beside = f"{short(each['version'])} runs beside {each['policy']}" if each["version"] else each["policy"]
+        line(f"shadow: {beside}: {each['comparisons']} compared since the start, {each['differences']} differ")
     rows = [(str(each["revision"]), each["at"], each["by"], each["change"]) for each in changes]
     session.output.headed_table(("revision", "at", "by", "change"), rows)
 
