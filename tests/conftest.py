@@ -9,12 +9,20 @@ import pytest
 from journal.kept_records import DATABASES, KeptRecord, empty_database, open_kept
 from journal.record import Record, open_record
 from postgres_server import PostgresServer, started_server
+from warm_starts import WARM_STARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def _vectors_directory() -> Path:
     return Path(os.environ.get("HOLDFAST_VECTORS", ROOT.parent / "shared" / "vectors")).resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_starts() -> Iterator[None]:
+    """Lines of the command cost no imports."""
+    with WARM_STARTS.allowed():
+        yield
 
 
 @pytest.fixture(scope="session")

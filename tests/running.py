@@ -18,6 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from warm_starts import WARM_STARTS, WarmProcess
+
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the groups of BLS12-381."""
 
@@ -78,7 +80,7 @@ def write_configuration(directory: Path, sections: Mapping[str, Any]) -> Path:
 
 def set_up(config_file: Path) -> None:
     """What `holdfast init` makes for a configuration that is there: the master key and missing directories."""
-    subprocess.run([*HOLDFAST, "init", "--config", config_file], check=True, capture_output=True, cwd=REPOSITORY)
+    holdfast(config_file, "init").check_returncode()
 
 
 def holdfast(config_file: Path, *words: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
@@ -86,7 +88,10 @@ def holdfast(config_file: Path, *words: str | Path, seconds: float = 120) -> sub
 
     Raises subprocess.TimeoutExpired when it does not end, and then ends it.
     """
-    line = [*HOLDFAST, *words, "--config", config_file]
+    line = [*words, "--config", config_file]
+    if program := WARM_STARTS.program(os.environ):
+        return program.run(line, seconds=seconds)
+    line = [*HOLDFAST, *line]
     return subprocess.run(line, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=seconds)
 
 
@@ -106,10 +111,13 @@ class RunningSigner:
         self.environment = {name: value for name, value in variables.items() if value is not None}
         self.process = self._spawn()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes] | WarmProcess:
+        line = ["serve", "--config", self.config_file]
         with self.log_file.open("ab") as log:
+            if program := WARM_STARTS.program(self.environment):
+                return program.start(line, output=log.fileno(), errors=log.fileno())
             return subprocess.Popen(
-                [*HOLDFAST, "serve", "--config", self.config_file],
+                [*HOLDFAST, *line],
                 cwd=REPOSITORY,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
