@@ -80,6 +80,13 @@ def test_the_record_is_shown_explained_and_changed_by_hand(signer: RunningSigner
     assert {entry["principal"] for entry in entries if entry["kind"] == "watermark_moved"} == {"operator"}
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
+    """One that nothing has an effect on, and many lines therefore share."""
+    with running_signer(tmp_path_factory.mktemp("unchanged")) as running:
+        yield running
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -92,9 +99,8 @@ def test_the_record_is_shown_explained_and_changed_by_hand(signer: RunningSigner
         ("status", "x"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_a_fault_of_the_line(tmp_path: Path, words: tuple[str, ...]) -> None:
-    with running_signer(tmp_path) as signer:
-        assert signer.holdfast("slashing", *words).returncode == 2
+def test_a_line_that_makes_no_sense_is_a_fault_of_the_line(unchanged: RunningSigner, words: tuple[str, ...]) -> None:
+    assert unchanged.holdfast("slashing", *words).returncode == 2
 
 
 # --- a dry run over HTTP ---------------------------------------------------------------------------------
