@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
+from signer.errors import ForbiddenError
 from signer.intent import SignDuty
 from signer.operations.gate import Gate
 from signer.operations.policies import Judged, Policies
@@ -67,6 +68,11 @@ class PolicyEvaluation:
             ForbiddenError, UnknownPolicyError, UnavailableError, StartupError.
         """
         check_authorized(caller.principal, Action.POLICY_READ)
+        if caller.principal.keys is not None:
+            raise ForbiddenError(
+                f"principal {caller.principal.name} is granted single keys, and facts may be about any",
+                evidence={"principal": caller.principal.name},
+            )
         await self._policies.look()
         told = replace(facts, environment=replace(facts.environment, simulation=True))
         if names is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from signer.errors import CorruptDatabaseError, UnknownPolicyError
+from signer.errors import CorruptDatabaseError, PolicyOrderError, UnknownPolicyError
 from signer.journal.ledger import Transaction
 from signer.journal.statement import NOTHING, Statement
 from signer.policy.pack import version_of
@@ -94,9 +94,18 @@ def read_policy_set_of(transaction: Transaction, revision: int) -> PolicySet:
 def store_policy_set(
     transaction: Transaction, policies: PolicySet, *, changed_ms: int, changed_by: str, change: str
 ) -> PolicySet:
-    """Let this set hold from the commit on, under the lock of `lock_policies`; the set with its new revision."""
+    """Let this set hold from the commit on, under the lock of `lock_policies`; the set with its new revision.
+
+    Raises:
+        PolicyOrderError: it could not be read again.
+    """
     newest = structs.replace(policies, revision=policies.revision + 1)
-    values = (newest.revision, encode_policy_set(newest), changed_ms, changed_by, change)
+    document = encode_policy_set(newest)
+    try:
+        decode_policy_set(document, revision=newest.revision)
+    except CorruptDatabaseError as error:
+        raise PolicyOrderError(f"nothing was changed, because afterwards {error.sentence}") from None
+    values = (newest.revision, document, changed_ms, changed_by, change)
     transaction.run(_ADD_SET, values)
     return newest
 

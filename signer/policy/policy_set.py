@@ -18,8 +18,6 @@ from signer.policy.pack import GrantedName, Name
 MAX_PREVIOUS = 16
 """Versions of one policy that a roll back can name."""
 
-MAX_GROUP_CHARACTERS = 64
-
 EVERY_NAMESPACE = "*"
 """Among those that keep facts: all of them."""
 
@@ -40,9 +38,15 @@ TrustedKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 TrustedKeyOrNone = Annotated[str, Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")]
 """Empty for none."""
 
-Group = Annotated[str, Meta(min_length=1, max_length=MAX_GROUP_CHARACTERS)]
-Namespace = Annotated[str, Meta(min_length=1, max_length=64)]
-Item = Annotated[str, Meta(min_length=1, max_length=256)]
+Group = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,64}\Z")]
+"""As verdicts name them."""
+
+Namespace = Annotated[str, Meta(pattern=r"^[!#-&(-\[\]-~]{1,64}\Z")]
+"""ASCII that can be seen, without quotation marks and backslashes: nothing that forges a line, or that PostgreSQL's
+scripts do not take."""
+
+Item = Annotated[str, Meta(pattern=r"^[ !#-&(-\[\]-~]{1,256}\Z")]
+"""The same, with spaces."""
 
 
 class ServedPolicy(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

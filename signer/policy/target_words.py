@@ -10,7 +10,8 @@ from signer.errors import MalformedRequestError
 from signer.policy.bindings import Target, ToCaller, ToCallerAndKey, ToKey, ToNamespace, ToTag
 
 _KEY = re.compile(r"0x(?:[0-9a-f]{2}){32,64}")
-_NAME = re.compile(r"[^\x00-\x20\x7f]{1,64}")
+_NAME = re.compile(r"[!#-&(-\[\]-~]{1,64}")
+_NAME_RULE = "a name has 1 to 64 characters of ASCII, without spaces, quotation marks and backslashes"
 _TAG = re.compile(r"[a-z0-9_.:-]{1,64}")
 
 
@@ -60,9 +61,9 @@ def checked_target(target: Target) -> Target:
         case ToTag(tag):
             _check(_TAG, tag, "a tag has 1 to 64 of the characters a-z, 0-9, hyphen, underscore, full stop and colon")
         case ToNamespace(name) | ToCaller(name):
-            _check(_NAME, name, "a name has 1 to 64 characters and no spaces")
+            _check(_NAME, name, _NAME_RULE)
         case ToCallerAndKey(name, key_id):
-            _check(_NAME, name, "a caller's name has 1 to 64 characters and no spaces")
+            _check(_NAME, name, _NAME_RULE)
             _check(_KEY, key_id, "a key is 0x and its public key in small hexadecimal digits")
     return target
 

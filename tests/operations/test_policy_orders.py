@@ -67,7 +67,7 @@ from signer.operations.policy_orders import (
     TrustKey,
     UnbindPolicy,
 )
-from signer.policy.bindings import Binding, ToKey, ToTag
+from signer.policy.bindings import Binding, ToCaller, ToKey, ToNamespace, ToTag
 from signer.policy.pack import version_of
 from signer.policy.policy_record import read_policy_set
 from signer.policy.policy_set import MAX_PREVIOUS, ChangeGuard, PolicySet, ServedPolicy, policy_set_digest
@@ -294,6 +294,18 @@ async def test_orders_that_make_no_sense_are_refused(post: Post) -> None:
     await post.refused(BindPolicy(binding=Binding("staking", ToKey("0x12"))), MalformedRequestError, "a key is")
     long_items = tuple(f"{n:0200d}" for n in range(6000))
     await post.refused(ChangeList(name="all", change="set", items=long_items), PolicyOrderError, "6000 items")
+
+
+async def test_what_could_not_be_read_again_is_not_stored(post: Post) -> None:
+    """Whoever gives an order without a running signer goes past the edge, which checks what it decodes."""
+    await post.all(PublishPolicy(pack=ONE), ActivatePolicy(name="staking"))
+    for item in ("", "x" * 257, "d'Artagnan", "a\\b", "a\nb", "a\0b", "\u202e"):
+        await post.refused(ChangeList(name="receivers", change="add", items=(item,)), PolicyOrderError, "afterwards")
+        await post.refused(KeepFacts(namespaces=(item,)), PolicyOrderError, "afterwards")
+        for target in (ToNamespace(item), ToCaller(item)):
+            bind = BindPolicy(binding=Binding("staking", target))
+            await post.refused(bind, MalformedRequestError, "a name has")
+    assert post.policies().revision == 2
 
 
 async def test_an_order_for_another_revision_than_the_one_that_holds_is_refused(post: Post) -> None:
