@@ -4,6 +4,7 @@ A mutant that survives shows a rule, a condition, an entry of a list or a limit 
 case that fails.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ from signer.policy.rules.rule import Approval, Rule, RuleFile
 
 MOST_ENTRIES = 16
 """Entries of one list that are taken out, one by one: of longer lists the first, in the order of their texts."""
+
+_ITSELF = "names"
+"""The field of a condition that is a list and nothing else: the condition's own name says it."""
 
 T = TypeVar("T")
 
@@ -92,7 +96,8 @@ def _changes_of_condition(condition: Condition) -> Iterator[tuple[str, Condition
             yield f"{field.name} is false", structs.replace(condition, **{field.name: False})
         elif isinstance(value, frozenset):
             for entry in sorted(value, key=str)[:MOST_ENTRIES]:
-                yield f"{field.name} lacks {entry}", structs.replace(condition, **{field.name: value - {entry}})
+                gone = f"{entry} is gone" if field.name == _ITSELF else f"{field.name} lacks {entry}"
+                yield gone, structs.replace(condition, **{field.name: value - {entry}})
         elif isinstance(value, tuple):
             for n, entry in enumerate(value[:MOST_ENTRIES]):
                 yield f"{field.name} lacks {entry}", structs.replace(condition, **{field.name: _without(value, n)})
@@ -114,4 +119,5 @@ def _without(entries: tuple[T, ...], n: int) -> tuple[T, ...]:
 
 
 def _name_of(part: object) -> str:
-    return type(part).__name__
+    """As an author knows it: `types`, `fee recipients`, `keys`."""
+    return str(getattr(part, "subject", "")) or re.sub(r"\B(?=[A-Z])", " ", type(part).__name__).lower()

@@ -22,7 +22,10 @@ from signer.app import App
 from signer.cli.main import run
 from signer.errors import PolicyToolMissingError
 from signer.policy.building.languages import NEEDS
+from signer.policy.cases import read_cases
 from signer.policy.manifest_file import Language
+from signer.policy.mutation import check_mutants
+from signer.policy.rules.file import read_rule_file
 
 PAGE = REPOSITORY / "docs" / "policy-authors.md"
 PORT = "127.0.0.1:9000"
@@ -140,7 +143,7 @@ class Reader:
         )
         assert ended.returncode == 0, f"{text}\n{ended.stdout}{ended.stderr}"
         if told:
-            self.said += ended.stdout.replace("}{", "}\n{") + "\n"
+            self.said += ended.stdout
         return ended.stdout
 
 
@@ -225,6 +228,17 @@ def test_what_is_to_be_installed_is_what_a_missing_compiler_asks_for(language: L
     line = re.search(r"`([^`]+)`", row_of(language)[1])
     assert line is not None
     assert line[1] in NEEDS[language]
+
+
+def test_what_the_cases_of_the_page_would_not_notice_is_what_it_says() -> None:
+    files = {each.file: each.text for each in BLOCKS if each.subsection in ("", HEADINGS[Language.YAML])}
+    rules, text = read_rule_file(files["validators/policy.yaml"], name="policy.yaml"), files["validators/cases.yaml"]
+    unnoticed = [each.change for each in check_mutants(rules, read_cases(text, name="cases.yaml")).survivors]
+    assert (len(unnoticed), "types: RANDAO_REVEAL is gone" in unnoticed) == (6, True)
+    for change in unnoticed:
+        duty = change.split()[1]
+        text += f"  - {{name: {duty}, expect: allow, facts: {{duty: {{type: {duty}}}}}}}\n"
+    assert check_mutants(rules, read_cases(text, name="cases.yaml")).survivors == ()
 
 
 def test_every_language_has_its_section_and_every_file_a_place() -> None:
