@@ -256,6 +256,7 @@ def test_the_page_of_lighthouse_works_line_by_line(tmp_path: Path) -> None:
             signer.stop()
     codes = {command: code for command, (code, _) in told.items()}
     assert codes.pop("slashing explain") == 1, "another vote for the same target would not be signed"
+    assert "(DOUBLE_VOTE)" in told["slashing explain"][1], "and not only because no history is there"
     assert set(codes.values()) == {0}, told
     assert set(codes) == {
         "init --config", "doctor --config", "keys import", "slashing import", "keys list", "migrate out"
