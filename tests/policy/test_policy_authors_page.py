@@ -41,7 +41,7 @@ HEADINGS = {
 }
 COMPILER = {Language.RUST: "rustc", Language.C: "clang", Language.ASSEMBLYSCRIPT: "asc", Language.REGO: "opa"}
 
-NEAR = 0.25
+NEAR = 0.5
 """How far a figure of the page may be off: another compiler makes other modules."""
 
 LINE_SECONDS = 300.0
