@@ -4,7 +4,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class CuttingProxy:
@@ -27,7 +27,8 @@ class CuttingProxy:
         self.cuts = 0
         self._refuse = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
 
     def refuse(self, *, yes: bool) -> None:
         """As a cut network: what is open is dropped, and nothing new gets through."""
@@ -37,8 +38,22 @@ class CuttingProxy:
                 self._drop(*pair)
 
     def close(self) -> None:
+        self._refuse = True
+        self._listener.shutdown(socket.SHUT_RDWR)  # whoever accepts there hears of it
+        accepting, *_ = self._threads
+        accepting.join()  # from now on there are no new pairs
         self.refuse(yes=True)
+        for thread in self._threads:
+            thread.join()
         self._listener.close()
+        for pair in self._pairs:
+            for one in pair:
+                one.close()
+
+    def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -57,8 +72,8 @@ class CuttingProxy:
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pairs.append((client, server))
-            threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+            self._begin(self._ask, client, server)
+            self._begin(self._answer, server, client)
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         for piece in self._delayed(client):
@@ -97,7 +112,7 @@ class CuttingProxy:
                     piece = b""
                 pieces.put((time.monotonic() + self.delay_seconds, piece))
 
-        threading.Thread(target=read, daemon=True).start()
+        self._begin(read)
         while True:
             due, piece = pieces.get()
             time.sleep(max(0.0, due - time.monotonic()))
