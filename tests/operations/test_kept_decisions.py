@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from operations.policies_on_record import put
 from operations.record_twin import House
-from operations.road_twin import CALLER, NOW_EPOCH, Road, block, vote
+from operations.road_twin import CALLER, NOW_EPOCH, Road, block, road, vote
 from operations.test_keeping_facts import NO_BLOCKS, ONCE, READS, ask, keeping
 from policy.policy_packs import module_pack, rules_pack
 from policy.wat_policies import answering, quoted
@@ -215,3 +215,21 @@ async def test_who_may_not_read_policies_and_the_log_of_all_keys_is_refused(hous
 def test_a_place_that_nobody_was_told_is_refused(text: str) -> None:
     with pytest.raises(MalformedRequestError):
         decision_query(since_ms=0, until_ms=None, after=text, limit=None)
+
+
+async def test_what_another_signer_of_the_record_has_kept_is_held_against_its_own_log(
+    house: House,
+) -> None:
+    if house.new_database is None:
+        pytest.skip("a record in SQLite has one signer")
+    async with keeping(house, NO_BLOCKS) as on:
+        (house.directory / "other").mkdir()
+        other = House(house.directory / "other", new_database=house.make_database)
+        async with road(other.directory, house=other) as beside:
+            await beside.policies.refresh()
+            await ask(on, vote())
+            await ask(beside, vote(NOW_EPOCH + 1), block(NOW_EPOCH * 32))
+            for reader in (on, beside):
+                found = (await page(reader)).decisions
+                assert [each.vouched for each in found] == ["matches"] * 3
+                assert len({each.row.log for each in found}) == 2
