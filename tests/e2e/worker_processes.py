@@ -13,7 +13,7 @@ from typing import Any
 from duty_requests import Line
 from running import RunningSigner
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 
 _PIDFD_OPEN = 434
 _PIDFD_GETFD = 438
