@@ -121,6 +121,7 @@ def open_core(
             clock=clock,
             data_directory=config.storage.data_directory,
             refuse_public_test_keys=config.refuse_public_test_keys,
+            shared=config.journal.url.is_shared,
         )
         moving = KeyMoving(
             changes=record.writer,

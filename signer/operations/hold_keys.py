@@ -59,7 +59,9 @@ class KeyHolding:
         clock: Clock,
         data_directory: Path,
         refuse_public_test_keys: bool,
+        shared: bool = False,
     ) -> None:
+        """`shared`: other signers may work on this record, with keys that are not loaded here."""
         self._changes = changes
         self._holdings = holdings
         self._reloader = reloader
@@ -68,6 +70,7 @@ class KeyHolding:
         self._clock = clock
         self._data_directory = data_directory
         self._refuse_public_test_keys = refuse_public_test_keys
+        self._shared = shared
         self._opening = asyncio.Semaphore(os.cpu_count() or 1)
         self._loading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,27 +153,17 @@ class KeyHolding:
         """What became of the key, and the elements of its history."""
         key = self._holdings.ring.find(public_key)
         if key is None:
-            return await asyncio.to_thread(self._absent, public_key)
+            return await self._delete_absent(public_key, caller)
         objection = await asyncio.to_thread(self._holdings.objection, key)
         if objection is not None:
             return Carried(public_key, "error", objection), b""
-        now_ms = self._now_ms()
-
-        def bury(transaction: Transaction) -> tuple[bool, bytes]:
-            # In one transaction: what is exported is all that was ever signed here.
-            return bury_key(transaction, public_key, now_ms=now_ms), history_of(transaction, public_key)
-
         try:
             await asyncio.to_thread(self._holdings.begin_to_destroy, key)
         except OSError as error:
             return Carried(public_key, "error", f"nothing was changed, for its files cannot be removed: {error}"), b""
         # Crash before this commit: the key serves on. Crash after it: nobody signs with it, and the next start destroys
         # what is left of it.
-        _, elements = await self._changes.perform(
-            bury,
-            lambda done: self._story(Kind.KEY_DELETED, caller, public_key, was_so=not done[0]),
-        )
-        self._holdings.withdraw([public_key])
+        elements = await self._bury(public_key, caller)
         try:
             await asyncio.to_thread(self._holdings.destroy, key)
         except OSError as error:
@@ -178,12 +171,38 @@ class KeyHolding:
             return Carried(public_key, "error", reason), elements
         return Carried(public_key, "deleted"), elements
 
-    def _absent(self, public_key: PublicKey) -> tuple[Carried, bytes]:
+    async def _bury(self, public_key: PublicKey, caller: Caller) -> bytes:
+        """Set the tombstone, and serve the key no more; the elements of its history."""
+        now_ms = self._now_ms()
+
+        def bury(transaction: Transaction) -> tuple[bool, bytes]:
+            # In one transaction: what is exported is all that was ever signed here.
+            return bury_key(transaction, public_key, now_ms=now_ms), history_of(transaction, public_key)
+
+        _, elements = await self._changes.perform(
+            bury,
+            lambda done: self._story(Kind.KEY_DELETED, caller, public_key, was_so=not done[0]),
+        )
+        self._holdings.withdraw([public_key])
+        return elements
+
+    async def _delete_absent(self, public_key: PublicKey, caller: Caller) -> tuple[Carried, bytes]:
+        """A key that is not loaded here may be at another signer of the record: whoever is asked, it signs nowhere."""
+        is_known, is_buried, elements = await asyncio.to_thread(self._absent, public_key)
+        if not is_known:
+            return Carried(public_key, "not_found"), b""
+        if is_buried or not self._shared:
+            return Carried(public_key, "not_active"), elements
+        told = "not loaded here; no signer of this record signs with it any more, and what holds it keeps its files"
+        return Carried(public_key, "not_active", told), await self._bury(public_key, caller)
+
+    def _absent(self, public_key: PublicKey) -> tuple[bool, bool, bytes]:
+        """Whether the record knows it, whether it has a tombstone, and the elements of its history."""
         with self._reading() as moment:
             state = read_key_states(moment).get(public_key)
-            known = has_history(moment, public_key) or (state is not None and state.deleted_ms is not None)
-            elements = history_of(moment, public_key) if known else b""
-        return Carried(public_key, "not_active" if known else "not_found"), elements
+            is_buried = state is not None and state.deleted_ms is not None
+            is_known = is_buried or has_history(moment, public_key)
+            return is_known, is_buried, history_of(moment, public_key) if is_known else b""
 
     # --- bringing in ---------------------------------------------------------------------------------
 

@@ -49,8 +49,9 @@ class ReleaseKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 class DeleteKeys(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
     """Destroy these keys; their tombstones stay.
 
-    Answers `deleted`; `not_active` for a key that is not served but has history or a tombstone here; `not_found`; or
-    `error`, with a sentence: nothing was changed, or what could not be removed.
+    Answers `deleted`; `not_active` for a key that is not served but has history or a tombstone here (on a shared record
+    it gets its tombstone: another signer may serve it); `not_found`; or `error`, with a sentence: nothing was changed,
+    or what could not be removed.
     """
 
     keys: tuple[Key48, ...]

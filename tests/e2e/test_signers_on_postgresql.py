@@ -137,6 +137,27 @@ def test_a_key_deleted_at_one_signer_signs_nowhere(pair: Pair, tmp_path: Path) -
     )
 
 
+def test_a_key_deleted_at_a_signer_that_does_not_hold_it_signs_nowhere(pair: Pair) -> None:
+    """Whoever asks behind one address of many signers reaches any of them."""
+    from signer.crypto import bls
+    from signer.crypto.bls import SecretKey
+    from signer.crypto.secret import Secret
+    from signer.keys.keystore_writer import encode_keystore
+
+    secret = SecretKey.from_bytes(interop_secret(10).to_bytes(32, "big"))
+    public_key = bls.load().public_key(secret)
+    text, key = encode_keystore(secret, public_key, Secret(b"password")).decode(), "0x" + public_key.hex()
+    ask(pair.one, "POST", {"keystores": [text], "passwords": ["password"]})
+    assert verdict_everywhere(pair.one, key, vote_body(1, 2)) == {"signed"}
+    status, answer = ask(pair.other, "DELETE", {"pubkeys": [key]})
+    assert (status, [each["status"] for each in answer["data"]]) == (200, ["not_active"])
+    [history] = json.loads(answer["slashing_protection"])["data"]
+    assert [vote["target_epoch"] for vote in history["signed_attestations"]] == ["2"]
+    assert verdict_everywhere(pair.one, key, vote_body(2, 3)) <= {"412 KEY_DELETED", "404 UNKNOWN_KEY"}
+    status, again = ask(pair.other, "DELETE", {"pubkeys": [key]})
+    assert (status, again["slashing_protection"]) == (200, answer["slashing_protection"])
+
+
 def test_each_signer_has_a_log_of_its_own_that_verifies(pair: Pair) -> None:
     heads = set()
     for signer in (pair.one, pair.other):
