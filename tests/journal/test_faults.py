@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journal.record import Record, open_record, vote
+from journal.record import Record, block, open_record, vote
 
 from signer.errors import (
     CorruptDatabaseError,
@@ -144,8 +144,8 @@ async def test_a_poisoned_command_does_not_deny_its_neighbours(tmp_path: Path) -
 
 async def test_a_command_whose_second_claim_fails_leaves_nothing_of_its_first(tmp_path: Path) -> None:
     record = open_record(tmp_path)
-    await record.writer.commit(vote(1, 2, key=2))
-    both = Command(vote(1, 2, key=1).claims + vote(1, 2, key=2, mark=9).claims, vote(0, 0).story)
+    await record.writer.commit(block(7, mark=1))
+    both = Command(vote(1, 2, key=1).claims + block(7, mark=9).claims, vote(0, 0).story)
     futures = record.writer.commit_all([both, vote(1, 2, key=1, mark=5)])
     with pytest.raises(RefusalError):
         await futures[0]
@@ -153,13 +153,9 @@ async def test_a_command_whose_second_claim_fails_leaves_nothing_of_its_first(tm
     record.close()
 
 
-async def test_two_claims_of_one_command_are_judged_against_each_other(tmp_path: Path) -> None:
-    record = open_record(tmp_path)
-    both = Command(vote(1, 2, mark=1).claims + vote(1, 2, mark=2).claims, vote(0, 0).story)
-    with pytest.raises(RefusalError):
-        await record.writer.commit(both)
-    assert not (await record.writer.commit(vote(1, 2, mark=2))).repeat
-    record.close()
+def test_two_claims_of_one_type_are_no_command() -> None:
+    with pytest.raises(ValueError, match="two claims of one type"):
+        Command(vote(1, 2, mark=1).claims + vote(1, 2, mark=2).claims, vote(0, 0).story)
 
 
 class BrokenStory:
