@@ -86,6 +86,12 @@ def bind_network(transaction: Transaction, root: Root | None) -> Root | None:
     if recorded is None:
         transaction.run(_ENSURE, (bytes(root),))
         recorded = recorded_network(transaction)
+    check_same_network(recorded, root)
+    return recorded
+
+
+def check_same_network(recorded: Root | None, root: Root) -> None:
+    """Raises ForeignDatabaseError: what is on record is of another chain than the configured root."""
     if recorded != root:
         raise ForeignDatabaseError(
             "the database holds the record of another network",
@@ -96,4 +102,3 @@ def bind_network(transaction: Transaction, root: Root | None) -> Root | None:
                 "configured_genesis_validators_root": "0x" + root.hex(),
             },
         )
-    return recorded

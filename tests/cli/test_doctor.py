@@ -10,6 +10,7 @@ from cli_line import AdminServer, Cli, Transcript
 from journal.record import PlainStory
 
 from signer.errors import BEGIN_OR_PUT_BACK
+from signer.eth2.builtin_networks import find_network
 from signer.journal.lock import DirectoryLock
 from signer.keys.ledger import EVERY_KEY, freeze_key
 from signer.operations.record import Places, open_record
@@ -76,7 +77,10 @@ def test_what_is_wrong_is_exit_code_1_with_what_to_do(cli: Cli, tmp_path: Path) 
 def test_the_last_line_tells_of_warnings_and_of_what_was_not_looked_at(cli: Cli, ready: None, tmp_path: Path) -> None:
     for listing in (tmp_path / "data/keys").glob("*.yaml"):
         listing.unlink()
-    said = cli("doctor", "--config", "data/holdfast.yaml", "--set", "clock.source=trusted")
+    said = cli(
+        "doctor", "--config", "data/holdfast.yaml", "--set", "clock.source=trusted", "--set", "server.port=0",
+        "--set", "metrics.port=0",
+    )  # fmt: skip
     assert said.code == 0
     assert "warning\tkeys" in said.out
     assert said.out.splitlines()[-1].startswith("Nothing stops the signer; warnings above: ")
@@ -224,6 +228,20 @@ async def test_what_is_frozen_is_found_where_no_server_runs(cli: Cli, ready: Non
     assert finding(said, "frozen")["figures"] == {"all": True, "keys": 0, "tags": 0}
     assert finding(said, "frozen")["sentence"] == "all keys are frozen: nothing is signed"
     assert said.code == 0, "a warning"
+
+
+def test_a_record_of_another_network_is_found_before_the_start_refuses_it(
+    cli: Cli, ready: None, tmp_path: Path
+) -> None:
+    mainnet = find_network("mainnet")
+    assert mainnet is not None
+    places = Places(tmp_path / "data", tmp_path / "data/head")
+    open_record(places, genesis_validators_root=mainnet.genesis_validators_root, on_death=print).close()
+    assert doctor(cli, "--set", "network.name=mainnet").code == 0
+    said = doctor(cli, "--set", "network.name=hoodi")
+    assert said.code == 1
+    told = [each["sentence"] for each in said.json["findings"] if each["grade"] == "fault"]
+    assert told == ["the database holds the record of another network"]
 
 
 def test_a_network_whose_file_cannot_be_read_keeps_nothing_else_from_being_examined(cli: Cli, ready: None) -> None:

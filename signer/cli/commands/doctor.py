@@ -41,7 +41,7 @@ from signer.operations.examine.shared_record import examine_shared_record
 from signer.operations.examine.standing_keys import frozen_keys, moved_keys, waiting_keys
 from signer.operations.record import Places
 from signer.operations.shared_record import NOT_CONNECTED, SharedPlaces
-from signer.units import Epoch
+from signer.units import Epoch, Root
 
 Examination = Callable[[], Iterable[Finding]]
 
@@ -150,7 +150,8 @@ def _missing_directory(config: Config) -> Finding:
 def _database(config: Config) -> Iterator[Finding]:
     try:
         places = Places(config.storage.data_directory, config.storage.head_file)
-        yield from examine_record(places, may_begin=config.may_begin_record, epoch=_epoch(config))
+        epoch, network = _present(config)
+        yield from examine_record(places, may_begin=config.may_begin_record, epoch=epoch, network=network)
     except DataDirectoryInUseError as error:
         yield fault(
             "database",
@@ -167,21 +168,24 @@ def _shared_database(config: Config, *, running: bool) -> Iterator[Finding]:
         yield fault("database", error.sentence, remedy=error.remedy)
         return
     places = SharedPlaces(address, storage.data_directory, storage.head_file)
+    epoch, network = _present(config)
     yield from examine_shared_record(
         places,
         shown=str(journal.url),
         may_begin=config.may_begin_record,
         running=running,
-        epoch=_epoch(config),
+        epoch=epoch,
+        network=network,
     )
 
 
-def _epoch(config: Config) -> Epoch | None:
-    """The present one, by this machine's clock; None where the network's files do not tell."""
+def _present(config: Config) -> tuple[Epoch | None, Root | None]:
+    """The epoch by this machine's clock, and the chain; None where the network's files do not tell."""
     try:
-        return read_network(config.network).epoch_at(SystemClock().now())
+        network = read_network(config.network)
     except (SignerError, OSError, UnicodeDecodeError):
-        return None
+        return None, None
+    return network.epoch_at(SystemClock().now()), network.genesis_validators_root
 
 
 def _of_the_server(server: RemoteService) -> Iterator[Finding]:

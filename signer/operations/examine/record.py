@@ -13,15 +13,19 @@ from signer.journal.sqlite import SqliteDatabase, database_id, newest_schema, op
 from signer.operations.examine.finding import Figures, Finding, Grade, fault
 from signer.operations.examine.standing_keys import examine_standing
 from signer.operations.record import Places
-from signer.units import Epoch
+from signer.slashing.network import check_same_network, recorded_network
+from signer.units import Epoch, Root
 
 SUBJECT = "database"
 
 
-def examine_record(places: Places, *, may_begin: bool = True, epoch: Epoch | None = None) -> Iterator[Finding]:
+def examine_record(
+    places: Places, *, may_begin: bool = True, epoch: Epoch | None = None, network: Root | None = None
+) -> Iterator[Finding]:
     """Integrity, settings, schema and head file. Holds the directory's lock meanwhile; a large file takes minutes.
 
-    `may_begin` says whether a first start may make the record; `epoch` is the present one, None if nobody knows it.
+    `may_begin` says whether a first start may make the record; `epoch` is the present one, `network` the
+    configured genesis_validators_root; None if nobody knows it.
 
     Raises:
         DataDirectoryInUseError: a server holds it: ask that instead.
@@ -37,14 +41,14 @@ def examine_record(places: Places, *, may_begin: bool = True, epoch: Epoch | Non
         yield Finding(SUBJECT, Grade.FAULT, error.sentence, error.remedy)
         return
     try:
-        yield from _examine(places, may_begin=may_begin, epoch=epoch)
+        yield from _examine(places, may_begin=may_begin, epoch=epoch, network=network)
     except StartupError as error:
         yield Finding(SUBJECT, Grade.FAULT, error.sentence, error.remedy)
     finally:
         lock.close()
 
 
-def _examine(places: Places, *, may_begin: bool, epoch: Epoch | None) -> Iterator[Finding]:
+def _examine(places: Places, *, may_begin: bool, epoch: Epoch | None, network: Root | None) -> Iterator[Finding]:
     anchor = read_head(places.head_file)
     if not places.database.exists():
         check_missing_database(anchor, database=places.database)
@@ -58,6 +62,9 @@ def _examine(places: Places, *, may_begin: bool, epoch: Epoch | None) -> Iterato
         yield _compare(places, database, anchor)
         if _schema(database) == newest_schema():  # an older one is brought up to date by the next start, not here
             yield from examine_standing(database, epoch=epoch)
+            recorded = recorded_network(database)
+            if recorded is not None and network is not None:
+                check_same_network(recorded, network)
     finally:
         database.close()
 

@@ -22,7 +22,8 @@ from signer.journal.postgres_setup import (
 from signer.operations.examine.finding import Finding, Grade, fault
 from signer.operations.examine.standing_keys import examine_standing
 from signer.operations.shared_record import SharedPlaces, read_instance
-from signer.units import Epoch
+from signer.slashing.network import check_same_network, recorded_network
+from signer.units import Epoch, Root
 
 SUBJECT = "database"
 
@@ -65,12 +66,19 @@ WHERE NOT (has_table_privilege(named, 'SELECT') AND has_table_privilege(named, '
 
 
 def examine_shared_record(
-    places: SharedPlaces, *, shown: str, may_begin: bool, running: bool, epoch: Epoch | None = None
+    places: SharedPlaces,
+    *,
+    shown: str,
+    may_begin: bool,
+    running: bool,
+    epoch: Epoch | None = None,
+    network: Root | None = None,
 ) -> Iterator[Finding]:
     """The server, its replicas, how far away it is, what it holds, and the leases on it.
 
     `shown` is the URL without its secrets; `running` says that our own signer works on it now, which is asked itself
-    which keys stand still; `epoch` is the present one, None if nobody knows it.
+    which keys stand still; `epoch` is the present one, `network` the configured genesis_validators_root; None if
+    nobody knows it.
     """
     try:
         with _connected(places.address) as (session, second):
@@ -84,8 +92,12 @@ def examine_shared_record(
                 yield _empty(shown, may_begin=may_begin)
                 return
             yield from _record(session, place, places, running=running)
+            transaction = SessionTransaction(session, seconds=STATEMENT_SECONDS)
             if not running and schema_of(session) == newest_schema():
-                yield from examine_standing(SessionTransaction(session, seconds=STATEMENT_SECONDS), epoch=epoch)
+                yield from examine_standing(transaction, epoch=epoch)
+            recorded = recorded_network(transaction)
+            if recorded is not None and network is not None:
+                check_same_network(recorded, network)
     except LostConnectionError as error:
         remedy = "start PostgreSQL; or correct host and port in journal.url, and the firewall in between"
         yield fault(SUBJECT, f"{shown} does not answer: {error}", remedy=remedy)
