@@ -354,6 +354,7 @@ def test_a_restarted_worker_denies_no_key_while_its_keys_are_on_the_way(tmp_path
         keys = signer.public_keys()
         before = set(workers_of(signer))
         kill(min(before))
+        until(lambda: not lives(min(before)))
         verdicts, servers, epoch = set(), set(), 1
 
         def served_by_the_new_one() -> bool:

@@ -102,8 +102,12 @@ def _inode_of_server_end(server_port: int, client_port: int) -> str:
 
 
 def _inodes(pid: int) -> set[str]:
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+    found: set[str] = set()
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return found  # it has just ended
+    for descriptor in descriptors:
         with contextlib.suppress(OSError):
             target = os.readlink(descriptor)
             if target.startswith("socket:["):
