@@ -37,6 +37,7 @@ from signer.operations.policy_check import PolicyCheck
 from signer.operations.proven_facts import Proving
 from signer.operations.review_approvals import ApprovalReview
 from signer.operations.second_client import SecondClientWatch
+from signer.operations.serving_policies import ServingPolicies
 from signer.operations.sign import Signing
 from signer.operations.sign_exit import VoluntaryExits
 from signer.operations.upkeep import Summaries
@@ -100,7 +101,8 @@ class Desk:
                         reading=view.reading,
                         clock=self._clock,
                         approvers=approvers_of(config.security),
-                    )
+                    ),
+                    ServingPolicies(view.reading),
                 ),
             ),
             defaults=default_preferences(config.keys),

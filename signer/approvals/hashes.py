@@ -1,4 +1,4 @@
-"""What an approval is bound to: the request to its last bit, and the versions of all policies that were asked.
+"""What an approval is bound to: the request to its last bit, and all policies that were asked.
 
 Rule 1: a changed bit is another request, and whoever else asks for the same makes another one too.
 Rule 2: each hash begins with what it is for, and its parts cannot run into each other.
@@ -23,10 +23,14 @@ def change_hash(*, requester: str, order: bytes) -> bytes:
     return hashlib.sha256(b"".join((_CHANGE, requester.encode(), b"\0", order))).digest()
 
 
-def policies_hash(asked: Iterable[tuple[str, str]]) -> bytes:
-    """Of the policies that were asked: name and version of each, in any order."""
+def policies_hash(asked: Iterable[tuple[str, str]], *, since: int) -> bytes:
+    """Of the policies that were asked: name and version of each, in any order.
+
+    `since`: the revision from which on just these have decided, so that none that was replaced and has come back
+    passes for the one that was approved under.
+    """
     lines = [f"{name}\0{version}\n".encode() for name, version in sorted(set(asked))]
-    return hashlib.sha256(b"".join((_POLICIES, *lines))).digest()
+    return hashlib.sha256(b"".join((_POLICIES, f"{since}\n".encode(), *lines))).digest()
 
 
 def facts_hash(facts: bytes) -> bytes:

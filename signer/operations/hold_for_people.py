@@ -9,6 +9,7 @@ from signer.auth.principal import Caller
 from signer.intent import SignDuty, SignExtension
 from signer.operations.held_content import encode_intent
 from signer.operations.held_requests import HeldRequests, Hold
+from signer.operations.serving_policies import ServingPolicies
 from signer.policy import combine
 from signer.policy.combine import Held, claim_of
 from signer.policy.counters import CounterClaim, Seen
@@ -19,8 +20,9 @@ from signer.units import Root
 class PeopleStep:
     """The gate's step for what policies hold. One for the life of the process."""
 
-    def __init__(self, held: HeldRequests) -> None:
+    def __init__(self, held: HeldRequests, serving: ServingPolicies) -> None:
         self._held = held
+        self._serving = serving
 
     async def claims_of(
         self,
@@ -31,15 +33,20 @@ class PeopleStep:
         caller: Caller,
         *,
         seen: tuple[Seen, ...],
+        revision: int,
     ) -> tuple[Any, ...]:
         """What the signing command carries where enough have approved: the approval, and what is spent with it.
+
+        `revision`: of the policies that hold it; the commit refuses where another one holds by then.
 
         Raises:
             ApprovalRequiredError, ApprovalDeniedError, UnapprovableError, TooManyApprovalsError.
             StartupError, UnavailableError.
         """
         simulation = facts.environment.simulation
-        approval = await self._held.admit(_hold(held, intent, root, facts, caller), caller, opens=not simulation)
+        since = await self._serving.since(facts, revision=revision)
+        hold = _hold(held, intent, root, facts, caller, since=since)
+        approval = await self._held.admit(hold, caller, opens=not simulation)
         if approval.act == "again":
             return (approval,)  # what it spends was booked the first time
         spending = claim_of(held, at_seconds=facts.environment.timestamp, seen=seen)
@@ -76,14 +83,16 @@ def _again(claim: Any) -> Any:
     return claim
 
 
-def _hold(held: Held, intent: SignDuty | SignExtension, root: Root, facts: Facts, caller: Caller) -> Hold:
+def _hold(
+    held: Held, intent: SignDuty | SignExtension, root: Root, facts: Facts, caller: Caller, *, since: int
+) -> Hold:
     subject = intent.duty_type if isinstance(intent, SignExtension) else intent.duty.type
     return Hold(
         kind="signature",
         request_hash=request_hash(
             requester=caller.principal.name, public_key=intent.public_key, signing_root=root, subject=subject
         ),
-        policies_hash=policies_hash((each.policy, each.version) for each in held.outcomes),
+        policies_hash=policies_hash(((each.policy, each.version) for each in held.outcomes), since=since),
         demands=tuple(sorted(_demand(each) for each in held.demands)),
         lifetime_seconds=held.lifetime_seconds,
         subject=subject,

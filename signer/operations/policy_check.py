@@ -98,10 +98,9 @@ class PolicyCheck:
         """What the policies say of a duty. Raises as `check_duty`, where they cannot be asked."""
         proven = NOTHING_PROVEN
         duty = intent.duty
+        bound = await self.policies.loaded(asking.bound)
         if isinstance(duty, BlockDuty) and (duty.fee_recipient_proof or duty.graffiti_proof):
-            proven = await asyncio.to_thread(
-                self._proving.prove, intent.public_key, duty, asking.bound, asking.in_force
-            )
+            proven = await asyncio.to_thread(self._proving.prove, intent.public_key, duty, bound, asking.in_force)
         facts = facts_of_duty(
             intent,
             passed.signing_root,
@@ -112,13 +111,14 @@ class PolicyCheck:
             simulation=simulation,
             proven=proven,
         )
-        return await self.policies.judge(facts, asking.bound, asking.in_force)
+        return await self.policies.judge(facts, bound, asking.in_force)
 
     async def check_extension(self, intent: SignExtension, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
         """The same for raw bytes."""
         asking = passed.asking
         if asking is None:
             return passed
+        bound = await self.policies.loaded(asking.bound)
         facts = facts_of_extension(
             intent,
             passed.signing_root,
@@ -127,7 +127,7 @@ class PolicyCheck:
             network=self._network,
             at_seconds=self.policies.now_seconds(),
         )
-        judged = await self.policies.judge(facts, asking.bound, asking.in_force)
+        judged = await self.policies.judge(facts, bound, asking.in_force)
         listen(judged)
         return await self._settle(intent, judged, passed, asking, caller)
 
@@ -146,7 +146,9 @@ class PolicyCheck:
                 )
             case Held() as held:
                 root = passed.signing_root
-                claims = await self._people.claims_of(held, intent, root, judged.facts, caller, seen=judged.seen)
+                claims = await self._people.claims_of(
+                    held, intent, root, judged.facts, caller, seen=judged.seen, revision=judged.revision
+                )
                 return _with_claims(passed, asking, judged, claims)
 
 

@@ -13,7 +13,7 @@ OPENED_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
 KEY = b"\xaa" * 48
 ROOT = b"\x07" * 32
-POLICIES = policies_hash([("exits", "11" * 32)])
+POLICIES = policies_hash([("exits", "11" * 32)], since=1)
 
 
 def demand(quorum: int = 2, *groups: str, delay_seconds: int = 0, policy: str = "exits") -> Demand:

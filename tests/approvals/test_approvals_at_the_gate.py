@@ -27,8 +27,9 @@ from signer.errors import (
 from signer.intent import SignExtension
 from signer.operations.dry_run import DryRun
 from signer.operations.review_approvals import ApprovalReview
-from signer.policy.bindings import ToNamespace
+from signer.policy.bindings import ToCaller, ToNamespace
 from signer.policy.counters import CounterId, spent_of
+from signer.policy.policy_set import NamedList
 
 CLIENT = Caller(Principal("validator-client"), request_id=b"request1")
 OTHER = Caller(Principal("other-client"), request_id=b"request2")
@@ -130,6 +131,53 @@ async def test_a_changed_policy_makes_it_void_also_after_the_quorum(tmp_path: Pa
         second = await held(on, vote())
         assert second != first
         assert request_of(on, first).ending is Ending.VOID
+
+
+async def test_a_policy_that_has_come_back_is_not_the_one_it_was_approved_under(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, ASKS)
+        first = await held(on, vote())
+        await approve(on, first)
+        await bind(on, "version: 1\notherwise: allow\n")
+        await bind(on, ASKS)
+        second = await held(on, vote())
+        assert second != first
+        assert (request_of(on, first).ending, on.backend.signed) == (Ending.VOID, [])
+        await approve(on, second)
+        assert await on.signing.sign(vote(), CLIENT) == right(vote())
+
+
+async def test_what_was_bound_beside_it_for_a_while_makes_it_void_too(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        pack, other = (rules_pack(name, text=ASKS) for name in ("asks", "beside"))
+        place = ToNamespace("default")
+        for bound in (["asks"], ["asks", "beside"], ["asks"]):
+            await put(on.record.writer, [pack, other], [(name, place) for name in bound])
+            await on.policies.refresh()
+            if bound == ["asks"]:
+                found = await held(on, vote())
+            if on.policies.in_force.revision == 1:
+                first = found
+                await approve(on, first)
+        assert found != first
+        assert request_of(on, first).ending is Ending.VOID
+
+
+async def test_what_changes_elsewhere_leaves_it_as_it_is(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        pack, other = rules_pack("asks", text=ASKS), rules_pack("other", text=ASKS)
+        here, elsewhere = ToNamespace("default"), ToCaller("other-client")
+        await put(on.record.writer, [pack], [("asks", here)])
+        await on.policies.refresh()
+        approval_id = await held(on, vote())
+        await approve(on, approval_id)
+        await put(on.record.writer, [pack, other], [("asks", here)])
+        await put(on.record.writer, [pack, other], [("asks", here), ("other", elsewhere)])
+        await put(on.record.writer, [pack, other], [("asks", here)], lists=[NamedList("friends", ("bob",))])
+        await put(on.record.writer, [pack], [("asks", here)], shadows=[rules_pack("asks", text=ONCE)])
+        await on.policies.refresh()
+        assert await on.signing.sign(vote(), CLIENT) == right(vote())
+        assert request_of(on, approval_id).ending is Ending.SPENT
 
 
 async def test_the_whole_gate_runs_again_when_it_is_collected(tmp_path: Path) -> None:

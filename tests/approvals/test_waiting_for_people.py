@@ -137,7 +137,7 @@ async def test_other_policies_or_other_demands_make_what_waits_void(people: Peop
     approval_id = await opened(people)
     for who in (ANN, BOB):
         await people.vote(approval_id, who)
-    renewed = policies_hash([("exits", "22" * 32)])
+    renewed = policies_hash([("exits", "22" * 32)], since=1)
     second = await opened(people, hold(policies_hash=renewed))
     assert second != approval_id
     assert (await people.review.show(approval_id, ASKS)).state is State.VOID

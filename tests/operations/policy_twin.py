@@ -15,6 +15,7 @@ from signer.operations.hold_for_people import PeopleStep
 from signer.operations.policies import Policies
 from signer.operations.policy_check import PolicyCheck
 from signer.operations.proven_facts import Proving
+from signer.operations.serving_policies import ServingPolicies
 from signer.policy.combine import IN_PRODUCTION, Defaults
 
 OWNERS = Approvers(Approver(name, frozenset({"owners"})) for name in ("ann", "bob", "cid"))
@@ -34,7 +35,9 @@ def policy_check(
     """`changes`: where what waits for people is written; without, nothing may come to wait."""
     policies = Policies(reading=reading, clock=clock, events=events or Events(), defaults=defaults)
     proving = Proving(reading=reading, defaults=preferences)
-    return PolicyCheck(policies, network, proving, PeopleStep(held_requests(reading, clock, changes)))
+    return PolicyCheck(
+        policies, network, proving, PeopleStep(held_requests(reading, clock, changes), ServingPolicies(reading))
+    )
 
 
 def held_requests(reading: Reading, clock: Clock, changes: Changes | None) -> HeldRequests:
