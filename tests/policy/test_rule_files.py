@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from signer.errors import ConfigError
 from signer.policy.rules import values
-from signer.policy.rules.file import MAX_FILE_BYTES, read_rule_file
+from signer.policy.rules.file import MAX_ENTRIES, MAX_FILE_BYTES, MAX_RULES, read_rule_file
 from signer.policy.verdict import MAX_AMOUNT
 from signer.written import NO_PATHS, Origin, Scalar
 
@@ -192,7 +192,28 @@ FAULTS = [
         "several policies",
     ),
     (ALLOW + "# " + "x" * MAX_FILE_BYTES, None, "", "more than 262144 bytes", "several policies"),
+    (
+        "version: 1\nallow:\n" + "".join(f"  - {{name: r{n}, creation: true}}\n" for n in range(MAX_RULES + 1)),
+        1,
+        "",
+        "257 rules; at most 256",
+        "several policies",
+    ),
+    (
+        "version: 1\nallow:\n  - name: it\n    keys: [" + "a, " * MAX_ENTRIES + "a]\n",
+        1,
+        "",
+        "10002 entries of lists; at most 10000",
+        "named list",
+    ),
 ]
+
+
+def test_a_file_of_as_many_rules_and_entries_as_may_be_is_read() -> None:
+    rules = "".join(f"  - {{name: r{n}, creation: true}}\n" for n in range(MAX_RULES - 1))
+    names = ", ".join(f"n{n}" for n in range(MAX_ENTRIES - MAX_RULES))
+    file = read_rule_file(f"version: 1\nallow:\n{rules}  - {{name: it, callers: [{names}]}}\n", name="f")
+    assert len(file.rules) == MAX_RULES
 
 
 @pytest.mark.parametrize(("text", "line", "key", "words", "remedy"), FAULTS)

@@ -4,7 +4,7 @@ Everything that can be wrong with a file is found here, with its line; a policy 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping as MappingOf
 
 from signer.errors import ConfigError
 from signer.policy.rules import values
@@ -12,13 +12,19 @@ from signer.policy.rules.charges import PER, Charge, SpendLimit, UseLimit
 from signer.policy.rules.condition import Condition
 from signer.policy.rules.reading_conditions import CONDITIONS, read_asset, read_conditions
 from signer.policy.rules.rule import Approval, Rule, RuleFile, Section
-from signer.written import NO_PATHS, Tree, parse_yaml
+from signer.written import NO_PATHS, Listing, Mapping, Tree, parse_yaml
 
 VERSION = 1
 """Of the file format."""
 
 MAX_FILE_BYTES = 256 * 1024
 """The largest file that is read: some thousand addresses."""
+
+MAX_RULES = 256
+"""Of one file. Each is tried on every request, on the thread that all policies share."""
+
+MAX_ENTRIES = 10_000
+"""Of all lists of one file together. Reading a file takes time that grows with them, whenever a process loads it."""
 
 MAX_CHARGES = 16
 """Reservations that one verdict may carry, as a WASM policy's."""
@@ -46,6 +52,7 @@ def read_rule_file(text: str, *, name: str) -> RuleFile:
             f"the file has more than {MAX_FILE_BYTES} bytes", where=name, key="", remedy="write several policies"
         )
     root = parse_yaml(text, name=name, directory=NO_PATHS, begin="version")
+    _check_cost(root)
     entries = values.read_entries(root, "", known=("version", "otherwise", *(each.value for each in Section)))
     _check_version(entries.get("version"), where=root.origin.where)
     rules = tuple(
@@ -66,6 +73,33 @@ def _check_version(tree: Tree | None, *, where: str) -> None:
         raise ConfigError("the file names no version", where=where, key="version", remedy=f"add `version: {VERSION}`")
     if values.read_whole(tree, "version") != VERSION:
         raise values.wrong(tree, "version", str(VERSION))
+
+
+def _check_cost(root: Mapping) -> None:
+    """Before anything is made of the tree."""
+    listed = [root.entries.get(section.value) for section in Section]
+    rules = sum(len(each.items) for each in listed if isinstance(each, Listing))
+    entries = _entries_in(root)
+    for what, count, most in (("rules", rules, MAX_RULES), ("entries of lists", entries, MAX_ENTRIES)):
+        if count > most:
+            raise ConfigError(
+                f"the file has {count} {what}; at most {most} are taken",
+                where=root.origin.where,
+                key="",
+                remedy="write several policies and bind each of them; a list this long is for a module, which asks a"
+                " named list (`holdfast policy lists`)",
+            )
+
+
+def _entries_in(tree: Tree) -> int:
+    """Of all lists in it, those inside of lists too."""
+    match tree:
+        case Listing(items=items):
+            return len(items) + sum(map(_entries_in, items))
+        case Mapping(entries=named):
+            return sum(map(_entries_in, named.values()))
+        case _:
+            return 0
 
 
 def _rule(tree: Tree, key: str, section: Section) -> Rule:
@@ -122,15 +156,15 @@ def _scope(scopes: frozenset[str] | set[str], tree: Tree, key: str) -> str:
     return next(iter(scopes), "")
 
 
-def _when(entries: Mapping[str, Tree], key: str) -> tuple[Condition, ...]:
+def _when(entries: MappingOf[str, Tree], key: str) -> tuple[Condition, ...]:
     return _conditions_in(entries, f"{key}.when", of_anything=True)
 
 
-def _unless(entries: Mapping[str, Tree], key: str) -> tuple[Condition, ...]:
+def _unless(entries: MappingOf[str, Tree], key: str) -> tuple[Condition, ...]:
     return _conditions_in(entries, f"{key}.unless", of_anything=False)
 
 
-def _conditions_in(entries: Mapping[str, Tree], key: str, *, of_anything: bool) -> tuple[Condition, ...]:
+def _conditions_in(entries: MappingOf[str, Tree], key: str, *, of_anything: bool) -> tuple[Condition, ...]:
     name = key.rpartition(".")[2]
     if name not in entries:
         return ()
@@ -142,7 +176,7 @@ def _conditions_in(entries: Mapping[str, Tree], key: str, *, of_anything: bool) 
     return read.conditions
 
 
-def _charges(entries: Mapping[str, Tree], key: str) -> tuple[Charge, ...]:
+def _charges(entries: MappingOf[str, Tree], key: str) -> tuple[Charge, ...]:
     found: list[Charge] = []
     for name, read in (("limits", _limit), ("uses", _uses)):
         if name in entries:
@@ -186,7 +220,7 @@ def _uses(tree: Tree, key: str) -> UseLimit:
     )
 
 
-def _per(entries: Mapping[str, Tree], key: str) -> str:
+def _per(entries: MappingOf[str, Tree], key: str) -> str:
     return values.read_choice(entries["per"], f"{key}.per", PER) if "per" in entries else "key"
 
 
