@@ -13,6 +13,7 @@
     |  |- PolicyModuleError        a policy's WebAssembly module that is not taken: one class per reason
     |  |- PolicyPackError          a policy's pack that cannot be read, or that holds no policy
     |  |- PolicySignatureError     a pack that nobody has signed whose signature is asked for
+    |  |- PolicyNotActiveError     a policy is asked of which no version decides
     |  |- StatementError           what an approver has signed is not what is to be signed
     |  |- WrongRequestError        an approver means another request than this one
     |  '- BadWatermarkError       a watermark that would stop the keys for good, or for nothing
@@ -50,6 +51,7 @@
     |  |  '- DatabaseDownError     the shared database does not serve
     |  |- OutcomeUnknownError      a commit may or may not have happened
     |  |- DeadlineError            the answer would have come too late to be of use
+    |  |- PoliciesUnreadableError  the policies on record are none that could be asked
     |  '- NoRoomError              too many large bodies are on their way
     |- StartupError                a state in which the signer will not start; says what to do
     |- ConfigError                 file, line, key, remedy
@@ -278,6 +280,20 @@ class PolicyPackError(RequestError):
     """Bytes that should be the pack of a policy and are none."""
 
     code = "POLICY_BAD_PACK"
+
+
+class PolicyNotActiveError(RequestError):
+    """A policy is asked about facts, and no version of it was ever activated."""
+
+    code = "POLICY_NOT_ACTIVE"
+
+    def __init__(self, policy: str, *, staged: str) -> None:
+        waits = f"version {staged} is staged" if staged else "nor is one staged"
+        remedy = f"activate it: holdfast policy activate {policy}" if staged else "publish a version, and activate it"
+        super().__init__(
+            f"policy {policy} has no active version that could be asked; {waits}. To have it asked, {remedy}",
+            evidence={"policy": policy, "staged": staged or None, "remedy": remedy},
+        )
 
 
 class PolicySignatureError(RequestError):
@@ -863,6 +879,18 @@ class DeadlineError(UnavailableError):
     """The answer would have come too late to be of use."""
 
     code = "DEADLINE_PASSED"
+
+
+class PoliciesUnreadableError(UnavailableError):
+    """The policies on record cannot be read, so nobody knows what may be signed."""
+
+    code = "POLICIES_UNREADABLE"
+
+    def __init__(self, sentence: str, *, remedy: str) -> None:
+        super().__init__(
+            f"nothing is signed, because the policies on record cannot be read: {sentence}; {remedy}",
+            evidence={"remedy": remedy},
+        )
 
 
 class NoRoomError(UnavailableError):

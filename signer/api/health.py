@@ -26,7 +26,7 @@ async def get_upcheck(exchange: Exchange) -> Answer:
 
 
 async def get_healthcheck(exchange: Exchange) -> Answer:
-    """Web3Signer's document: DOWN and 503 after a load error, while keys load, and while the journal is down."""
+    """Web3Signer's document: DOWN and 503 after a load error, while keys load, and while nothing would be signed."""
     services = exchange.services
     sources = [
         {
@@ -38,7 +38,8 @@ async def get_healthcheck(exchange: Exchange) -> Answer:
     ]
     loaded = services.keys.ready and all(one["status"] == "UP" for one in sources)
     journal = await services.journal_healthy()
-    up = loaded and journal
+    fault = services.policies_fault()
+    up = loaded and journal and not fault
     document: dict[str, Any] = {
         "status": _word(up),
         "checks": [
@@ -46,7 +47,11 @@ async def get_healthcheck(exchange: Exchange) -> Answer:
             {"id": "keys-check", "status": _word(loaded), "checks": sources},
             {"id": "slashing-protection-db-health-check", "status": _word(journal)},
             await _frozen_check(exchange, can_be_read=journal),
-            {"id": "holdfast-ready", "status": _word(services.keys.ready and journal)},
+            {
+                "id": "holdfast-ready",
+                "status": _word(services.keys.ready and journal and not fault),
+                **({"data": {"reason": fault}} if fault else {}),
+            },
         ],
         "outcome": _word(up),
     }
@@ -59,7 +64,9 @@ async def get_live(_exchange: Exchange) -> Answer:
 
 
 async def get_ready(exchange: Exchange) -> Answer:
-    """Duties would be signed: the keys are there and the journal takes commands."""
+    """Duties would be signed: the keys are there, the policies on record can be asked, the journal takes commands."""
+    if fault := exchange.services.policies_fault():
+        return json_answer(503, msgspec.json.encode({"status": "DOWN", "reason": fault}))
     return _probe(up=exchange.services.keys.ready and await exchange.services.journal_healthy())
 
 

@@ -91,6 +91,9 @@ class Services:
     journal_healthy: Callable[[], Awaitable[bool]]
     """True while the journal takes commands. Never raises."""
 
+    policies_fault: Callable[[], str]
+    """Why the policies on record cannot be relied on; empty where they can. Told to anybody who asks for health."""
+
     verify_audit: Callable[[Caller], Awaitable[AuditReport]]
     """Raises AuditError, ForbiddenError."""
 

@@ -126,6 +126,7 @@ class Desk:
         """What would otherwise wait for the first request. A record that cannot be read now is read by then."""
         try:
             await self.policies.refresh()
+            await self.policies.load_bound()
         except SignerError as error:
             _log.warning("the policies on record could not be read yet: %s", error, extra={"code": error.code})
 
@@ -168,6 +169,7 @@ class Desk:
             identity=Identity(watch.version, self._network.name, str(self._config.storage.data_directory)),
             journal_state=mainstay.journal_state,
             journal_healthy=mainstay.journal_healthy,
+            policies_fault=lambda: self.policies.fault,
             verify_audit=record.verify_audit,
             read_audit=record.read_audit,
             explaining=record.explaining,

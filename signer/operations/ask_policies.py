@@ -73,7 +73,7 @@ class Hearing:
         """The same of versions that decide nothing."""
         return tuple([self._ask(name, each.version, each.decider, sandbox) for name, each in policies])
 
-    def _ask(self, name: str, version: str, decider: Decider, sandbox: Sandbox) -> Heard:
+    def _ask(self, name: str, version: str, decider: Decider | None, sandbox: Sandbox) -> Heard:
         match decider:
             case LoadedPolicy():
                 return self._ask_module(name, version, decider, sandbox)
@@ -83,6 +83,9 @@ class Hearing:
                 return Heard(Outcome(name, version, verdict), time.perf_counter() - started)
             case Deny():
                 return Heard(Outcome(name, version, decider), 0.0)
+            case None:
+                missing = denied(Fault.ENGINE_FAILED, "the policy was asked before it was loaded")
+                return Heard(Outcome(name, version, missing), 0.0)
 
     def _ask_module(self, name: str, version: str, policy: LoadedPolicy, sandbox: Sandbox) -> Heard:
         host = RecordHost(name, reading=self._reading, lists=self._lists, at_seconds=self._facts.environment.timestamp)

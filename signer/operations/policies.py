@@ -9,17 +9,26 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace as changed
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from signer.clock import Clock
-from signer.errors import ShutDownError, SignerError, UnknownPolicyError
+from signer.errors import (
+    PoliciesUnreadableError,
+    PolicyNotActiveError,
+    ShutDownError,
+    SignerError,
+    StartupError,
+    UnavailableError,
+    UnknownPolicyError,
+)
 from signer.events import Events, PolicyEvaluated, ShadowCompared, VerdictKind
 from signer.journal.reader import Reading
 from signer.operations.ask_policies import Heard, Hearing
-from signer.operations.load_policies import PolicyLoading, newest_revision
+from signer.operations.load_policies import PackLoader, PolicyLoading, newest_revision, read_in_force
 from signer.operations.policies_in_force import Bound, InForce, RolesOf, Served
 from signer.operations.reading import read_record
 from signer.policy.combine import IN_PRODUCTION, Decision, Defaults, Outcome, by_default, combine
@@ -89,6 +98,7 @@ class Policies:
         self._loading: PolicyLoading | None = None
         self._evaluations: Evaluations | None = None
         self._refreshing = asyncio.Lock()
+        self._fault = ""
         self._tags_read = 0.0
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -96,6 +106,15 @@ class Policies:
     def in_force(self) -> InForce:
         """What is known to hold."""
         return self._in_force
+
+    @property
+    def fault(self) -> str:
+        """Why this process should not be asked: the policies on record cannot be read. Empty where they can.
+
+        For everybody, so without the particulars, which may name files: those are in the log.
+        """
+        code = PoliciesUnreadableError.code
+        return f"{code}: the policies on record cannot be read; the log says what to do" if self._fault else ""
 
     @property
     def lets_duties_pass(self) -> bool:
@@ -111,14 +130,29 @@ class Policies:
     async def refresh(self, *, beyond: int | None = None) -> None:
         """Read the record again, unless something newer than revision `beyond` is known meanwhile.
 
+        Nobody waits here for a policy to be loaded: what is not yet is loaded in the background (see `loaded`).
+
         Raises:
-            StartupError, DatabaseDownError: it cannot be read; what was known stays.
+            PoliciesUnreadableError, DatabaseDownError: it cannot be read; what was known stays.
         """
         async with self._refreshing:
             if beyond is not None and self._in_force.revision > beyond:
                 return
-            self._in_force = await self._read()
+            try:
+                found = await self._read()
+            except StartupError as error:
+                raise self._unreadable(error) from error
+            self._fault = ""
+            if self._loading is not None:
+                if found.revision != self._in_force.revision:
+                    self._loading.try_again()
+                self._loading.load_all(found.policies)
+            self._in_force = found
             self._tags_read = asyncio.get_running_loop().time()
+
+    async def load_bound(self) -> None:
+        """Wait until everything that is bound is loaded. Raises StartupError, DatabaseDownError."""
+        await self.loaded(Bound(tuple(self._in_force.served.values())))
 
     async def run(self) -> None:
         """Look for changes once a second. Runs until cancelled."""
@@ -132,13 +166,15 @@ class Policies:
     async def look(self) -> None:
         """Refresh if the record has a newer revision, or if tags may have changed. Raises as `refresh`."""
         newest = await asyncio.to_thread(newest_revision, self._reading)
-        if newest != self._in_force.revision or self._tags_are_old():
+        if newest != self._in_force.revision or self._fault or self._tags_are_old():
             await self.refresh()
 
     async def close(self) -> None:
         """End the threads; decisions that wait are given up."""
         for task in self._shadows:
             task.cancel()
+        if self._loading is not None:
+            self._loading.close()
         if self._evaluations is not None:
             await self._evaluations.close()
 
@@ -148,22 +184,45 @@ class Policies:
         return told and asyncio.get_running_loop().time() - self._tags_read >= TAGS_SECONDS
 
     async def _read(self) -> InForce:
-        """Threads and an engine are made when the first policy is bound: most signers have none."""
+        """Threads and an engine are made when the first policy is published: most signers have none."""
         if self._loading is None:
             policies = await asyncio.to_thread(read_record, self._reading, read_policy_set)
-            if not policies.bindings and not policies.keeps_facts:
+            if not policies.policies and not policies.keeps_facts:
                 return InForce(policies, roles_of=self._roles_of)
-        return await asyncio.to_thread(self._machinery()[0].read)
+        loading, _ = self._machinery()
+        return await asyncio.to_thread(read_in_force, self._reading, loading.find, self._roles_of)
+
+    def _unreadable(self, error: StartupError) -> PoliciesUnreadableError:
+        """Told in the log once, with what to do; by requests and by the readiness probe as long as it lasts."""
+        told = PoliciesUnreadableError(error.sentence, remedy=error.remedy)
+        if told.sentence != self._fault:
+            self._fault = told.sentence
+            _log.error("%s", told.sentence, extra={"code": told.code})
+        return told
 
     def _machinery(self) -> tuple[PolicyLoading, Evaluations]:
         """What reads and compiles, and the threads on which policies decide."""
         if self._loading is None or self._evaluations is None:
             engine = make_engine()
-            self._loading = PolicyLoading(engine, reading=self._reading, roles_of=self._roles_of)
+            self._loading = PolicyLoading(PackLoader(engine, reading=self._reading))
             self._evaluations = Evaluations(engine)
         return self._loading, self._evaluations
 
     # --- what they say -----------------------------------------------------------------------------
+
+    async def loaded(self, bound: Bound) -> Bound:
+        """The same policies, each of them ready to decide: whoever is bound to one that is being loaded waits for it.
+
+        Raises:
+            StartupError, DatabaseDownError: the record cannot be read.
+            ShutDownError: the signer is stopping.
+        """
+        if all(policy.decider is not None for policy in bound.policies):
+            return bound
+        loading, _ = self._machinery()
+        return Bound(
+            tuple([changed(each, decider=await loading.get(each.name, each.version)) for each in bound.policies])
+        )
 
     async def judge(self, facts: Facts, bound: Bound, in_force: InForce) -> Judged:
         """What these policies, or the default where there are none, make of a request.
@@ -174,6 +233,7 @@ class Policies:
         at_seconds = facts.environment.timestamp
         if not bound.policies:
             return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds, facts)
+        bound = await self.loaded(bound)
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
         if not facts.environment.simulation:
@@ -190,10 +250,11 @@ class Policies:
 
         Raises:
             UnknownPolicyError: there is none of that name.
+            PolicyNotActiveError: no version of it was activated.
             ShutDownError, StartupError, DatabaseDownError.
         """
         in_force = self._in_force
-        bound = Bound(tuple([await self._find(name, in_force) for name in sorted(set(names))]))
+        bound = await self.loaded(Bound(tuple([self._find(name, in_force) for name in sorted(set(names))])))
         at_seconds = facts.environment.timestamp
         if not bound.policies:
             return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds, facts)
@@ -201,14 +262,16 @@ class Policies:
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
         return Judged(combine([each.outcome for each in heard]), (), in_force.revision, at_seconds, facts)
 
-    async def _find(self, name: str, in_force: InForce) -> Served:
+    def _find(self, name: str, in_force: InForce) -> Served:
         if (served := in_force.served.get(name)) is not None:
             return served
         policy = in_force.policies.find(name)
         if policy is None:
             raise UnknownPolicyError(f"there is no policy {name}")
+        if not policy.version:
+            raise PolicyNotActiveError(name, staged=policy.staged)
         loading, _ = self._machinery()
-        return Served(name, policy.version, await asyncio.to_thread(loading.load, name, policy.version))
+        return Served(name, policy.version, loading.find(name, policy.version))
 
     async def _turn(
         self, bound: Bound, facts: Facts, work: Callable[[Sandbox], tuple[Heard, ...]]
@@ -233,11 +296,16 @@ class Policies:
 
     async def _compare(self, facts: Facts, bound: Bound, in_force: InForce, heard: Sequence[Heard]) -> None:
         live = {each.outcome.policy: each.outcome.verdict for each in heard}
-        shadows = [(policy.name, policy.shadow) for policy in bound.policies if policy.shadow is not None]
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
-        work = partial(hearing.ask_shadows, shadows)
-        with contextlib.suppress(ShutDownError):
-            _, evaluations = self._machinery()
+        # A record that cannot be read now: there is nothing to compare with.
+        with contextlib.suppress(ShutDownError, StartupError, UnavailableError):
+            loading, evaluations = self._machinery()
+            shadows = [
+                (each.name, changed(each.shadow, decider=await loading.get(each.name, each.shadow.version)))
+                for each in bound.policies
+                if each.shadow is not None
+            ]
+            work = partial(hearing.ask_shadows, shadows)
             lane = Lane(("shadow", *(candidate.version for _, candidate in shadows)), facts.signer.key_id)
             for each in await evaluations.submit(lane, work):
                 self._publish_comparison(each.outcome, live[each.outcome.policy], facts)

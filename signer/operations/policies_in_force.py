@@ -1,4 +1,5 @@
-"""The policies that hold at one revision of the record, read and loaded: what every decision of that time is made by.
+"""The policies that hold at one revision of the record, and what is loaded of them: every decision of that time is
+made by it.
 
 Rule: immutable but for caches of what follows from it. A change of the policies makes another one.
 """
@@ -31,16 +32,19 @@ class Candidate:
     """A version that runs beside the one that decides."""
 
     version: str
-    decider: Decider
+    decider: Decider | None
+    """None where it was being loaded when this was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A policy that is bound somewhere, ready to decide."""
+    """A policy that is bound somewhere."""
 
     name: str
     version: str
-    decider: Decider
+    decider: Decider | None
+    """None where it was being loaded when this was read: whoever is bound to it waits (`Policies.loaded`)."""
+
     shadow: Candidate | None = None
 
 

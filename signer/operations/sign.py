@@ -202,6 +202,14 @@ class Signing:
         if isinstance(overtaken, PolicyChangedError):
             await self._gate.read_policies_again(beyond=step.revision)
 
+    async def _caught_up(self, step: Step, overtaken: _Overtaken) -> SignerError | None:
+        """The same for one of many; why it cannot be walked again, or None where it can."""
+        try:
+            await self._catch_up(step, overtaken)
+        except SignerError as error:
+            return error
+        return None
+
     def _decide(self, intent: SignDuty | SignExtension, caller: Caller) -> Step:
         """The gate up to the policies, and past them where they have nothing to say.
 
@@ -297,11 +305,9 @@ class Signing:
                         await receipt
                         ready.append((n, self._released(step)))
                     except (PolicyChangedError, CounterChangedError, ApprovalChangedError) as error:
-                        if last:
-                            answers[n] = error
-                        else:
+                        answers[n] = error if last else await self._caught_up(step, error)
+                        if answers[n] is None:
                             overtaken.add(n)
-                            await self._catch_up(step, error)
                     except SignerError as error:
                         answers[n] = error
                 signing.append(asyncio.create_task(self._sign_ready(ready, answers, caller)))

@@ -355,6 +355,7 @@ class World:
     policy_evaluation: PolicyEvaluationTwin = field(default_factory=PolicyEvaluationTwin)
     events: Events = field(default_factory=Events)
     journal_up: bool = True
+    policies_fault: str = ""
     audit_queries: list[AuditQuery] = field(default_factory=list)
     audit: AuditReport | SignerError = field(default_factory=lambda: AuditReport(12, b"\x01" * 32, 0))
 
@@ -384,6 +385,7 @@ class World:
             identity=Identity("1.2.3", "mainnet", str(self.directory)),
             journal_state=self._journal_state,
             journal_healthy=self._journal_healthy,
+            policies_fault=lambda: self.policies_fault,
             verify_audit=self._verify,
             read_audit=self._read_audit,
             explaining=self.explaining,

@@ -189,6 +189,18 @@ async def test_each_probe_means_one_thing(ready, errors, journal, health, live, 
             assert json.loads(answer.body)["status"] == ("UP" if status == 200 else "DOWN")
 
 
+async def test_a_signer_whose_policies_cannot_be_read_is_not_ready_and_says_why():
+    world = World(policies_fault="POLICIES_UNREADABLE: they cannot be read")
+    async with listening(world) as listener, listener.client() as client:
+        ready, health = await client.ask("GET", "/health/ready"), await client.ask("GET", "/healthcheck")
+        assert (ready.status, health.status) == (503, 503)
+        assert json.loads(ready.body) == {"status": "DOWN", "reason": world.policies_fault}
+        told = {check["id"]: check for check in json.loads(health.body)["checks"]}["holdfast-ready"]
+        assert told["data"] == {"reason": world.policies_fault}
+        for path in ("/health/live", "/health/startup"):
+            assert (await client.ask("GET", path)).status == 200, "a restart would not help"
+
+
 async def test_the_metrics_have_a_listener_with_an_allow_list_of_their_own():
     settings = ApiSettings(allowed_hosts=frozenset({"prometheus.example"}))
     world = World()
