@@ -2,6 +2,7 @@
 
 import msgspec
 
+from signer.approvals.record import NEWEST, Place
 from signer.approvals.request import Demand, Request, SignedStatement, State, Vote
 from signer.approvals.rules import progress_of
 from signer.approvals.signed_statement import Decision
@@ -41,11 +42,12 @@ class ApprovalsTwin:
         )
 
     async def list_requests(
-        self, caller: Caller, *, ended_too: bool = False, before_ms: int | None = None
-    ) -> tuple[list[Told], int | None]:
+        self, caller: Caller, *, ended_too: bool = False, before: Place = NEWEST
+    ) -> tuple[list[Told], Place | None]:
         check_authorized(caller.principal, Action.APPROVALS_READ)
         self._raise()
-        return ([self._told()] if before_ms is None else []), (OPENED_MS if ended_too and before_ms is None else None)
+        first = before == NEWEST
+        return ([self._told()] if first else []), (Place(OPENED_MS, APPROVAL) if ended_too and first else None)
 
     async def show(self, approval_id: bytes, _caller: Caller) -> Told:
         self._check(approval_id)

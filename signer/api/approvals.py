@@ -1,7 +1,8 @@
 """Requests that wait for people: look, approve, deny, cancel, collect.
 
     GET  /v1/approvals                    those that wait and that the caller may see, the newest first; `?state=all`:
-                                          those that have ended too; `?before=MS`: those that were opened before
+                                          those that have ended too; `?before=`: the page behind, as
+                                          `next_before` of this one says
     GET  /v1/approvals/{id}               one of them
     POST /v1/approvals/{id}/approve       {"request_hash": "0x...", "signed": {"algorithm", "statement", "public_key",
     POST /v1/approvals/{id}/deny           "signature"}}; `signed` where the approver has a key   (approvals:vote)
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from signer.api.answer import Answer, json_answer
 from signer.api.exchange import Exchange
@@ -22,6 +24,7 @@ from signer.api.native import sign_and_tell
 from signer.api.routing import Access, Route
 from signer.api.wire_json import decode_json_object
 from signer.approvals.hashes import facts_hash
+from signer.approvals.record import NEWEST, Place
 from signer.approvals.request import APPROVAL_ID_BYTES, HASH_BYTES, SignedStatement
 from signer.approvals.signed_statement import Decision
 from signer.errors import MalformedRequestError, UnknownApprovalError
@@ -30,8 +33,8 @@ from signer.operations.review_approvals import Told
 MAX_VOTE_BYTES = 8192
 """The largest body of a vote: a statement has at most 1,024 characters."""
 
-_LATEST_MS = 1 << 53
-"""Further than this no time is asked for."""
+_TIME_BYTES = 8
+"""Of a cursor: when the last request of a page was opened, and its id."""
 
 
 async def get_approvals(exchange: Exchange) -> Answer:
@@ -40,9 +43,9 @@ async def get_approvals(exchange: Exchange) -> Answer:
     if state not in ("open", "all"):
         raise MalformedRequestError("state is `open` or `all`", path="state")
     told, next_before = await exchange.services.approvals.list_requests(
-        exchange.caller, ended_too=state == "all", before_ms=_before(exchange.request.query.get("before"))
+        exchange.caller, ended_too=state == "all", before=_place(exchange.request.query.get("before"))
     )
-    document = {"approvals": [members_of(each) for each in told], "next_before": next_before}
+    document = {"approvals": [members_of(each) for each in told], "next_before": _cursor(next_before)}
     return json_answer(200, msgspec.json.encode(document))
 
 
@@ -69,7 +72,9 @@ async def post_cancel(exchange: Exchange) -> Answer:
 async def post_collect(exchange: Exchange) -> Answer:
     """The signature, if the whole gate lets it through now; 202 where it waits still."""
     exchange.policies = []
-    intent = await exchange.services.approvals.content(_id(exchange), exchange.caller)
+    approval_id = _id(exchange)
+    intent = await exchange.services.approvals.content(approval_id, exchange.caller)
+    exchange.caller = structs.replace(exchange.caller, collects=approval_id)
     exchange.public_key, exchange.duty_type = intent.public_key, intent.duty.type
     return await sign_and_tell(exchange, intent)
 
@@ -162,12 +167,18 @@ def _signed(body: Mapping[str, Any]) -> SignedStatement | None:
         raise MalformedRequestError(f"this is no signed statement: {error}", path="signed") from None
 
 
-def _before(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdecimal() or int(text) > _LATEST_MS:
-        raise MalformedRequestError("before is a time in milliseconds since 1970", path="before")
-    return int(text)
+def _place(cursor: str | None) -> Place:
+    if cursor is None:
+        return NEWEST
+    place = _bytes(cursor, _TIME_BYTES + APPROVAL_ID_BYTES)
+    opened_ms = NEWEST.opened_ms if place is None else int.from_bytes(place[:_TIME_BYTES])
+    if place is None or opened_ms >= NEWEST.opened_ms:
+        raise MalformedRequestError("before is what `next_before` of the page before said", path="before")
+    return Place(opened_ms, place[_TIME_BYTES:])
+
+
+def _cursor(place: Place | None) -> str | None:
+    return None if place is None else (place.opened_ms.to_bytes(_TIME_BYTES) + place.approval_id).hex()
 
 
 def _bytes(text: str, length: int) -> bytes | None:

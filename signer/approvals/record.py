@@ -15,6 +15,17 @@ from signer.journal.ledger import Row, Transaction
 OVERDUE_AT_ONCE = 100
 """So many requests one transaction ends whose time is over."""
 
+
+class Place(msgspec.Struct, frozen=True):
+    """A place in the list of all requests: many may be opened in one millisecond, and none is passed over."""
+
+    opened_ms: int
+    approval_id: bytes
+
+
+NEWEST = Place(1 << 53, b"")
+"""Before all of them."""
+
 _DEMANDS = msgspec.json.Decoder(tuple[Demand, ...])
 _VOTES = msgspec.json.Decoder(tuple[tuple[str, str, int, int, str], ...])
 _GROUPS = msgspec.json.Decoder(tuple[str, ...])
@@ -38,9 +49,15 @@ def read_by_hash(transaction: Transaction, request_hash: bytes) -> list[Request]
     return _requests(transaction.rows(say.READ_BY_HASH, (request_hash,)))
 
 
-def read_page(transaction: Transaction, *, before_ms: int, ended_too: bool, limit: int) -> list[Request]:
-    """Requests that were opened before, newest first."""
-    return _requests(transaction.rows(say.READ_PAGE, (before_ms, int(ended_too), limit)))
+def read_page(transaction: Transaction, *, before: Place, ended_too: bool, limit: int) -> list[Request]:
+    """Requests behind this place: newest first, those of one millisecond by their ids."""
+    values = (before.opened_ms, before.opened_ms, before.approval_id, int(ended_too), limit)
+    return _requests(transaction.rows(say.READ_PAGE, values))
+
+
+def place_of(request: Request) -> Place:
+    """Where it stands in the order of `read_page`."""
+    return Place(request.opened_ms, request.approval_id)
 
 
 def read_overdue(transaction: Transaction, *, now_ms: int) -> list[Request]:

@@ -35,7 +35,10 @@ READ_BY_ID = _reading(
 READ_BY_HASH = _reading("WHERE request_hash = ? ORDER BY ending IS NULL DESC, opened_ms DESC, approval_id LIMIT 4")
 """The request of this hash that is open, and how the last ones ended."""
 
-READ_PAGE = _reading("WHERE opened_ms < ? AND (ending IS NULL OR ? = 1) ORDER BY opened_ms DESC, approval_id LIMIT ?")
+READ_PAGE = _reading(
+    "WHERE (opened_ms < ? OR (opened_ms = ? AND approval_id > ?)) AND (ending IS NULL OR ? = 1)"
+    " ORDER BY opened_ms DESC, approval_id LIMIT ?"
+)
 
 READ_OVERDUE = _reading("WHERE ending IS NULL AND expires_ms <= ? ORDER BY expires_ms LIMIT ?")
 

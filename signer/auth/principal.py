@@ -67,3 +67,6 @@ class Caller(Struct, frozen=True):
     address: str = ""
     request_id: bytes = b"\0" * 8
     """8 bytes, also in the log line, the problem document and the audit entry."""
+
+    collects: bytes = b""
+    """The id of the approval whose signature they ask for; then people are asked nothing anew. Empty for a request."""

@@ -27,7 +27,7 @@ class ApprovalClient:
         """Those that wait, or all, the newest first."""
         found: list[Shown] = []
         query = "?state=all" if ended_too else "?state=open"
-        before: int | None = None
+        before: str | None = None
         while True:
             page = self.connection.get("/v1/approvals" + query + ("" if before is None else f"&before={before}"))
             found += page["approvals"]

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from signer.approvals.ledger import ApprovalClaim
 from signer.approvals.record import read_by_hash
-from signer.approvals.request import Demand, Ending, Kind, Request, State
+from signer.approvals.request import OPEN, Demand, Ending, Kind, Request, State
 from signer.approvals.rules import Act, counting_today, eligible, progress_of, ready_ms, state_of
 from signer.auth.approvers import Approvers
 from signer.auth.principal import ANONYMOUS, Caller
 from signer.clock import Clock
-from signer.errors import ApprovalDeniedError, ApprovalRequiredError, Evidence, UnapprovableError
+from signer.errors import ApprovalClosedError, ApprovalDeniedError, ApprovalRequiredError, Evidence, UnapprovableError
 from signer.journal.reader import Reading
 from signer.operations.approval_orders import ApprovalOrders, OpenRequest, Waits
 from signer.operations.reading import read_record
@@ -54,12 +54,13 @@ class HeldRequests:
 
         Args:
             hold: what is asked for.
-            caller: who asks.
+            caller: who asks; where they collect an approval, that one counts and no other.
             opens: False where nothing will be signed: then nothing is opened either.
 
         Raises:
             ApprovalRequiredError: it waits; the evidence says for whom.
             ApprovalDeniedError: somebody has said no.
+            ApprovalClosedError: what they collect has ended, or was given under other policies.
             UnapprovableError, TooManyApprovalsError.
             StartupError, UnavailableError.
         """
@@ -67,8 +68,12 @@ class HeldRequests:
             read_record, self._reading, partial(read_by_hash, request_hash=hold.request_hash)
         )
         fitting = [each for each in known if each.policies_hash == hold.policies_hash and each.demands == hold.demands]
+        if caller.collects:
+            fitting = [each for each in fitting if each.approval_id == caller.collects]
         if (claim := self._claim_of(fitting)) is not None:
             return claim
+        if caller.collects:
+            self._check_collects(caller.collects, known, fitting)
         self._check_can_be_approved(hold, caller)
         waiting = next((each for each in fitting if each.ending is None), None)
         if waiting is not None and state_of(waiting, now_ms=self._now_ms()) is not State.EXPIRED:
@@ -94,6 +99,15 @@ class HeldRequests:
             if state_of(today, now_ms=now_ms) is State.APPROVED:
                 return _claim(request, at_ms=now_ms, again=False)
         return None
+
+    def _check_collects(self, approval_id: bytes, known: Sequence[Request], fitting: Sequence[Request]) -> None:
+        """Raises ApprovalClosedError: nothing is to be had of this approval any more, whoever says yes."""
+        found = next((each for each in known if each.approval_id == approval_id), None)
+        state = State.VOID if found is None else state_of(found, now_ms=self._now_ms())
+        if state in OPEN and not fitting:
+            state = State.VOID
+        if state not in OPEN:
+            raise ApprovalClosedError(approval_id.hex(), state=state.value)
 
     async def _open(self, hold: Hold, caller: Caller) -> Request:
         order = OpenRequest(

@@ -5,15 +5,22 @@ from functools import partial
 
 from msgspec import Struct
 
-from signer.approvals.record import get_request, read_page
-from signer.approvals.request import Request, SignedStatement, State
+from signer.approvals.record import NEWEST, Place, get_request, place_of, read_page
+from signer.approvals.request import OPEN, Request, SignedStatement, State
 from signer.approvals.rules import Progress, counting_today, may_vote, progress_of, ready_ms, state_of
 from signer.approvals.signed_statement import Decision, check_statement
 from signer.auth.approvers import Approvers
 from signer.auth.authorize import check_authorized, may_see
 from signer.auth.principal import Action, Caller
 from signer.clock import Clock
-from signer.errors import ForbiddenError, MalformedRequestError, StatementError, UnknownApprovalError
+from signer.errors import (
+    ApprovalClosedError,
+    ApprovalDeniedError,
+    ForbiddenError,
+    MalformedRequestError,
+    StatementError,
+    UnknownApprovalError,
+)
 from signer.intent import SignDuty
 from signer.journal.reader import Reading
 from signer.operations.approval_orders import ApprovalOrders, CancelRequest, CastVote, Content, ReadContent, Waits
@@ -45,20 +52,19 @@ class ApprovalReview:
         self._approvers = approvers
 
     async def list_requests(
-        self, caller: Caller, *, ended_too: bool = False, before_ms: int | None = None
-    ) -> tuple[list[Told], int | None]:
+        self, caller: Caller, *, ended_too: bool = False, before: Place = NEWEST
+    ) -> tuple[list[Told], Place | None]:
         """The newest requests that this caller may see, and where the next page begins; None: there is none.
 
         Raises ForbiddenError.
         """
         check_may_look(caller)
-        begin = self._now_ms() + 1 if before_ms is None else before_ms
-        page = partial(read_page, before_ms=begin, ended_too=ended_too, limit=MOST_LISTED)
+        page = partial(read_page, before=before, ended_too=ended_too, limit=MOST_LISTED)
         found = await asyncio.to_thread(read_record, self._reading, page)
         told = [self._told(each) for each in found if self._may_see(each, caller)]
         if not ended_too:
             told = [each for each in told if each.state is not State.EXPIRED]
-        return told, found[-1].opened_ms if len(found) == MOST_LISTED else None
+        return told, place_of(found[-1]) if len(found) == MOST_LISTED else None
 
     async def show(self, approval_id: bytes, caller: Caller) -> Told:
         """One request. Raises UnknownApprovalError: there is none, or none that this caller may see."""
@@ -100,6 +106,7 @@ class ApprovalReview:
         Raises:
             ForbiddenError: it is not this caller's request.
             MalformedRequestError: it is no request for a signature.
+            ApprovalDeniedError, ApprovalClosedError: it has ended without one.
             UnknownApprovalError, ElsewhereError, SealError, UnavailableError.
         """
         request = await self._get(approval_id, caller)
@@ -110,12 +117,24 @@ class ApprovalReview:
             )
         if request.kind != "signature":
             raise MalformedRequestError("this is no request for a signature: give the order again, as it was")
+        self._check_not_ended(request)
         answer = await self._orders.carry_out(ReadContent(approval_id), caller)
         if not isinstance(answer, Content):
             raise TypeError("an order to read is answered with what was read")
         if not answer.content:
             raise MalformedRequestError("raw bytes are not kept: send the same request again")
         return decode_intent(answer.content)
+
+    def _check_not_ended(self, request: Request) -> None:
+        """What was signed is given out again."""
+        now_ms = self._now_ms()
+        state = state_of(request, now_ms=now_ms)
+        if state is State.DENIED and now_ms < request.expires_ms:
+            raise ApprovalDeniedError(
+                request.approval_id.hex(), denied_by=request.ended_by, until_ms=request.expires_ms
+            )
+        if state is not State.SPENT and state not in OPEN:
+            raise ApprovalClosedError(request.approval_id.hex(), state=state.value)
 
     def _check_statement(
         self, signed: SignedStatement | None, request: Request, caller: Caller, decision: Decision

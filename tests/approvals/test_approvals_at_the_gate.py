@@ -11,7 +11,7 @@ from operations.road_twin import BLS, KEYS, NETWORK, NOW_EPOCH, SECRETS, Road, b
 from policy.policy_packs import rules_pack
 
 from signer.approvals.ledger import ApprovalClaim
-from signer.approvals.record import get_request, read_page
+from signer.approvals.record import NEWEST, get_request, read_page
 from signer.approvals.request import Ending, Request
 from signer.audit.entry import Kind, Outcome
 from signer.auth.principal import ANONYMOUS, Action, Caller, Principal
@@ -303,7 +303,7 @@ async def test_a_dry_run_says_what_is_missing_and_asks_nobody(tmp_path: Path) ->
         assert told.refusal is not None
         assert (told.refusal.code, told.refusal.evidence["state"]) == ("APPROVAL_REQUIRED", "not asked yet")
         with on.record.view.reading() as moment:
-            assert read_page(moment, before_ms=1 << 53, ended_too=True, limit=9) == []
+            assert read_page(moment, before=NEWEST, ended_too=True, limit=9) == []
         approval_id = await held(on, vote())
         assert (await dry_run(vote(), CLIENT)).refusal.evidence["approval"] == approval_id.hex()
         await approve(on, approval_id)

@@ -11,9 +11,12 @@ from journal.record import PlainStory
 from signer.approvals.hashes import change_hash, policies_hash, request_hash
 from signer.approvals.ledger import ApprovalClaim
 from signer.approvals.record import (
+    NEWEST,
+    Place,
     change_request,
     count_open,
     get_request,
+    place_of,
     read_by_hash,
     read_overdue,
     read_page,
@@ -188,12 +191,12 @@ async def test_what_is_overdue_is_found_and_what_has_ended_long_ago_is_removed(k
         assert count_open(moment, "somebody", now_ms=OPENED_MS) == 0
     await stop(kept, short, Ending.EXPIRED, at=OPENED_MS + 2000)
     with kept.reading() as moment:
-        assert [one.approval_id for one in read_page(moment, before_ms=OPENED_MS + 1, ended_too=False, limit=9)] == [
+        assert [one.approval_id for one in read_page(moment, before=NEWEST, ended_too=False, limit=9)] == [
             longer.approval_id
         ]
-        assert len(read_page(moment, before_ms=OPENED_MS + 1, ended_too=True, limit=9)) == 2
-        assert len(read_page(moment, before_ms=OPENED_MS + 1, ended_too=True, limit=1)) == 1
-        assert read_page(moment, before_ms=OPENED_MS, ended_too=True, limit=9) == []
+        assert len(read_page(moment, before=NEWEST, ended_too=True, limit=9)) == 2
+        assert len(read_page(moment, before=NEWEST, ended_too=True, limit=1)) == 1
+        assert read_page(moment, before=Place(OPENED_MS, b"\xff" * 16), ended_too=True, limit=9) == []
     assert await perform(kept, lambda t: remove_ended(t, before_ms=OPENED_MS + 1999)) == 0
     assert await perform(kept, lambda t: remove_ended(t, before_ms=OPENED_MS + 2000)) == 1
     with kept.reading() as moment, pytest.raises(UnknownApprovalError):
@@ -220,3 +223,17 @@ def test_hashes_tell_every_part_from_every_other() -> None:
     )
     assert change_hash(requester="ann", order=b"x") != change_hash(requester="annx", order=b"")
     assert policies_hash([("exits", "11" * 32)], since=1) == POLICIES
+
+
+async def test_pages_leave_nobody_out_who_was_opened_in_the_same_millisecond(kept: KeptRecord) -> None:
+    wanted = [request(demand(1), root=bytes([n]) * 32) for n in range(7)]
+    wanted += [request(demand(1), root=bytes([n]) * 32, opened_ms=OPENED_MS + n) for n in (8, 9)]
+    for each in wanted:
+        await open_one(kept, each)
+    in_order = sorted(wanted, key=lambda each: (-each.opened_ms, each.approval_id))
+    found, before = [], NEWEST
+    with kept.reading() as moment:
+        while page := read_page(moment, before=before, ended_too=False, limit=2):
+            found += page
+            before = place_of(page[-1])
+    assert [each.approval_id for each in found] == [each.approval_id for each in in_order]

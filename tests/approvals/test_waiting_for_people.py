@@ -22,6 +22,7 @@ from approvals.waiting_twin import (
 )
 from journal.kept_records import DATABASES, open_kept
 from journal.record import PlainStory
+from msgspec import structs
 
 from signer.approvals.hashes import policies_hash
 from signer.approvals.ledger import ApprovalClaim
@@ -41,6 +42,7 @@ from signer.errors import (
     ElsewhereError,
     ForbiddenError,
     NotAnApproverError,
+    SignerError,
     StatementError,
     TooManyApprovalsError,
     UnapprovableError,
@@ -48,6 +50,7 @@ from signer.errors import (
     WrongRequestError,
 )
 from signer.journal.command import Command
+from signer.operations.review_approvals import MOST_LISTED
 
 EMBEDDED = pytest.mark.parametrize("database", ["embedded"])
 
@@ -371,3 +374,60 @@ async def test_two_collectors_of_one_approval_spend_it_once(people: People) -> N
     second = await ask(people, hold(demand(1)))
     assert isinstance(second, ApprovalClaim)
     assert (second.act, await spend(people, second)) == ("again", "spent")
+
+
+async def collect(people: People, approval_id: bytes, wanted=None) -> str | ApprovalClaim:
+    """What `collect` does, up to the commit; the code of what it is refused with."""
+    try:
+        await people.review.content(approval_id, ASKS)
+        return await people.held.admit(wanted or hold(), structs.replace(ASKS, collects=approval_id))
+    except SignerError as refusal:
+        return f"{refusal.code} {refusal.evidence['state']}" if "state" in refusal.evidence else refusal.code
+
+
+async def test_who_collects_asks_nobody_anew_whatever_has_become_of_it(people: People) -> None:
+    first = await opened(people)
+    assert await collect(people, first) == "APPROVAL_REQUIRED waiting"
+    other = hold(policies_hash=policies_hash([("exits", "22" * 32)], since=2))
+    assert await collect(people, first, other) == "APPROVAL_CLOSED void"
+    await people.review.cancel(first, ASKS)
+    assert await collect(people, first) == "APPROVAL_CLOSED cancelled"
+    second = await opened(people)
+    assert await collect(people, first) == "APPROVAL_CLOSED cancelled", "though the same request waits again"
+    people.clock.seconds += HOUR_MS / 1000
+    assert await collect(people, second) == "APPROVAL_CLOSED expired"
+    third = await opened(people)
+    assert await collect(people, second) == "APPROVAL_CLOSED expired"
+    await people.vote(third, ANN, "deny")
+    assert await collect(people, third) == "APPROVAL_DENIED"
+    people.clock.seconds += HOUR_MS / 1000
+    assert await collect(people, third) == "APPROVAL_CLOSED denied"
+    listed, _ = await people.review.list_requests(WATCH, ended_too=True)
+    assert {each.request.approval_id for each in listed} == {first, second, third}
+
+
+async def test_what_ends_between_the_look_and_the_gate_is_not_asked_anew_either(people: People) -> None:
+    approval_id = await opened(people)
+    collects = structs.replace(ASKS, collects=approval_id)
+    await people.review.content(approval_id, ASKS)
+    await people.review.cancel(approval_id, ASKS)
+    with pytest.raises(ApprovalClosedError, match="it is cancelled"):
+        await people.held.admit(hold(), collects)
+    again = await opened(people)
+    for who in (ANN, BOB):
+        await people.vote(again, who)
+    with pytest.raises(ApprovalClosedError, match="it is cancelled"):
+        await people.held.admit(hold(), collects)
+    claim = await people.held.admit(hold(), structs.replace(ASKS, collects=again))
+    assert await spend(people, claim) == "spent"
+    assert (await people.held.admit(hold(), structs.replace(ASKS, collects=again))).act == "again"
+
+
+async def test_pages_are_walked_to_the_end_though_all_were_opened_at_once(database: str, people: People) -> None:
+    people.orders._most_waiting = MOST_LISTED + 2
+    wanted = {await opened(people, hold(root=bytes([n]) * 32)) for n in range(MOST_LISTED + 2)}
+    first, place = await people.review.list_requests(WATCH)
+    assert place is not None
+    rest, end = await people.review.list_requests(WATCH, before=place)
+    assert (len(first), len(rest), end) == (MOST_LISTED, 2, None)
+    assert {each.request.approval_id for each in (*first, *rest)} == wanted

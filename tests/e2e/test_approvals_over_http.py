@@ -94,6 +94,12 @@ class Station:
         status, body = self.ask("exit-tool", "POST", f"{path}/{self.key}", exit_of(epoch))
         return status, json.loads(body)
 
+    def collect(self, approval: str) -> tuple[int, Any, Any]:
+        """Status, code and the state that a refusal tells."""
+        status, body = self.ask("exit-tool", "POST", f"/v1/approvals/{approval}/collect")
+        answer = json.loads(body)
+        return status, answer.get("code"), answer.get("state")
+
     def order(self, **order: Any) -> None:
         status, body = self.ask("admin", "POST", "/admin/policy/orders", order)
         assert status == 200, body
@@ -180,17 +186,24 @@ def test_another_version_of_the_policy_makes_what_people_said_void_and_one_denia
         first = station.sign(2)[1]["approval"]["approval"]
         station.approve(first)
         station.publish("another version")
+        assert station.collect(first) == (409, "APPROVAL_CLOSED", "void")
+        station.order(order="rollback", name="staking")
+        assert station.collect(first) == (409, "APPROVAL_CLOSED", "void"), "what has come back is not what was there"
+        assert len(station.listed("ann")) == 1, "who collects asks nobody anew"
         status, again = station.sign(2)
         assert status == 202
         second = again["approval"]["approval"]
         assert second != first
-        assert {each["approval"]: each["state"] for each in station.listed("ann")} == {first: "void", second: "waiting"}
+        states = {each["approval"]: each["state"] for each in station.listed("ann")}
+        assert (states.pop(first), states.pop(second)) == ("void", "waiting")
+        assert set(states.values()) <= {"void"}, "a moment ago another version may have been asked once more"
         hashed = {"request_hash": again["approval"]["request_hash"]}
         assert station.ask("ann", "POST", f"/v1/approvals/{second}/deny", hashed)[0] == 200
         status, refused = station.sign(2)
         assert (status, refused["code"], refused["denied_by"]) == (412, "APPROVAL_DENIED", "ann")
         third = station.sign(3)[1]["approval"]["approval"]
         assert station.ask("exit-tool", "POST", f"/v1/approvals/{third}/cancel")[0] == 200
+        assert station.collect(third) == (409, "APPROVAL_CLOSED", "cancelled")
         assert station.sign(3)[1]["approval"]["approval"] != third
 
 
