@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 
 from signer.errors import ForeignDatabaseError, StartupError
 from signer.journal.postgres_session import Session, filled
+from signer.journal.postgres_tables import COLUMNS, MEDDLING, check_columns, check_meddling
 from signer.journal.schema_files import schema_files
 
 OLDEST_SERVER = 150000
@@ -21,7 +22,7 @@ OLDEST_SERVER = 150000
 WEB3SIGNER_VERSION = 12
 """The version of Web3Signer's schema that we know."""
 
-WEB3SIGNER_TABLES = ("validators", "signed_blocks", "signed_attestations", "low_watermarks", "metadata")
+WEB3SIGNER_TABLES = tuple(COLUMNS)
 
 SETUP_SECONDS = 30.0
 """Deadline of each statement at start, when nobody waits for a signature yet."""
@@ -36,6 +37,7 @@ _SETTINGS = (
     "synchronous_commit",
     "synchronous_standby_names",
     "transaction_read_only",
+    "session_replication_role",
     *_MUST_BE_ON,
 )
 """What `check_server` asks for."""
@@ -47,7 +49,7 @@ _UNLOGGED = """
 SELECT min(c.oid::regclass::text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 'p' AND (
     n.nspname = 'holdfast' OR starts_with(n.nspname, 'holdfast_log_')
-    OR c.oid IN (SELECT to_regclass(name) FROM unnest(?::text::text[]) AS t (name))
+    OR c.oid IN (SELECT to_regclass(name) FROM unnest(?1::text::text[]) AS t (name))
 )
 """
 """A table of the record that a crash of the server would empty."""
@@ -78,8 +80,8 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
         StartupError: it would not. LostConnectionError.
     """
     question = ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
-    ((_, *settings, standby, process_id, forgetful),) = session.rows(
-        f"SELECT {_KEEP}, {question}, pg_is_in_recovery(), pg_backend_pid(), ({_UNLOGGED})",
+    ((_, *settings, standby, process_id, forgetful, meddling),) = session.rows(
+        f"SELECT {_KEEP}, {question}, pg_is_in_recovery(), pg_backend_pid(), ({_UNLOGGED}), ({MEDDLING})",
         ("{" + ",".join(WEB3SIGNER_TABLES) + "}",),
         seconds=seconds,
     )
@@ -123,6 +125,7 @@ def check_server(session: Session, *, seconds: float = SETUP_SECONDS) -> None:
             remedy=f"ALTER TABLE {forgetful} SET LOGGED; and if the server has crashed since it was made so, stop all"
             " signers and run `holdfast slashing accept-restore --anyway`",
         )
+    check_meddling(meddling, role=values["session_replication_role"])
 
 
 def check_advisory_locks(first: Session, second: Session) -> None:
@@ -227,6 +230,7 @@ def _web3signer_schema(session: Session, *, may_create: bool) -> str:
             remedy="run Web3Signer's own migrations up to version 12; nothing was changed",
             evidence={"database_version": version},
         )
+    check_columns(session, seconds=SETUP_SECONDS)
     return str(schema)
 
 

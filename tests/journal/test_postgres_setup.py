@@ -1,6 +1,7 @@
 """What a PostgreSQL database must be before it is trusted; an existing one of Web3Signer's is adopted in place."""
 
 import asyncio
+import secrets
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from postgres_server import PostgresServer, started_server
 from signer.errors import ForeignDatabaseError, StartupError
 from signer.journal.postgres_session import Session, filled, literal, numbered
 from signer.journal.postgres_setup import check_advisory_locks
+from signer.operations.examine.finding import Grade
+from signer.operations.examine.shared_record import examine_shared_record
 from signer.operations.shared_record import SharedPlaces
 from signer.units import Root
 
@@ -37,6 +40,7 @@ def other_server():
     [
         ("synchronous_commit", "off", "synchronous_commit=off"),
         ("default_transaction_read_only", "on", "read-only"),
+        ("session_replication_role", "replica", "session_replication_role=replica"),
     ],
 )
 def test_a_database_that_would_lose_or_refuse_records_is_refused(
@@ -58,6 +62,90 @@ def test_tables_that_a_crash_would_empty_are_refused(
         open_shared(database_url, tmp_path)
     postgres.psql(f"ALTER TABLE {table} SET LOGGED", name_of(database_url))
     open_shared(database_url, tmp_path).close()
+
+
+NOTHING_DONE = "CREATE FUNCTION nothing() RETURNS trigger AS 'BEGIN RETURN NULL; END' LANGUAGE plpgsql;"
+
+
+@pytest.mark.parametrize(
+    ("meddling", "told", "undone"),
+    [
+        (
+            "CREATE RULE r AS ON INSERT TO signed_attestations DO INSTEAD NOTHING",
+            "the rule r on the table signed_attestations",
+            "DROP RULE r ON signed_attestations",
+        ),
+        (
+            f"{NOTHING_DONE} CREATE TRIGGER t BEFORE INSERT ON signed_blocks FOR EACH ROW EXECUTE FUNCTION nothing()",
+            "the trigger t on the table signed_blocks",
+            "DROP TRIGGER t ON signed_blocks",
+        ),
+        (
+            (
+                f"{NOTHING_DONE} CREATE TRIGGER check_before_insert_or_update_low_watermarks BEFORE INSERT"
+                " ON signed_attestations FOR EACH ROW EXECUTE FUNCTION nothing()"
+            ),
+            "the trigger check_before_insert_or_update_low_watermarks on the table signed_attestations",
+            "DROP TRIGGER check_before_insert_or_update_low_watermarks ON signed_attestations",
+        ),
+        (
+            (
+                f"{NOTHING_DONE} CREATE TRIGGER t BEFORE INSERT ON holdfast.key_states"
+                " FOR EACH ROW EXECUTE FUNCTION nothing()"
+            ),
+            "the trigger t on the table holdfast.key_states",
+            "DROP TRIGGER t ON holdfast.key_states",
+        ),
+    ],
+    ids=["rule", "trigger", "trigger under a name of Web3Signer's", "trigger on a table of ours"],
+)
+def test_what_can_drop_a_vote_on_its_way_is_refused_with_its_name(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, meddling: str, told: str, undone: str
+) -> None:
+    open_shared(database_url, tmp_path).close()
+    postgres.psql(meddling, name_of(database_url))
+    with pytest.raises(StartupError, match=told) as caught:
+        open_shared(database_url, tmp_path)
+    assert undone in caught.value.remedy
+    places = SharedPlaces(database_url, tmp_path, tmp_path / "head")
+    findings = list(examine_shared_record(places, shown="the database", may_begin=False, running=False))
+    assert [finding.grade for finding in findings] == [Grade.FAULT]
+    assert told in findings[0].sentence
+    postgres.psql(undone, name_of(database_url))
+    open_shared(database_url, tmp_path).close()
+
+
+def test_row_security_that_hides_votes_from_us_is_refused(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    name, user = name_of(database_url), f"u{secrets.token_hex(8)}"
+    open_shared(database_url, tmp_path).close()
+    postgres.psql(f"CREATE USER {user}; GRANT ALL ON SCHEMA holdfast TO {user}", name)
+    postgres.psql("ALTER TABLE signed_attestations ENABLE ROW LEVEL SECURITY", name)
+    with pytest.raises(StartupError, match="row security on the table signed_attestations"):
+        open_shared(database_url.replace("//postgres@", f"//{user}@"), tmp_path)
+    open_shared(database_url, tmp_path).close()  # it does not hold for a superuser
+
+
+@pytest.mark.parametrize(
+    ("change", "table", "column"),
+    [
+        ("ALTER TABLE signed_blocks RENAME signing_root TO root", "signed_blocks", "signing_root"),
+        ("ALTER TABLE signed_attestations DROP source_epoch", "signed_attestations", "source_epoch"),
+        ("ALTER TABLE validators ALTER enabled DROP DEFAULT, ALTER enabled TYPE text", "validators", "enabled"),
+        ("ALTER TABLE metadata ADD mandatory integer NOT NULL", "metadata", "mandatory"),
+    ],
+    ids=["renamed", "missing", "another type", "one more that must be filled in"],
+)
+def test_columns_that_are_not_those_of_version_12_are_named(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, change: str, table: str, column: str
+) -> None:
+    make_web3signer_database(postgres, name_of(database_url))
+    postgres.psql(change, name_of(database_url))
+    with pytest.raises(ForeignDatabaseError, match=f"table {table} .* column {column} ") as caught:
+        open_shared(database_url, tmp_path)
+    assert caught.value.evidence == {"table": table, "column": column}
+    assert postgres.psql("SELECT to_regnamespace('holdfast') IS NULL", name_of(database_url)) == "t"
 
 
 def test_commits_that_skip_the_replicas_are_refused(other_server: PostgresServer, tmp_path: Path) -> None:
