@@ -160,6 +160,8 @@ class Policies:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 await self.look()
+            except PoliciesUnreadableError:
+                continue  # told when it began
             except SignerError as error:
                 _log.warning("the policies on record could not be read: %s", error, extra={"code": error.code})
 
