@@ -183,6 +183,23 @@ def test_what_no_entry_can_have_is_a_fault_of_the_command_line(cli: Cli, data: P
     assert cli("audit", "show", *wrong, *DEVELOPMENT).code == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "--to", "protection.json", "--key", "0x12"),
+        ("watermark", "--high-epoch", str(2**64)),
+        ("watermark", "--low-slot", str(2**64)),
+        ("watermark", "--key", "0x12", "--low-slot", "1"),
+        ("prune", "--keep-epochs", str(2**64)),
+    ],
+    ids=" ".join,
+)
+def test_what_no_record_can_have_is_a_fault_of_the_command_line_too(
+    cli: Cli, data: Path, words: tuple[str, ...]
+) -> None:
+    assert cli("slashing", *words, *DEVELOPMENT).code == 2
+
+
 # --- the slashing record --------------------------------------------------------------------------
 
 

@@ -13,7 +13,10 @@ from properties.test_no_history_is_slashable import SignedVote, propose_vote, sl
 from slashing.test_batches_as_if_alone import BATCHES, COMMANDS, found, random_command
 from slashing.test_record import STORIES, Step, verdict
 
+from signer.journal.command import Command
+from signer.keys.ledger import KeyUseClaim
 from signer.operations.shared_record import SharedRecord
+from signer.units import Epoch
 
 
 @pytest.fixture
@@ -157,7 +160,7 @@ async def test_a_validator_whose_row_is_gone_is_refused_and_one_whose_number_cha
     await other.close()
 
 
-async def test_a_batch_costs_three_round_trips_whatever_its_size(
+async def test_a_batch_of_duties_costs_four_round_trips_whatever_its_size(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = open_shared(database_url, tmp_path)
@@ -175,8 +178,17 @@ async def test_a_batch_costs_three_round_trips_whatever_its_size(
     for size, target in ((1, 3), (512, 4)):
         trips.clear()
         await asyncio.gather(*record.writer.commit_all([vote(1, target, key=key) for key in range(size)]))
-        assert len(trips) == 3, size
+        assert len(trips) == 3, f"{size} votes alone: one kind of claim"
+        trips.clear()
+        await asyncio.gather(*record.writer.commit_all([duty(target + 2, key=key) for key in range(size)]))
+        assert len(trips) == 4, f"{size} votes as they are signed, each with the state of its key"
     record.close()
+
+
+def duty(target: int, *, key: int) -> Command:
+    """A vote as the gate asks for it: whether its key may sign is judged in the same commit."""
+    alone = vote(1, target, key=key)
+    return Command((KeyUseClaim(public_key(key), Epoch(target)), *alone.claims), alone.story)
 
 
 def bound(one: SignedVote) -> SignedVote:

@@ -13,6 +13,7 @@ from signer.cli.output import Advance
 from signer.cli.problem import UsageFault
 from signer.cli.service import Service
 from signer.durable import read_regular, stream_durably, write_durably
+from signer.errors import MalformedRequestError
 from signer.operations.exporting import Receipt, parse_selection
 from signer.units import PUBLIC_KEY_BYTES
 
@@ -59,7 +60,12 @@ def export(
         raise UsageFault("--json and --to - both write to standard output", remedy="name a file, or leave --json out")
     if to != STANDARD_OUTPUT and to.exists():
         raise UsageFault(f"{to} is there already", remedy="name a new file: an export is never overwritten")
-    selection = parse_selection(keys or None, None if since is None else _read_receipt(since))
+    try:
+        selection = parse_selection(keys or None, None)
+    except MalformedRequestError as error:
+        raise UsageFault(error.sentence, remedy="`holdfast slashing status` shows the keys on record") from error
+    if since is not None:
+        selection = parse_selection(keys or None, _read_receipt(since))
     with session.service() as service, session.output.progress("exporting") as advance:
         # Before the document: what is signed in between is in both this document and the next.
         told = None if receipt is None else _receipt_of(service, keys)

@@ -13,7 +13,7 @@ from signer.errors import MalformedRequestError
 from signer.operations.explain import Explanation, Question, parse_public_key
 from signer.operations.record_orders import MoveWatermarks, PruneRecord
 from signer.operations.record_status import RecordStatus, ToldRecord
-from signer.units import PublicKey
+from signer.units import UINT64_MAX, PublicKey
 
 _ASK_EITHER = "give --source and --target, or --slot"
 _REMEDIES: Mapping[str | int | None, str] = {
@@ -125,17 +125,21 @@ def watermark(
     low_epoch: Annotated[
         int | None,
         typer.Option(
-            metavar="EPOCH", min=0, help="No vote with a lower source, or a target at or below it, is signed."
+            metavar="EPOCH",
+            min=0,
+            max=UINT64_MAX,
+            help="No vote with a lower source, or a target at or below it, is signed.",
         ),
     ] = None,
     low_slot: Annotated[
-        int | None, typer.Option(metavar="SLOT", min=0, help="No block at or below it is signed.")
+        int | None, typer.Option(metavar="SLOT", min=0, max=UINT64_MAX, help="No block at or below it is signed.")
     ] = None,
     high_epoch: Annotated[
-        int | None, typer.Option(metavar="EPOCH", min=0, help="No vote with a target at or above it is signed.")
+        int | None,
+        typer.Option(metavar="EPOCH", min=0, max=UINT64_MAX, help="No vote with a target at or above it is signed."),
     ] = None,
     high_slot: Annotated[
-        int | None, typer.Option(metavar="SLOT", min=0, help="No block at or above it is signed.")
+        int | None, typer.Option(metavar="SLOT", min=0, max=UINT64_MAX, help="No block at or above it is signed.")
     ] = None,
     clear_high: Annotated[bool, typer.Option("--clear-high", help="Take the high watermark away.")] = False,
     far_ahead: Annotated[
@@ -169,10 +173,12 @@ def prune(
     *,
     key: KeyOption = None,
     keep_epochs: Annotated[
-        int | None, typer.Option(min=0, help="Epochs of votes that stay; `journal.prune_keep_epochs` if not said.")
+        int | None,
+        typer.Option(min=0, max=UINT64_MAX, help="Epochs of votes that stay; `journal.prune_keep_epochs` if not said."),
     ] = None,
     keep_slots: Annotated[
-        int | None, typer.Option(min=0, help="Slots of blocks that stay; `journal.prune_keep_slots` if not said.")
+        int | None,
+        typer.Option(min=0, max=UINT64_MAX, help="Slots of blocks that stay; `journal.prune_keep_slots` if not said."),
     ] = None,
 ) -> None:
     """Delete old records now; floors rise over them, so nothing is signed that was refused before.

@@ -37,7 +37,7 @@ SAMPLES = 50
 """Round trips that are timed."""
 
 SLOW_SECONDS = 0.020
-"""Median round trip above which duties wait noticeably: each waits for the three of its batch, and often for those of
+"""Median round trip above which duties wait noticeably: each waits for the four of its batch, and often for those of
 the batch before."""
 
 _SERVER = """
