@@ -6,11 +6,13 @@ What is told holds for the moment, and says nothing of what policies would decid
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from signer.auth.authorize import check_authorized
 from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import Action, Caller, Principal
 from signer.errors import ForbiddenError, IrreversibleDutyError, MalformedRequestError
+from signer.eth2.duties import Duty
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.tags import Tag, tags_of
@@ -26,6 +28,9 @@ from signer.units import PublicKey
 
 SIGNING = frozenset({Action.SIGN_DUTY, Action.SIGN_EXTENSION})
 """The actions in which policies have a say."""
+
+DUTY_TYPES = frozenset(each.type for each in get_args(Duty))
+"""The types of everything that a validator is asked to sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +168,14 @@ def told_who_can(answer: WhoCanAnswer) -> Mapping[str, object]:
 
 def parse_action(text: str) -> tuple[Action, str | None]:
     """An action (`sign:duty`), or a signing type (`BLOCK_V2`). Raises MalformedRequestError."""
-    if text and text.isascii() and text.replace("_", "").isalnum() and text == text.upper() and not text[0].isdigit():
+    if text in DUTY_TYPES:
         return Action.SIGN_DUTY, text
     try:
         return Action(text), None
     except ValueError:
-        known = ", ".join(Action)
         raise MalformedRequestError(
-            f"{text[:64]!r} is no action: name a signing type in capitals (ATTESTATION, BLOCK_V2, ...), or one of"
-            f" {known}",
+            f"{text[:64]!r} is neither a signing type ({', '.join(sorted(DUTY_TYPES))}) nor an action"
+            f" ({', '.join(Action)})",
             path="action",
         ) from None
 

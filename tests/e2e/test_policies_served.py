@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 from duty_requests import NO_GUARD, line_to, vote_body
 from e2e.worker_processes import line_to_each
+import msgspec
 from policy.policy_packs import ALLOW_DUTIES, NO_DUTIES, OWNER, STRANGER, key_of, rules_pack, sign_pack, version_of
+from policy.sample_facts import facts
 from running import RunningSigner, holdfast, interop_secret, merged, running_signer, set_up, write_configuration
 
 NOTHING = rules_pack("staking", text=NO_DUTIES, description="nothing")
@@ -177,6 +180,28 @@ def test_an_order_to_one_worker_holds_for_the_next_signature_of_every_other(tmp_
         assert asked(signer, "/admin/policy/orders", {"order": "guard"})[0] == 412
 
 
+def test_a_signer_with_a_damaged_set_of_policies_is_not_ready_and_one_that_is_only_staged_is_not_asked(
+    tmp_path: Path,
+) -> None:
+    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=sections()) as signer:
+        [key] = signer.public_keys()
+        publish(signer, DUTIES)
+        question = {"facts": msgspec.to_builtins(facts()), "policies": ["staking"]}
+        status, answer = asked(signer, "/v1/policy/evaluate", question)
+        assert (status, answer["code"], answer["staged"]) == (400, "POLICY_NOT_ACTIVE", version_of(DUTIES)), answer
+        assert asked(signer, "/health/ready") == (200, {"status": "UP"})
+        signer.kill()
+        with closing(sqlite3.connect(signer.data_directory / DATABASE_FILE)) as database, database:
+            database.execute("INSERT INTO policy_sets SELECT revision + 1, '{', 0, 'x', 'x' FROM policy_sets")
+        signer.start()
+        signer.wait_until_listening()
+        until(lambda: asked(signer, "/health/startup")[0] == 200)
+        status, answer = asked(signer, "/health/ready")
+        assert (status, answer["reason"].split(":")[0]) == (503, "POLICIES_UNREADABLE")
+        with line_to(signer.port) as line:
+            assert line.sign(key, vote_body(1, 2)).verdict == "500 POLICIES_UNREADABLE"
+
+
 def test_a_crash_between_publish_and_activate_loses_nothing_and_lets_nothing_decide(tmp_path: Path) -> None:
     with running_signer(tmp_path, secrets=[interop_secret(0)], sections=sections()) as signer:
         [key] = signer.public_keys()
@@ -272,6 +297,8 @@ def test_who_can_names_principals_and_the_policies_that_have_a_say(tmp_path: Pat
         assert who("BLOCK_V2")["vouch"] == (False, [])
         freezing = {"operator": True, "operator-1": False, "vouch": False, "watchman": True}
         assert who("keys:freeze") == {name: (may, []) for name, may in freezing.items()}
-        assert asked(signer, f"/admin/policy/who-can?key={key}&action=sign:all")[0] == 400
+        for unknown in ("sign:all", "BLOKC_V2", "block_v2", ""):
+            status, answer = asked(signer, f"/admin/policy/who-can?key={key}&action={unknown}")
+            assert (status, "BLOCK_V2" in answer["detail"]) == (400, True), answer
         shown = told(signer, "who-can", key, "ATTESTATION")
         assert [each["principal"] for each in shown["principals"] if each["may"]] == ["operator", "vouch"]
