@@ -558,11 +558,53 @@ def test_a_denial_names_rule_line_and_values_and_says_what_its_author_wanted_sai
 
 
 def test_a_rule_that_denies_says_so_or_what_its_author_wanted_said() -> None:
-    for lines, said in (("", "it denies what this is, or may be"), ("\n    message: ask Ann", "ask Ann")):
+    for lines, said in (("", "it denies what this is"), ("\n    message: ask Ann", "ask Ann")):
         verdict = denying(f"callers: [payroll]{lines}")(facts(transaction=payment()))
         assert isinstance(verdict, Deny)
         assert verdict.message == f"rule it: {said}"
         assert verdict.evidence == {"rule": "it", "where": "rules.yaml:4"}
+
+
+MAY_BE = "and a rule of `deny` denies what may be"
+RESTS_ON_UNKNOWN = [
+    ("epochs: {most: 5}", {"duty": a_duty("DEPOSIT")}, f"the duty's epoch is not known, {MAY_BE}", "EPOCH_UNKNOWN"),
+    (
+        "epochs: {most: 5}\n    message: ask Ann",
+        {"duty": a_duty("DEPOSIT")},
+        f"ask Ann (the duty's epoch is not known, {MAY_BE})",
+        "EPOCH_UNKNOWN",
+    ),
+    (
+        "sources: [10.0.0.0/8]\n    epochs: {most: 5}",
+        {"duty": a_duty("DEPOSIT"), "caller": {"address": None}},
+        f"where the caller asks from is not known; the duty's epoch is not known, {MAY_BE}",
+        "SOURCE_UNKNOWN, EPOCH_UNKNOWN",
+    ),
+    (
+        "callers: [payroll]\n    unless: {epochs: {most: 5}}",
+        {"duty": a_duty("DEPOSIT")},
+        "the duty's epoch is not known, and `unless` exempts only what fits for sure",
+        "EPOCH_UNKNOWN",
+    ),
+    ("epochs: {most: 5}", {"duty": a_duty(epoch="5")}, "it denies what this is", None),
+    (
+        "callers: [payroll]\n    unless: {epochs: {most: 5}, namespaces: [other]}",
+        {"duty": a_duty("DEPOSIT")},
+        "it denies what this is",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "asked", "said", "unknown"), RESTS_ON_UNKNOWN)
+def test_a_denial_that_rests_on_what_is_not_known_names_it(
+    lines: str, asked: dict[str, Any], said: str, unknown: str | None
+) -> None:
+    verdict = denying(lines)(facts(**asked))
+    assert isinstance(verdict, Deny)
+    assert (verdict.code, verdict.message) == ("DENIED_BY_RULE", f"rule it: {said}")
+    assert verdict.evidence.get("unknown") == unknown
+    assert decode_verdict(encode_verdict(verdict)) == verdict
 
 
 def test_where_one_rule_could_grant_its_reason_is_told() -> None:

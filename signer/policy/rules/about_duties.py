@@ -141,7 +141,7 @@ class Epochs(Struct, frozen=True):
         if isinstance(duty, Miss):
             return duty
         if duty.epoch is None:
-            return Miss("EPOCH_UNKNOWN", "the duty names no epoch", {"type": shown(duty.type)}, unknown=True)
+            return Miss("EPOCH_UNKNOWN", "the duty's epoch is not known", {"type": shown(duty.type)}, unknown=True)
         epoch = int(duty.epoch)
         if (self.least is None or epoch >= self.least) and (self.most is None or epoch <= self.most):
             return None

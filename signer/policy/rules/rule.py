@@ -20,7 +20,10 @@ from signer.policy.verdict import ALLOW, Allow, Deny, RequireApproval, Reservati
 NOT_GRANTED = "NOT_GRANTED"
 DENIED_BY_RULE = "DENIED_BY_RULE"
 
-_FITS = Miss(DENIED_BY_RULE, "it denies what this is, or may be")
+_FITS = Miss(DENIED_BY_RULE, "it denies what this is")
+
+_NAMED_UNKNOWNS = 3
+"""So many of the facts that a denial misses are named in its sentence; the evidence has all their codes."""
 
 _NAMED_RULES = 8
 """So many of the rules that do not grant are named; an explanation has them all."""
@@ -158,13 +161,31 @@ def _find_grant(rule: Rule, facts: Facts) -> Finding:
 
 
 def _find_denial(rule: Rule, facts: Facts) -> Finding:
+    unknown: list[Miss] = []
     for condition in rule.conditions:
         miss = condition.miss(facts)
         if miss is not None and not miss.unknown:
             return _finding(rule, Effect.PASSES_BY, miss)
-    if rule.unless and _first_miss(rule.unless, facts) is None:
+        if miss is not None:
+            unknown.append(miss)
+    exemption = [miss for each in rule.unless if (miss := each.miss(facts)) is not None]
+    if rule.unless and not exemption:
         return _finding(rule, Effect.PASSES_BY, Miss("EXEMPTED", "what `unless` names fits"))
+    if unknown:
+        return _finding(rule, Effect.DENIES, _may_fit(unknown, "and a rule of `deny` denies what may be"))
+    if exemption and all(miss.unknown for miss in exemption):
+        return _finding(rule, Effect.DENIES, _may_fit(exemption, "and `unless` exempts only what fits for sure"))
     return _finding(rule, Effect.DENIES, _FITS)
+
+
+def _may_fit(unknown: Sequence[Miss], why: str) -> Miss:
+    """A denial that rests on what nobody knows names the facts that are missing."""
+    sentences = tuple(dict.fromkeys(miss.message for miss in unknown))
+    evidence: dict[str, str | int | None] = {}
+    for miss in unknown:
+        evidence |= miss.evidence
+    evidence["unknown"] = ", ".join(dict.fromkeys(miss.code for miss in unknown))
+    return Miss(DENIED_BY_RULE, f"{'; '.join(sentences[:_NAMED_UNKNOWNS])}, {why}", evidence, unknown=True)
 
 
 def _find_requirement(rule: Rule, facts: Facts) -> Finding:
@@ -232,8 +253,10 @@ def _place(finding: Finding) -> tuple[int, str]:
 
 def _denial(finding: Finding) -> Deny:
     miss = finding.because or _FITS
-    sentence = f"rule {finding.rule}: {finding.message or miss.message}"
-    return Deny(miss.code, sentence, _evidence(finding, miss))
+    said = finding.message or miss.message
+    if finding.message and miss.unknown:
+        said += f" ({miss.message})"
+    return Deny(miss.code, f"rule {finding.rule}: {said}", _evidence(finding, miss))
 
 
 def _not_granted(findings: Sequence[Finding], facts: Facts) -> Deny:
