@@ -10,12 +10,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from duty_requests import NO_GUARD, line_to, vote_body
-from e2e.worker_processes import line_to_each
 import msgspec
+from duty_requests import NO_GUARD, line_to, vote_body
+from e2e.worker_processes import line_to_each, until
 from policy.policy_packs import ALLOW_DUTIES, NO_DUTIES, OWNER, STRANGER, key_of, rules_pack, sign_pack, version_of
 from policy.sample_facts import facts
 from running import RunningSigner, holdfast, interop_secret, merged, running_signer, set_up, write_configuration
+
+from signer.operations.record import DATABASE_FILE
 
 NOTHING = rules_pack("staking", text=NO_DUTIES, description="nothing")
 DUTIES = rules_pack("staking", text=ALLOW_DUTIES, description="duties")
