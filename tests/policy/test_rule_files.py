@@ -66,7 +66,10 @@ FAULTS = [
     (ALLOW + "    sources: [10.1.2.3/8]\n", 5, "allow[0].sources[0]", "behind its mask", "write"),
     (ALLOW + "    hours: [{from: 25:00, until: 26:00}]\n", 5, "allow[0].hours[0].from", "time of the day", "08:30"),
     (ALLOW + "    hours: [{from: 08:00}]\n", 5, "allow[0].hours[0].until", "is missing", "add `until:`"),
-    (ALLOW + "    hours: [{from: 08:00, until: 08:00}]\n", 5, "allow[0].hours[0].until", "another time", "write"),
+    (ALLOW + "    hours: [{from: 08:00, until: 08:00}]\n", 5, "allow[0].hours[0].until", "another time", "whole days"),
+    (ALLOW + "    hours: [{from: 00:00, until: 00:00}]\n", 5, "allow[0].hours[0].until", "another time", "24:00"),
+    (ALLOW + "    hours: [{}]\n", 5, "allow[0].hours[0]", "days, or `from` and `until`", "{days: [sat, sun]}"),
+    (ALLOW + "    hours: [{days: [sat], until: 9:00}]\n", 5, "allow[0].hours[0].from", "is missing", "add `from:`"),
     (
         ALLOW + "    hours: [{days: [monday], from: 08:00, until: 9:00}]\n",
         5,

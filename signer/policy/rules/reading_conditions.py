@@ -45,6 +45,7 @@ from signer.policy.rules.about_transactions import (
 )
 from signer.policy.rules.assets import NATIVE
 from signer.policy.rules.condition import Condition
+from signer.policy.rules.values import MINUTES_OF_A_DAY
 from signer.written import Scalar, Tree
 
 ASSET_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,67}"
@@ -145,11 +146,23 @@ def _hours(tree: Tree, key: str) -> list[Condition]:
 def _span(tree: Tree, key: str) -> Span:
     entries = values.read_entries(tree, key, known=("days", "from", "until"))
     days = values.read_choices(entries["days"], f"{key}.days", DAYS) if "days" in entries else frozenset(DAYS)
+    begins, ends = _clocks(entries, tree, key) if "from" in entries or "until" in entries else (0, MINUTES_OF_A_DAY)
+    if not entries:
+        raise values.wrong(tree, key, "days, or `from` and `until`", remedy="write `{days: [sat, sun]}`")
+    return Span(frozenset(DAYS.index(day) for day in days), begins, ends)
+
+
+def _clocks(entries: Mapping[str, Tree], tree: Tree, key: str) -> tuple[int, int]:
     begins = values.read_clock(values.get_entry(entries, "from", of=tree, key=key), f"{key}.from")
     ends = values.read_clock(values.get_entry(entries, "until", of=tree, key=key), f"{key}.until")
     if begins == ends:
-        raise values.wrong(entries["until"], f"{key}.until", "another time than `from`")
-    return Span(frozenset(DAYS.index(day) for day in days), begins, ends)
+        raise values.wrong(
+            entries["until"],
+            f"{key}.until",
+            "another time than `from`",
+            remedy="for whole days leave both out; a day that is full ends at 24:00, not at 00:00",
+        )
+    return begins, ends
 
 
 def _period(tree: Tree, key: str) -> list[Condition]:

@@ -30,7 +30,7 @@ _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,77})(?:\.([0-9]{1,18}))? ?([a-z]+)?")
 _HEX_ADDRESS = re.compile(r"0[xX](?:[0-9a-fA-F]{40}|[0-9a-fA-F]{62,64})")
 _OTHER_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])")
-_MINUTES_OF_A_DAY = 24 * 60
+MINUTES_OF_A_DAY = 24 * 60
 
 
 def wrong(tree: Tree, key: str, expected: str, *, remedy: str = "") -> ConfigError:
@@ -178,9 +178,9 @@ def read_network(tree: Tree, key: str) -> IPv4Network | IPv6Network:
 def read_clock(tree: Tree, key: str) -> int:
     """A time of the day in minutes, up to 24:00. Raises ConfigError."""
     match = _CLOCK.fullmatch(tree.text) if isinstance(tree, Scalar) else None
-    minutes = _MINUTES_OF_A_DAY + 1 if match is None else int(match[1]) * 60 + int(match[2])
-    if minutes > _MINUTES_OF_A_DAY:
-        raise wrong(tree, key, "a time of the day in UTC, such as 08:30")
+    minutes = MINUTES_OF_A_DAY + 1 if match is None else int(match[1]) * 60 + int(match[2])
+    if minutes > MINUTES_OF_A_DAY:
+        raise wrong(tree, key, "a time of the day in UTC, such as 08:30; 24:00 ends it")
     return minutes
 
 
