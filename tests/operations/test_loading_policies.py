@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from operations.policies_on_record import put
 from operations.road_twin import CALLER, KEYS, NOW_EPOCH, Road, road, vote
-from operations.test_policies_at_the_gate import ALLOWS, FIRST_KEY, NO_BLOCKS, NO_VOTES, verdict
+from operations.test_policies_at_the_gate import ALLOWS, FIRST_KEY, NO_BLOCKS, NO_VOTES, ONCE, verdict
 from policy.sample_facts import facts
 
 from signer.audit.entry import Kind
@@ -142,17 +142,14 @@ async def test_what_is_published_is_loaded_before_it_is_bound_and_before_it_is_a
 async def test_what_somebody_waits_for_is_loaded_before_what_only_may_be_needed(tmp_path: Path, doors) -> None:
     doors.hold(NO_BLOCKS)
     async with road(tmp_path) as on, asyncio.timeout(PATIENCE_SECONDS):
-        await put(on.record.writer, [NO_BLOCKS, ALLOWS, NO_VOTES], [("no-blocks", ToKey(OTHER_KEY))])
-        versions = (version_of(ALLOWS), version_of(NO_VOTES))
-        both = ServedPolicy("allows", versions[0], staged=versions[1])
-        await change_set(on, policies=(both, ServedPolicy("no-blocks", version_of(NO_BLOCKS))))
+        await put(on.record.writer, [ALLOWS, NO_BLOCKS, ONCE], [("no-blocks", ToKey(OTHER_KEY))])
         await on.policies.refresh()
         await begun(doors)
-        asked = asyncio.create_task(on.policies.judge_named(facts(), ["allows"]))
+        asked = asyncio.create_task(on.policies.judge_named(facts(), ["once"]))
         await asyncio.sleep(0)
         doors.opened.set()
         await asked
-        assert doors.loaded[:2] == [version_of(NO_BLOCKS), versions[0]]
+        assert doors.loaded[:2] == [version_of(NO_BLOCKS), version_of(ONCE)], "bound first, then asked, then the rest"
 
 
 async def test_a_policy_that_is_only_staged_is_not_asked_and_that_is_no_fault_of_ours(tmp_path: Path, caplog) -> None:
