@@ -44,6 +44,15 @@ def test_a_tag_that_nobody_bears_is_frozen_with_a_warning(
     assert ("no key bears tag:nosuch now" in said.err) is is_warned
 
 
+@pytest.mark.parametrize(("word", "is_warned"), [("0x" + "00" * 48, True), (SHOWN, False), ("all", False)])
+def test_a_key_that_nobody_here_holds_is_frozen_with_a_warning(
+    cli: Cli, frozen: None, word: str, *, is_warned: bool
+) -> None:
+    said = cli("freeze", word, *DEVELOPMENT)
+    assert said.code == 0
+    assert (f"no signer here holds {word}" in said.err) is is_warned
+
+
 def test_a_key_that_is_thawed_and_still_frozen_is_exit_code_1(cli: Cli, frozen: None) -> None:
     said = cli("thaw", SHOWN, *DEVELOPMENT)
     assert said.code == 1

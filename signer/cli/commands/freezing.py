@@ -10,9 +10,10 @@ import typer
 from signer.cli.answers import FrozenKeys, OrderedKey
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault
+from signer.cli.service import Service
 from signer.cli.session import Session
-from signer.errors import MalformedRequestError
-from signer.operations.freeze_keys import TAG, parse_targets
+from signer.errors import MalformedRequestError, SignerError
+from signer.operations.freeze_keys import ALL, TAG, parse_targets
 
 KeysArgument = Annotated[
     list[str] | None,
@@ -47,6 +48,9 @@ def freeze(context: typer.Context, keys: KeysArgument = None) -> None:
     with session.service() as service, session.output.progress("freezing"):
         done = service.freeze(wanted) if wanted else []
         frozen = service.frozen()
+        warning = _not_loaded(service, done)
+    if warning:
+        session.output.notice(warning)
     for group in frozen.tags:
         if group.keys == 0 and TAG + group.tag in wanted:
             session.output.notice(
@@ -85,6 +89,28 @@ def _wanted(keys: Sequence[str]) -> Sequence[str]:
     except MalformedRequestError as error:
         raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys and their tags") from error
     return keys
+
+
+def _not_loaded(service: Service, done: Sequence[OrderedKey]) -> str:
+    """What to tell of frozen public keys that are not loaded here; nothing where the caller may not ask.
+
+    Without a running signer none is loaded, and none is for this: a freeze does not wait until keystores are decrypted.
+    """
+    named = [each.public_key for each in done if each.public_key != ALL and not each.public_key.startswith(TAG)]
+    if not named:
+        return ""
+    try:
+        listed = service.keys()
+    except SignerError:
+        return ""
+    loaded = {each.public_key for each in listed}
+    strangers = ", ".join(key for key in named if key not in loaded)
+    if not strangers:
+        return ""
+    look = "check for a typing error: `holdfast keys list` shows the keys"
+    if not loaded:
+        return f"WARNING: no key is loaded here now, so nobody can say whether a signer holds {strangers}; {look}"
+    return f"WARNING: no signer here holds {strangers}: it is frozen for whoever loads it on this record; {look}"
 
 
 def _show(session: Session, done: Sequence[OrderedKey], frozen: FrozenKeys) -> None:
