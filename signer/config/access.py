@@ -56,7 +56,9 @@ class PrincipalSettings:
         default=(),
         metadata=about(
             "Names of the groups it belongs to: seen by policies, and where one asks for approvals, who may give them "
-            "(with the action `approvals:vote`)."
+            "(with the action `approvals:vote`). Spelled as verdicts name groups, so without spaces.",
+            pattern=r"[A-Za-z0-9_.:@-]{1,64}",
+            pattern_text="1 to 64 letters, digits or signs of `_.:@-`, as policies name groups",
         ),
     )
     approval_key: bytes | None = field(

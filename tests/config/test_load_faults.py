@@ -96,6 +96,12 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(
         ("security:\n  principals:\n    - a\n", 3, "security.principals[0]", "a section"),
         ("security:\n  principals:\n    - groups: [a]\n", 3, "security.principals[0].name", "missing"),
         ("security:\n  principals:\n    - name: 'a:b'\n", 3, "security.principals[0].name", "letters"),
+        (
+            "security:\n  principals:\n    - name: ann\n      groups: [ops, ops team]\n",
+            4,
+            "security.principals[0].groups[1]",
+            "1 to 64 letters, digits or signs of `_.:@-`, as policies name groups, not 'ops team'",
+        ),
         ("namespaces:\n  names: [other]\n", 2, "namespaces.names[0]", "default"),
         ("metrics:\n  buckets_seconds: [0]\n", 2, "metrics.buckets_seconds[0]", "a number"),
     ],

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,9 @@ from signer.auth.principal import ANONYMOUS, Action
 from signer.config.access import ClientCertificateSettings, PrincipalSettings, SecuritySettings
 from signer.config.credentials import approvers_of, find_anonymous, principal_of, read_credentials, without_files
 from signer.config.load import load_config
+from signer.config.setting import members
 from signer.errors import AuthenticationError, ConfigError
+from signer.policy.verdict import Group
 from signer.units import PublicKey
 
 TOKEN, PASSWORD, FINGERPRINT = "a-token-of-some-length", "a-password-of-some-length", b"\x07" * 32
@@ -172,3 +175,9 @@ def test_a_password_of_a_file_is_compared_at_once_and_no_slow_hash_is_made(tmp_p
         assert credential.password.salt == entropy(16)
         assert credential.password.matches(PASSWORD.encode())
         assert not credential.password.matches(b"another")
+
+
+def test_a_principals_groups_are_spelled_as_verdicts_name_groups() -> None:
+    (groups,) = (each.setting for each in members(PrincipalSettings) if each.name == "groups")
+    (named,) = get_args(Group)[1:]
+    assert named.pattern == f"^{groups.pattern}\\Z"
