@@ -5,7 +5,8 @@ case that fails.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import gcd
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -20,6 +21,8 @@ MOST_ENTRIES = 16
 
 _ITSELF = "names"
 """The field of a condition that is a list and nothing else: the condition's own name says it."""
+
+_GOLDEN_SECTION = (5**0.5 - 1) / 2
 
 T = TypeVar("T")
 
@@ -41,26 +44,92 @@ class MutationReport(Struct, frozen=True):
     """What the cases noticed."""
 
     tried: int
+    edits: int
+    """So many there are; fewer were tried where somebody wanted fewer, or had enough."""
+
     survivors: tuple[Mutant, ...]
+    """In the order of the file."""
 
 
-def check_mutants(file: RuleFile, cases: Sequence[Case]) -> MutationReport:
-    """Try every mutant; says something only where the file itself passes all of its cases."""
-    mutants = list(mutants_of(file))
-    return MutationReport(len(mutants), tuple(mutant for mutant in mutants if all_pass(mutant.file, cases)))
+class _Edit(Struct, frozen=True):
+    """A change that is not made yet: a whole file for each would take much memory."""
+
+    rule: str
+    where: str
+    change: str
+    place: int
+    """Of the rule; -1 for the file itself."""
+
+    changed: Rule | None
+    """What stands there instead; None where the rule is gone."""
+
+
+def check_mutants(
+    file: RuleFile,
+    cases: Sequence[Case],
+    *,
+    most: int | None = None,
+    enough: Callable[[], bool] = lambda: False,
+    advance: Callable[[int, int], object] = lambda _done, _total: None,
+) -> MutationReport:
+    """Try the mutants; says something only where the file itself passes all of its cases.
+
+    Args:
+        file: the rules.
+        cases: what is asked of each mutant.
+        most: try no more than these, spread evenly over the file; the same ones each time.
+        enough: asked before each further mutant. Those tried by then are spread over the file too.
+        advance: told how many are done, of how many.
+    """
+    edits = list(_edits_of(file))
+    total = len(edits) if most is None else min(most, len(edits))
+    tried, surviving = 0, []
+    for place in _spread(len(edits))[:total]:
+        if enough():
+            break
+        mutant = _made(file, edits[place])
+        if all_pass(mutant.file, cases):
+            surviving.append((place, mutant))
+        tried += 1
+        advance(tried, total)
+    survivors = tuple(mutant for _, mutant in sorted(surviving, key=lambda each: each[0]))
+    return MutationReport(tried, len(edits), survivors)
 
 
 def mutants_of(file: RuleFile) -> Iterator[Mutant]:
     """Each with one change that a slip of an editor could make."""
+    return (_made(file, edit) for edit in _edits_of(file))
+
+
+def _spread(count: int) -> list[int]:
+    """0 to `count` - 1, so that as many as one takes from the beginning lie all over the range.
+
+    Steps of the golden section leave no large gap, however many there are (Knuth, The Art of Computer Programming,
+    volume 3, section 6.4, on multiplicative hashing).
+    """
+    step = max(1, round(count * _GOLDEN_SECTION))
+    while gcd(step, count) > 1:
+        step += 1
+    return [n * step % count for n in range(count)]
+
+
+def _edits_of(file: RuleFile) -> Iterator[_Edit]:
     turned = "denied" if file.grants_the_rest else "granted"
-    flipped = structs.replace(file, grants_the_rest=not file.grants_the_rest)
-    yield Mutant("", file.name, f"what no rule grants is {turned}", flipped)
+    yield _Edit("", file.name, f"what no rule grants is {turned}", -1, None)
     for n, rule in enumerate(file.rules):
-        rest = (*file.rules[:n], *file.rules[n + 1 :])
-        yield Mutant(rule.name, rule.where, "the rule is gone", structs.replace(file, rules=rest))
+        yield _Edit(rule.name, rule.where, "the rule is gone", n, None)
         for change, changed in _changes_of_rule(rule):
-            rules = (*file.rules[:n], changed, *file.rules[n + 1 :])
-            yield Mutant(rule.name, rule.where, change, structs.replace(file, rules=rules))
+            yield _Edit(rule.name, rule.where, change, n, changed)
+
+
+def _made(file: RuleFile, edit: _Edit) -> Mutant:
+    if edit.place < 0:
+        mutated = structs.replace(file, grants_the_rest=not file.grants_the_rest)
+    else:
+        instead = () if edit.changed is None else (edit.changed,)
+        rules = (*file.rules[: edit.place], *instead, *file.rules[edit.place + 1 :])
+        mutated = structs.replace(file, rules=rules)
+    return Mutant(edit.rule, edit.where, edit.change, mutated)
 
 
 def _changes_of_rule(rule: Rule) -> Iterator[tuple[str, Rule]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cli_line import Cli
 
+from signer.cli.commands import policy_testing
 from signer.errors import PolicyToolMissingError
 from signer.policy.manifest_file import Language
 from signer.policy.pack import read_pack, version_of
@@ -201,6 +202,22 @@ def test_a_case_that_differs_is_shown_with_its_line_and_fails(cli: Cli, rules: P
     assert (found.code, found.json["passed"], found.json["failed"], found.json["mutants"]) == (1, 8, 1, 0)
     (failed,) = [each for each in found.json["cases"] if not each["passed"]]
     assert (failed["where"], failed["verdict"]["verdict"]) == ("treasury/cases.yaml:17", "require_approval")
+
+
+def test_how_many_edits_were_tried_is_told_where_it_is_not_all_of_them(
+    cli: Cli, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = cli("policy", "test", rules, "--strict", "--mutations", "4")
+    only = "edits of the rules were tried (--mutations N: so many)"
+    assert said.out.splitlines()[-1] == f"9 cases: 9 passed, 0 failed; only 4 of 15 {only}, of which 4 are noticed"
+    assert said.code == 0, "who says how many gets so many"
+    found = cli("policy", "test", rules, "--mutations", "4", "--json").json
+    assert (found["mutants"], found["mutants_possible"]) == (4, 15)
+    monkeypatch.setattr(policy_testing, "MUTATION_SECONDS", 0.0)
+    stopped = cli("policy", "test", rules, "--strict")
+    assert f"only 0 of 15 {only}" in stopped.out
+    assert stopped.code == 1, "what was not tried is not known"
+    assert cli("policy", "test", rules).code == 0
 
 
 def test_what_no_case_tries_or_would_notice_is_told_and_strictly_fails(cli: Cli, rules: Path) -> None:

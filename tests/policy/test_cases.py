@@ -1,5 +1,7 @@
 """Cases of a policy: what is expected is compared, what was not tried is told, and a slip of an editor is noticed."""
 
+from itertools import pairwise
+
 import pytest
 from policy.sample_facts import ALICE, BOB, ETHER
 
@@ -237,6 +239,28 @@ def test_a_case_that_is_left_out_lets_the_mutants_live_that_it_would_notice(name
     kept = [case for case in cases() if case.name != name]
     assert len(kept) == len(cases()) - 1
     assert {(mutant.rule, mutant.change) for mutant in check_mutants(rules(), kept).survivors} == survivors
+
+
+def test_a_part_of_the_edits_is_the_same_each_time_and_lies_all_over_the_file() -> None:
+    file = rules()
+    every = len(list(mutants_of(file)))
+    some = check_mutants(file, (), most=every // 2)
+    assert (some.tried, some.edits, len(some.survivors)) == (every // 2, every, every // 2)
+    assert some == check_mutants(file, (), most=every // 2)
+    order = [(each.rule, each.change) for each in mutants_of(file)]
+    places = [order.index((each.rule, each.change)) for each in some.survivors]
+    assert places == sorted(set(places)), "each once, in the order of the file"
+    assert max(b - a for a, b in pairwise([-1, *places, every])) <= 4, "no large gap"
+    assert check_mutants(file, (), most=every * 2).tried == every
+
+
+def test_who_has_had_enough_is_told_how_far_it_came() -> None:
+    file, told = rules(), []
+    every = len(list(mutants_of(file)))
+    report = check_mutants(file, cases(), enough=lambda: len(told) == 3, advance=lambda *done: told.append(done))
+    assert (report.tried, report.edits) == (3, every)
+    assert told == [(1, every), (2, every), (3, every)]
+    assert check_mutants(file, cases(), enough=lambda: True).tried == 0
 
 
 def test_a_survivor_names_the_line_of_its_rule() -> None:

@@ -1,6 +1,7 @@
 """`holdfast policy test`: the cases of a policy, what they leave untried, and what they would not notice."""
 
 import shlex
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from signer.policy.mutation import Mutant, MutationReport, check_mutants
 from signer.policy.rules.rule import RuleFile
 from signer.policy.sandbox import Evaluation
 from signer.policy.workbench import Opened, Workbench
+
+MUTATION_SECONDS = 60.0
+"""So long edits are tried, where nobody says how many."""
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -43,6 +47,14 @@ def try_cases(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail also where cases leave rules untried, or would not notice an edit.")
     ] = False,
+    mutations: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=f"Try N edits, however long they take, not all that {MUTATION_SECONDS:.0f} seconds are enough for.",
+        ),
+    ] = None,
 ) -> int:
     """Ask the policy every case, and compare its verdicts with those expected. Exit code 1 where one differs.
 
@@ -50,6 +62,10 @@ def try_cases(
     matters, `code`, `quorum`, `groups` and `reserves`. Of rules it is also told which of them no case has tried, and
     which edits no case would notice: each rule, condition, limit and entry of a list is taken out in turn, each bound
     halved and doubled, and every case asked again. Of a module it is told what it said: write a case for each code.
+
+    Where there are many rules and cases, a minute is not enough for every edit: it is told how many were tried of how
+    many, which are spread evenly over the file, and `--strict` fails. `--mutations N` tries just so many, always the
+    same.
 
     For example:
 
@@ -72,10 +88,10 @@ def try_cases(
     if rules is not None:
         untried = [each for each in coverage_of(rules, known) if each.missing]
         if not failed:
-            with session.output.progress("taking rules out"):
-                mutation = check_mutants(rules, known)
+            mutation = _check_mutants(rules, known, mutations, output=session.output)
     _tell(session.output, tested, rules=rules, untried=untried, mutation=mutation)
-    left = bool(untried or (mutation and mutation.survivors))
+    stopped = mutation is not None and mutations is None and mutation.tried < mutation.edits
+    left = bool(untried or (mutation and mutation.survivors) or stopped)
     return EXIT_REFUSED if failed or (strict and left) else 0
 
 
@@ -87,6 +103,14 @@ def _ask_all(bench: Workbench, policy: Opened, cases: Sequence[Case], *, output:
             tested.append(Tested(judge(case, evaluation.verdict), evaluation))
             advance(n + 1, len(cases))
     return tested
+
+
+def _check_mutants(rules: RuleFile, cases: Sequence[Case], mutations: int | None, *, output: Output) -> MutationReport:
+    end = time.monotonic() + MUTATION_SECONDS
+    with output.progress("taking rules out") as advance:
+        if mutations is not None:
+            return check_mutants(rules, cases, most=mutations, advance=advance)
+        return check_mutants(rules, cases, enough=lambda: time.monotonic() >= end, advance=advance)
 
 
 def _notice_age(output: Output, folder: Folder) -> None:
@@ -121,6 +145,7 @@ def _tell(
             "cases": [_case_document(each, rules) for each in tested],
             "untried": [_coverage_document(each) for each in untried],
             "mutants": mutation.tried if mutation else 0,
+            "mutants_possible": mutation.edits if mutation else 0,
             "unnoticed": [{"rule": each.rule, "where": each.where, "change": each.change} for each in survivors],
         }
     )
@@ -166,6 +191,9 @@ def _summary(tested: Sequence[Tested], *, rules: RuleFile | None, mutation: Muta
     told = f"{len(tested)} cases: {passed} passed, {len(tested) - passed} failed"
     if mutation is not None:
         noticed = mutation.tried - len(mutation.survivors)
+        if mutation.tried < mutation.edits:
+            only = f"only {mutation.tried} of {mutation.edits} edits of the rules were tried (--mutations N: so many)"
+            return f"{told}; {only}, of which {noticed} are noticed"
         return f"{told}; of {mutation.tried} edits of the rules {noticed} are noticed"
     return f"{told}; edits of the rules are tried once every case passes" if rules is not None else told
 
