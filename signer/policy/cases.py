@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from signer.errors import ConfigError
 from signer.policy.facts import MAX_FACTS_BYTES, Facts, encode_facts
@@ -17,7 +18,7 @@ from signer.policy.given import NOTHING_GIVEN, Given, read_given
 from signer.policy.rules import values
 from signer.policy.rules.rule import Effect, Rule, RuleFile, Section
 from signer.policy.verdict import Allow, Deny, RequireApproval, Reservation, Verdict
-from signer.written import NO_PATHS, Mapping, Scalar, Tree, overlay, parse_yaml
+from signer.written import NO_PATHS, Mapping, Scalar, Tree, nested, overlay, parse_yaml
 
 VERSION = 1
 """Of the file format."""
@@ -40,6 +41,9 @@ caller: {{identity: tester, address: 127.0.0.1}}
 environment: {{timestamp: 1800000000, simulation: true}}
 """
 """The facts of a case that says nothing of them: whatever a case is about, it writes itself."""
+
+ORDINARY_SLOTS_PER_EPOCH = 32
+"""Mainnet's (consensus-specs, presets/mainnet/phase0.yaml); a case of another chain writes its epoch."""
 
 _ORDINARY = parse_yaml(ORDINARY, name="ordinary facts", directory=NO_PATHS)
 _EXPECTATIONS = ("code", "quorum", "groups", "lifetime", "delay", "reserves")
@@ -232,11 +236,12 @@ def _given(entries: MappingOf[str, Tree], key: str, shared: Mapping | None) -> G
 def _facts(tree: Mapping, *, where: str, key: str) -> Facts:
     """Facts from texts: what is a number or a truth value is known from the fact, not from how it was written."""
     try:
-        facts = msgspec.convert(_plain(tree), Facts, strict=False)
+        facts = msgspec.convert(_plain(_in_seconds(tree, key)), Facts, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{key} are no facts: {error}", where=where, key=key, remedy="compare with policies/facts.schema.json"
         ) from None
+    facts = _with_epoch(facts, tree)
     if facts.version != VERSION or len(encode_facts(facts)) > MAX_FACTS_BYTES:
         raise ConfigError(
             f"{key} are of another version, or too large to be given to a policy",
@@ -244,6 +249,31 @@ def _facts(tree: Mapping, *, where: str, key: str) -> Facts:
             key=key,
             remedy=f"leave `version` out, and keep within {MAX_FACTS_BYTES} bytes",
         )
+    return facts
+
+
+def _in_seconds(tree: Mapping, key: str) -> Mapping:
+    """The same facts; a time that is written as a moment in UTC is the seconds that policies are told."""
+    environment = tree.entries.get("environment")
+    written = environment.entries.get("timestamp") if isinstance(environment, Mapping) else None
+    if not isinstance(written, Scalar) or "T" not in written.text:
+        return tree
+    seconds = str(values.read_moment(written, f"{key}.environment.timestamp"))
+    return overlay(tree, nested("environment.timestamp", Scalar(seconds, "text", written.origin)))
+
+
+def _with_epoch(facts: Facts, tree: Mapping) -> Facts:
+    """The same facts; a duty's epoch follows from its target or its slot where nothing is written of it.
+
+    `epoch: ~` is written: then nobody knows it, as where a signer has not learnt its network yet.
+    """
+    written, duty = tree.entries.get("duty"), facts.duty
+    if duty is None or not isinstance(written, Mapping) or "epoch" in written.entries:
+        return facts
+    if duty.target_epoch is not None:
+        return replace(facts, duty=replace(duty, epoch=duty.target_epoch))
+    if duty.slot is not None:
+        return replace(facts, duty=replace(duty, epoch=str(int(duty.slot) // ORDINARY_SLOTS_PER_EPOCH)))
     return facts
 
 
