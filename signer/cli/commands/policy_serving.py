@@ -12,10 +12,11 @@ from signer.cli.commands.policy_authoring import PACK_SUFFIX, SIGNATURE_SUFFIX
 from signer.cli.policy_service import PolicyService
 from signer.cli.policy_target import find_target
 from signer.cli.problem import UsageFault
+from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
 from signer.crypto.ed25519 import SIGNATURE_BYTES
 from signer.durable import read_regular
-from signer.errors import MalformedRequestError
+from signer.errors import MalformedRequestError, SignerError
 from signer.operations.policy_orders import (
     ActivatePolicy,
     BindPolicy,
@@ -28,7 +29,7 @@ from signer.operations.policy_orders import (
     ShadowPolicy,
     UnbindPolicy,
 )
-from signer.policy.bindings import Binding, Target
+from signer.policy.bindings import Binding, Target, ToKey, ToTag
 from signer.policy.pack import write_pack
 from signer.policy.target_words import parse_target
 
@@ -147,7 +148,9 @@ def rollback(
     """
     session = session_of(context)
     if (to_revision is None) is not bool(name):
-        raise UsageFault("one policy or a revision is needed", remedy="name a policy, or give --to-revision N")
+        raise UsageFault(
+            "one policy or a revision is needed, and not both", remedy="name a policy, or give --to-revision N alone"
+        )
     with session.service() as service:
         order: PolicyOrder
         if to_revision is not None:
@@ -174,7 +177,8 @@ def bind(
 ) -> None:
     """Let a policy have a say: in what a key signs, or keys with a tag, or in what a caller asks for.
 
-    Every policy that is bound to a request has a say, and one denial is enough. Each place is an order of its own.
+    Every policy that is bound to a request has a say, and one denial is enough. Each place is an order of its own. A
+    running signer also tells of a key that it does not have, and of a tag that none of its keys bears.
 
     For example:
 
@@ -182,7 +186,11 @@ def bind(
     - `holdfast policy bind treasury caller:payroll key:0x93247f22... --config holdfast.yaml`
     """
     _at_each(
-        session_of(context), where, lambda to, at: BindPolicy(binding=Binding(name, to), if_revision=at), if_revision
+        session_of(context),
+        where,
+        lambda to, at: BindPolicy(binding=Binding(name, to), if_revision=at),
+        if_revision,
+        tells_idle=True,
     )
 
 
@@ -261,7 +269,12 @@ def key_digits(key: str) -> str:
 
 
 def _at_each(
-    session: Session, where: Sequence[str], make: Callable[[Target, int | None], PolicyOrder], if_revision: int | None
+    session: Session,
+    where: Sequence[str],
+    make: Callable[[Target, int | None], PolicyOrder],
+    if_revision: int | None,
+    *,
+    tells_idle: bool = False,
 ) -> None:
     """One order for each place; `if_revision` follows the revisions that they make."""
     try:
@@ -273,10 +286,34 @@ def _at_each(
         for target in targets:
             done.append(service.policies.order(make(target, if_revision)))
             if_revision = None if if_revision is None else done[-1].revision
+        # Without a server no keys are loaded, so nobody knows which ones there are.
+        idle = _idle(service, targets) if tells_idle and isinstance(service, RemoteService) else []
     session.output.document({"orders": [msgspec.to_builtins(each) for each in done]})
     for each in done:
         session.output.line(f"{each.change}{'' if each.status == 'done' else ' (was so before)'}")
     session.output.line(f"revision {done[-1].revision} holds")
+    for words in idle:
+        session.output.notice(words)
+
+
+def _idle(server: RemoteService, targets: Sequence[Target]) -> list[str]:
+    """Of each place that no key is in yet, a sentence that says so; nothing where the caller may not see keys."""
+    if not any(isinstance(each, ToKey | ToTag) for each in targets):
+        return []
+    try:
+        keys = server.keys()
+    except SignerError:
+        return []  # the orders are carried out all the same
+    tags, known = {tag for key in keys for tag in key.tags}, {key.public_key for key in keys}
+    told = []
+    for each in targets:
+        match each:
+            case ToTag(tag) if tag not in tags:
+                remedy = f"`holdfast keys tag KEY --add {tag}` gives a key this tag"
+                told.append(f"no key here bears {tag}: it has a say in nothing yet. {remedy}")
+            case ToKey(key_id) if key_id not in known:
+                told.append(f"no key here is {key_id}: it has a say in nothing yet. `holdfast keys list` shows them")
+    return told
 
 
 def _signature_beside(policy: Path, name: str) -> Path | None:
