@@ -569,12 +569,14 @@ class WrongNetworkError(RefusalError):
 
     code = "WRONG_NETWORK"
 
-    def __init__(self, *, requested: Root, pinned: Root) -> None:
+    def __init__(self, *, requested: Root, pinned: Root, sentence: str = "", remedy: str = "") -> None:
+        """`sentence` and `remedy` where it is no client that asked."""
         super().__init__(
-            "genesis_validators_root is not the one this signer is pinned to; check the client's network",
+            sentence or "genesis_validators_root is not the one this signer is pinned to; check the client's network",
             evidence={
                 "requested_genesis_validators_root": _hex(requested),
                 "pinned_genesis_validators_root": _hex(pinned),
+                **({"remedy": remedy} if remedy else {}),
             },
         )
 

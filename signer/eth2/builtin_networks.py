@@ -29,6 +29,11 @@ def network_names() -> tuple[str, ...]:
     return tuple(_NETWORKS)
 
 
+def network_of_root(root: Root) -> str | None:
+    """The name of the built-in network with this genesis_validators_root; None if there is none."""
+    return next((name for name, one in _NETWORKS.items() if one.genesis_validators_root == root), None)
+
+
 def _normal(name: str) -> str:
     return name.lower().replace("_", "-")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.errors import MalformedRequestError, SignerError, UnusableHistoriesError, WrongNetworkError
+from signer.eth2.builtin_networks import network_of_root
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.operations.horizon import Horizon
@@ -120,7 +121,7 @@ class WriterImports:
 
     def _check_network(self, root: Root, pinned: Root | None) -> None:
         if pinned is not None and root != pinned:
-            raise WrongNetworkError(requested=root, pinned=pinned)
+            raise other_network("document", root, pinned)
 
     def _look(self, run: _Import, *, compare: bool) -> Mapping[PublicKey, Floors]:
         """The floors now, and with `compare` what the parts would add, counted in the report."""
@@ -216,6 +217,23 @@ def _told(
     for fault in run.staged.faults:
         spoiled = None if fault.public_key is None else PublicKey(bytes.fromhex(fault.public_key))
         yield ImportedValidator(spoiled, 0, 0, fault.sentence)
+
+
+def other_network(what: str, theirs: Root, ours: Root) -> WrongNetworkError:
+    """What was brought (a document, a receipt) is of one chain, and the record here of another."""
+    return WrongNetworkError(
+        requested=theirs,
+        pinned=ours,
+        sentence=f"the {what} is of {_named(theirs)}, and the record here of {_named(ours)}: nothing was changed",
+        remedy=f"bring the {what} of this network; or, if this signer is meant for the other one, set network.name"
+        " (`holdfast config show`) to it and begin with a new storage.data_directory or database: a record keeps its"
+        " network (`holdfast init`)",
+    )
+
+
+def _named(root: Root) -> str:
+    name = network_of_root(root)
+    return f"the network {name}" if name else f"a network that is not built in (0x{root.hex()[:8]}...)"
 
 
 def _unusable(staged: Staged) -> SignerError:

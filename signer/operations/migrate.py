@@ -31,11 +31,12 @@ from signer.auth.principal import Action, Caller
 from signer.crypto.ed25519 import PRIVATE_KEY_BYTES
 from signer.crypto.secret import Secret
 from signer.durable import read_private, stream_durably
-from signer.errors import ReceiptError, SignerError, UnknownKeyError, WrongNetworkError
+from signer.errors import ReceiptError, SignerError, UnknownKeyError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.keys.data_key import create_key_file
 from signer.operations.horizon import Horizon
+from signer.operations.importing import other_network
 from signer.operations.kept_record import read_database_id
 from signer.operations.migration_receipt import (
     Claims,
@@ -185,7 +186,7 @@ class Migration:
         with self._reading() as moment:
             recorded = recorded_network(moment)
             if recorded is not None and recorded != claims.root:
-                raise WrongNetworkError(requested=claims.root, pinned=recorded)
+                raise other_network("receipt", claims.root, recorded)
             check_is_new(moment, moves_of(receipt))
         digest = hashlib.sha256()
         try:

@@ -28,13 +28,15 @@ from signer.operations.protect import Changes, ImportOptions, Protection
 from signer.operations.staged_document import OWN_PROCESS_BYTES
 from signer.slashing.rules import Proposal
 from signer.slashing.staging import PART_ROWS
-from signer.units import Slot
+from signer.units import Root, Slot
 
 ON_BOTH_DATABASES = True
 """See conftest.py."""
 
 DRY_RUN = ImportOptions(dry_run=True)
 PARTIAL = ImportOptions(partial=True)
+
+HOODI = Root(bytes.fromhex("212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f"))
 
 FIRST, LAST = 100, 1_700
 """The targets of the long document; more votes than one part holds."""
@@ -339,9 +341,11 @@ async def test_a_long_document_is_read_in_a_process_of_its_own(house: House, rec
     with pytest.raises(MalformedRequestError, match="end of the text"):
         await importer(house, record).merge(file, CALLER)
     foreign = house.directory / "foreign.json"
-    foreign.write_bytes(b"".join(serialise(Metadata(root(1)), long_histories(keys=5))))
-    with pytest.raises(WrongNetworkError):
+    foreign.write_bytes(b"".join(serialise(Metadata(HOODI), long_histories(keys=5))))
+    with pytest.raises(WrongNetworkError, match="document is of the network hoodi, and the record here of ") as caught:
         await importer(house, record).merge(foreign, CALLER)
+    assert "client" not in caught.value.sentence
+    assert "set network.name" in str(caught.value.evidence["remedy"])
 
 
 async def test_an_export_while_an_import_is_unfinished_protects_as_the_hold_does(house: House, record: Record) -> None:
