@@ -120,7 +120,7 @@ class LocalPolicyOrders:
 
         def told(_before: PolicySet, after: PolicySet) -> str:
             policy = changes_of.get_policy(after, name)
-            signed = f" signed by {signed_by.hex()}" if (signed_by := _signer_of(order, after)) else ""
+            signed = f" signed by 0x{signed_by.hex()}" if (signed_by := _signer_of(order, after)) else ""
             decides = f", {policy.version} decides" if policy.version else ""
             return f"published policy {name} version {version}{signed}{decides}"
 
@@ -204,7 +204,7 @@ def _signer_of(order: PublishPolicy, policies: PolicySet) -> bytes | None:
                     "the key that has signed this policy is not among the trusted ones", evidence={"signed_by": key}
                 )
             return bytes.fromhex(key)
-    whose = f"key {order.signed_by}" if order.signed_by else "any trusted key"
+    whose = f"key 0x{order.signed_by}" if order.signed_by else "any trusted key"
     raise PolicySignatureError(
         f"the signature is not one of {whose} over exactly this policy: another pack was signed, or by another key",
         evidence={"version": version_of(order.pack)},
@@ -218,8 +218,9 @@ def _check_trusted(transaction: Transaction, policies: PolicySet, version: str) 
     published = find_published(transaction, version)
     signed_by = None if published is None or published.signed_by is None else published.signed_by.hex()
     if signed_by not in policies.trusted_keys:
+        whose = f"0x{signed_by}" if signed_by else "nobody"
         raise PolicySignatureError(
-            f"version {version} is signed by {signed_by or 'nobody'}, and only trusted keys are heard: publish it again"
+            f"version {version} is signed by {whose}, and only trusted keys are heard: publish it again"
             " with the signature of one of them",
             evidence={"version": version, "signed_by": signed_by},
         )

@@ -95,9 +95,7 @@ def plan_of(order: PolicyOrder) -> Plan:
             plan = Plan(
                 Kind.POLICY_TRUST_CHANGED,
                 lambda _, policies: change(policies, key),
-                lambda _, after: (
-                    f"{'trusts' if trusted else 'trusts no more'} key {key}; {len(after.trusted_keys)} keys are trusted"
-                ),
+                lambda _, after: f"{'trusts' if trusted else 'trusts no more'} key 0x{key}; {_trusted(after)}",
             )
         case KeepFacts(namespaces=namespaces):
             plan = Plan(
@@ -114,6 +112,11 @@ def plan_of(order: PolicyOrder) -> Plan:
         case _:
             raise TypeError(f"{type(order).__name__} wants a look at packs first")
     return plan
+
+
+def _trusted(policies: PolicySet) -> str:
+    count = len(policies.trusted_keys)
+    return "1 key is trusted" if count == 1 else f"{count} keys are trusted"
 
 
 def _changing_list(order: ChangeList) -> Plan:

@@ -105,7 +105,7 @@ def key(cli: Cli, tmp_path: Path) -> tuple[Path, bytes]:
 def test_a_request_is_shown_with_its_facts_and_every_page_is_listed(cli: Cli, votes: Votes) -> None:
     listed = cli("approvals", "list", *DEVELOPMENT)
     assert listed.out.splitlines()[1:] == [
-        f"{APPROVAL}\twaiting\tVOLUNTARY_EXIT\texit-tool\t1 of operators\t2027-01-15T09:00:00Z"
+        f"{APPROVAL}\twaiting\tVOLUNTARY_EXIT\texit-tool\t1 more of operators\t2027-01-15T09:00:00Z"
     ]
     shown = cli("approvals", "show", APPROVAL, *DEVELOPMENT).out
     assert "fact duty.epoch\t300000" in shown

@@ -167,7 +167,7 @@ async def test_every_order_is_an_audit_entry_that_names_versions_before_and_afte
         (Kind.POLICY_UNBOUND, f"unbound policy staking version {FIRST} from tag:lido; revision 8"),
         (Kind.POLICY_LIST_CHANGED, "list receivers: 0 -> 2 items +0x01 +0x02; revision 9"),
         (Kind.POLICY_SETTINGS_CHANGED, "keeps facts of: none -> default; revision 10"),
-        (Kind.POLICY_TRUST_CHANGED, f"trusts key {key_of(OWNER)}; 1 keys are trusted; revision 11"),
+        (Kind.POLICY_TRUST_CHANGED, f"trusts key 0x{key_of(OWNER)}; 1 key is trusted; revision 11"),
         (Kind.POLICY_RETIRED, f"retired policy staking version {FIRST}; revision 12"),
     ]
     history = await post.management.history(CALLER, limit=500)

@@ -219,8 +219,9 @@ def _decide(session: Session, approval: str, decision: Decision, how: _How) -> i
     if wanted is None:
         if session.output.as_json or not session.output.on_terminal:
             raise UsageFault(
-                "there is nobody to ask",
-                remedy=f"look at it, and name its hash: --request-hash {shown['request_hash']}",
+                "there is nobody to ask: this is not a terminal, or --json was given",
+                remedy=f"look at it with `holdfast approvals show {approval}`, and add --request-hash"
+                f" {shown['request_hash']}",
             )
         _tell(session, shown)
         if not typer.confirm(f"{decision} this request?", default=False):
@@ -280,7 +281,7 @@ def _demand_words(demand: Any) -> str:
 
 
 def _missing_words(shown: Shown) -> str:
-    missing = [f"{each['missing']} of {', '.join(each['groups'])}" for each in shown["demands"] if each["missing"]]
+    missing = [f"{each['missing']} more of {', '.join(each['groups'])}" for each in shown["demands"] if each["missing"]]
     return ": " + "; ".join(missing) if missing and shown["state"] == "waiting" else ""
 
 

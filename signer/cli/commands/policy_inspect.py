@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from signer.cli.author_key import read_author_key
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_authoring import SIGNATURE_SUFFIX
 from signer.cli.output import Output
 from signer.cli.policy_target import MAX_PACK_BYTES
 from signer.cli.problem import EXIT_REFUSED, UsageFault, error_code
-from signer.crypto.ed25519 import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, ed25519_public_key_of_pem
+from signer.crypto.ed25519 import SIGNATURE_BYTES
 from signer.durable import read_regular
 from signer.errors import ConfigError, PolicyModuleError
 from signer.policy.module_surface import WASM_MAGIC, read_surface
@@ -21,7 +22,6 @@ from signer.policy.rules.rule import RuleFile
 from signer.policy.sandbox import LoadedPolicy
 from signer.policy.workbench import Workbench
 
-_MAX_KEY_FILE_BYTES = 4096
 _VALID = "valid"
 _NOT_CHECKED = "there, and not checked: name its key with --signed-by"
 
@@ -63,7 +63,7 @@ def inspect(
             raise UsageFault(f"{file} is neither a pack nor a WebAssembly module", remedy="name one of the two")
         pack = read_pack(text)
         found = _facts_of(pack, text)
-        found["signature"] = _signature(file, text, _public_key(signed_by) if signed_by else None)
+        found["signature"] = _signature(file, text, read_author_key(signed_by) if signed_by else None)
         if pack.manifest.kind is Kind.MODULE:
             found |= _surface(pack.content)
         found |= _judged(lambda bench: _opened(bench.open(pack, name=pack.manifest.name).decider))
@@ -114,19 +114,6 @@ def _signature(file: Path, text: bytes, public_key: bytes | None) -> str:
     if public_key is None:
         return _NOT_CHECKED
     return _VALID if is_signed_by(text, signature, public_key) else "not valid: of another key, or of another pack"
-
-
-def _public_key(written: str) -> bytes:
-    digits = written.removeprefix("0x")
-    try:
-        if len(digits) == 2 * PUBLIC_KEY_BYTES and not Path(written).exists():
-            return bytes.fromhex(digits)
-        return ed25519_public_key_of_pem(read_regular(Path(written), limit_bytes=_MAX_KEY_FILE_BYTES))
-    except ValueError:
-        raise UsageFault(
-            f"{written} is no Ed25519 public key",
-            remedy="name a PEM file (openssl pkey -in author.pem -pubout), or write the key's 64 digits",
-        ) from None
 
 
 def _tell(output: Output, found: dict[str, Any]) -> None:

@@ -5,19 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
+from signer.cli.author_key import read_author_key
 from signer.cli.commands.context import session_of
-from signer.cli.commands.policy_serving import IfRevisionOption, NameArgument, give, key_digits
+from signer.cli.commands.policy_serving import SHORT_DIGITS, IfRevisionOption, NameArgument, give, short_versions
 from signer.cli.problem import UsageFault
 from signer.cli.session import Session
 from signer.durable import read_regular
+from signer.errors import MalformedRequestError
+from signer.operations.freeze_keys import parse_public_key
 from signer.operations.policy_orders import ChangeList, GuardChanges, KeepFacts, TrustKey
 from signer.policy.policy_set import ChangeGuard
 
 MAX_LIST_BYTES = 4 << 20
 """Of a file with a list: some twenty thousand items."""
-
-SHORT_DIGITS = 12
-"""Of a version, where people read it."""
 
 
 def add_to(group: typer.Typer) -> None:
@@ -80,7 +80,7 @@ def show(context: typer.Context, name: NameArgument) -> None:
     line(f"shadow: {told['shadow'] or 'none'}")
     line(f"bound to: {' '.join(told['bound_to']) or 'nowhere'}")
     rows = [
-        (each["version"], each["published_at"], each["published_by"], each["signed_by"] or "nobody")
+        (each["version"], each["published_at"], each["published_by"], _signer(each["signed_by"]))
         for each in told["published"]
     ]
     session.output.headed_table(("version", "published", "by", "signed by"), rows)
@@ -107,8 +107,8 @@ def status(
         shadows = service.policies.shadows()["shadows"]
     session.output.document({**told, "changes": changes, "shadows": shadows})
     line = session.output.line
-    line(f"revision {told['revision']} holds, {told['digest']}")
-    line(f"trusted keys: {' '.join(told['trusted_keys']) or 'none: packs need no signature'}")
+    line(f"revision {told['revision']} holds, {told['digest'][: 2 + SHORT_DIGITS]}")
+    line(f"trusted keys: {' '.join('0x' + key for key in told['trusted_keys']) or 'none: packs need no signature'}")
     line(f"facts are kept of: {' '.join(told['keeps_facts']) or 'nothing'}")
     if told["guard"] is not None:
         guard = told["guard"]
@@ -116,7 +116,7 @@ def status(
     for each in shadows:
         beside = f"{short(each['version'])} runs beside {each['policy']}" if each["version"] else each["policy"]
         line(f"shadow: {beside}: {each['comparisons']} compared since the start, {each['differences']} differ")
-    rows = [(str(each["revision"]), each["at"], each["by"], each["change"]) for each in changes]
+    rows = [(str(each["revision"]), each["at"], each["by"], short_versions(each["change"])) for each in changes]
     session.output.headed_table(("revision", "at", "by", "change"), rows)
 
 
@@ -165,7 +165,7 @@ def lists(
 
 def trust(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="An Ed25519 public key, 64 hexadecimal digits.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="An Ed25519 public key: 0x and 64 digits, or a PEM file.")],
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Trust it no more.")] = False,
     if_revision: IfRevisionOption = None,
@@ -176,9 +176,10 @@ def trust(
 
     For example:
 
-    - `holdfast policy trust 3b6a27bc... --config holdfast.yaml`
+    - `holdfast policy trust 0x3b6a27bc... --config holdfast.yaml`
+    - `holdfast policy trust author.pub.pem --config holdfast.yaml`
     """
-    order = TrustKey(key=key_digits(key), trusted=not remove, if_revision=if_revision)
+    order = TrustKey(key=read_author_key(key).hex(), trusted=not remove, if_revision=if_revision)
     give(session_of(context), order)
 
 
@@ -253,16 +254,24 @@ def who_can(
     - `holdfast policy who-can 0x93247f22... VOLUNTARY_EXIT --config holdfast.yaml`
     """
     session = session_of(context)
+    try:
+        parse_public_key(key)
+    except MalformedRequestError as error:
+        raise UsageFault(error.sentence, remedy="`holdfast keys list` shows the keys") from error
     with session.service() as service:
         told = service.policies.who_can(key, action)
     session.output.document(told)
     rows = [(each["principal"], "may" if each["may"] else "may not", _say(each, told)) for each in told["principals"]]
-    session.output.headed_table(("principal", "", "who has a say, or why not"), rows)
+    session.output.headed_table(("principal", "grants", "who has a say, or why not"), rows)
 
 
 def short(version: str | None) -> str:
     """The first digits of a version, for people."""
     return "none" if version is None else version[:SHORT_DIGITS]
+
+
+def _signer(key: str | None) -> str:
+    return "nobody" if key is None else "0x" + key
 
 
 def _say(answer: dict[str, Any], told: Any) -> str:

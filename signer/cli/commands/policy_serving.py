@@ -1,5 +1,6 @@
 """`holdfast policy publish|activate|rollback|retire|bind|unbind|shadow`: which policies a signer goes by."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from signer.cli.author_key import read_author_key
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_authoring import PACK_SUFFIX, SIGNATURE_SUFFIX
 from signer.cli.policy_service import PolicyService
@@ -51,6 +53,12 @@ TargetsArgument = Annotated[
 OFF = "off"
 """In the place of a version: none."""
 
+SHORT_DIGITS = 12
+"""Of a version, where people read it."""
+
+_VERSION = re.compile(r"\b[0-9a-f]{64}\b")
+"""Keys have 0x before their digits."""
+
 SHORTEST_PREFIX = 8
 """Digits of a version that are enough where no other begins with them."""
 
@@ -71,7 +79,10 @@ def publish(
     ] = None,
     signed_by: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Whose signature: 64 digits; may be left out where the signer trusts it."),
+        typer.Option(
+            metavar="KEY",
+            help="Whose signature: 0x and 64 digits, or a PEM file; may be left out where the signer trusts it.",
+        ),
     ] = None,
     if_revision: IfRevisionOption = None,
 ) -> None:
@@ -89,7 +100,8 @@ def publish(
     text = write_pack(target.pack)
     found = signature or _signature_beside(policy, target.pack.manifest.name)
     signed = b"" if found is None else read_regular(found, limit_bytes=SIGNATURE_BYTES)
-    order = PublishPolicy(pack=text, signature=signed, signed_by=key_digits(signed_by or ""), if_revision=if_revision)
+    signer = read_author_key(signed_by).hex() if signed_by else ""
+    order = PublishPolicy(pack=text, signature=signed, signed_by=signer, if_revision=if_revision)
     name = target.pack.manifest.name
     give(session, order, follow=f"it is staged: `holdfast policy activate {name}` lets it decide")
 
@@ -242,8 +254,13 @@ def show_ordered(session: Session, ordered: PolicyOrdered) -> None:
     """What became of an order."""
     session.output.document(msgspec.to_builtins(ordered))
     was_so = "" if ordered.status == "done" else " (was so before)"
-    session.output.line(f"{ordered.change}{was_so}")
+    session.output.line(f"{short_versions(ordered.change)}{was_so}")
     session.output.line(f"revision {ordered.revision} holds")
+
+
+def short_versions(change: str) -> str:
+    """What was changed, for people: of each version the first digits. `--json` and the audit log have all of them."""
+    return _VERSION.sub(lambda found: found[0][:SHORT_DIGITS], change)
 
 
 def find_version(service: PolicyService, name: str, digits: str) -> str:
@@ -258,14 +275,6 @@ def find_version(service: PolicyService, name: str, digits: str) -> str:
             remedy=f"give at least {SHORTEST_PREFIX} digits of one: `holdfast policy show {name}`",
         )
     return str(found[0])
-
-
-def key_digits(key: str) -> str:
-    """An Ed25519 public key as orders name it. Raises UsageFault."""
-    digits = key.lower().removeprefix("0x")
-    if key and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
-        raise UsageFault(f"{key[:80]!r} is no Ed25519 public key", remedy="give its 64 hexadecimal digits")
-    return digits
 
 
 def _at_each(
@@ -290,7 +299,7 @@ def _at_each(
         idle = _idle(service, targets) if tells_idle and isinstance(service, RemoteService) else []
     session.output.document({"orders": [msgspec.to_builtins(each) for each in done]})
     for each in done:
-        session.output.line(f"{each.change}{'' if each.status == 'done' else ' (was so before)'}")
+        session.output.line(f"{short_versions(each.change)}{'' if each.status == 'done' else ' (was so before)'}")
     session.output.line(f"revision {done[-1].revision} holds")
     for words in idle:
         session.output.notice(words)
