@@ -109,6 +109,8 @@ class Reader:
             if "# rules only" in line and language is not Language.YAML:
                 continue
             before, _, command = line.rpartition(" | ")
+            if "$key" in command:
+                command = command.replace("$key", self._bash(["printf %s $key"], told=False))
             code = self._holdfast(command, stdin=self._bash([before], told=False) if before else "")
             expected = re.search(r"# exit code (\d)", line)
             if "POLICY_TOOL_MISSING" in self.said:
