@@ -32,7 +32,7 @@ def randao_request(network: Network, *, seconds: float) -> str | None:
 def curl_line(*, url: str, public_key: PublicKey, body: str, token_file: Path | None) -> str:
     """The command that sends it; `token_file` where the signer asks for a token."""
     words = ["curl", "-sS", "-X", "POST", f"{url}/api/v1/eth2/sign/0x{public_key.hex()}"]
-    words += ["-H", "Content-Type: application/json", "-d", body]
+    words += ["-H", "Content-Type: application/json", "-d", body, "-w", r"\n"]
     line = shlex.join(words)
     if token_file is not None:
         # Read by the shell when it runs: the token itself is never printed.

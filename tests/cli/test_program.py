@@ -44,6 +44,8 @@ def test_the_demonstration_line_yields_a_signature(signer: RunningSigner) -> Non
     if shutil.which("curl") is None:
         pytest.skip("no curl here: apt-get install curl")
     answer = subprocess.run(shlex.split(demo["curl"]), capture_output=True, text=True, check=True).stdout
+    assert answer.endswith("}\n"), "the prompt of a shell comes on a line of its own"
+    answer = answer.strip()
     assert len(bytes.fromhex(answer.removeprefix('{"signature":"0x').removesuffix('"}').removeprefix("0x"))) == 96
 
 
