@@ -1,5 +1,6 @@
 """A refusal of a duty too far ahead tells its limit in the unit of the field."""
 
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -8,10 +9,13 @@ from operations.policy_twin import policy_check
 from signer.auth.irreversible import IrreversibleRule
 from signer.auth.principal import OPERATOR, Caller
 from signer.clock import FixedClock
+from signer.crypto import bls
+from signer.crypto.bls import SecretKey
 from signer.errors import BelowFloorError, FarFutureError
 from signer.eth2.builtin_networks import find_network
 from signer.eth2.duties import AggregationSlotDuty, RandaoRevealDuty, VoluntaryExitDuty
 from signer.intent import SignDuty
+from signer.keys.key import Key, Origin
 from signer.keys.ring import KeyRing
 from signer.operations.gate import Gate
 from signer.units import Epoch, PublicKey, Root, Slot
@@ -20,6 +24,8 @@ NETWORK = find_network("mainnet")
 NOW_EPOCH = 1000
 LIMIT_EPOCH = NOW_EPOCH + 1
 LIMIT_SLOT = (LIMIT_EPOCH + 1) * 32 - 1
+SECRET = SecretKey.from_bytes((1).to_bytes(32, "big"))
+KEY = Key(PublicKey(bytes(bls.load().public_key(SECRET))), SECRET, Origin.RAW_FILE, Path("1.yaml"))
 
 
 def unread() -> NoReturn:
@@ -38,7 +44,7 @@ def decide(duty) -> None:
         irreversible=IrreversibleRule(allowed=True),
         policy_check=policy_check(unread, NETWORK, clock),
     )
-    gate.decide(SignDuty(PublicKey(bytes(48)), duty, None), Caller(OPERATOR, "test"), key=None, root=Root(bytes(32)))
+    gate.decide(SignDuty(KEY.public_key, duty, None), Caller(OPERATOR, "test"), key=KEY, root=Root(bytes(32)))
 
 
 @pytest.mark.parametrize(
