@@ -25,6 +25,9 @@ ServerRefusedError = asyncpg.PostgresError
 
 _PLACEHOLDER = re.compile(r"\?(\d*)")
 
+_PARTING_SECONDS = 0.1
+"""For the driver to part, within TLS, from a server that has refused us: it does so after it has told us."""
+
 _SETTINGS = {
     "application_name": "holdfast",
     "client_connection_check_interval": "1s",  # a backend that waits for a lock notices that we are gone
@@ -90,7 +93,13 @@ class Session:
             ) from None
 
     async def _connect(self, seconds: float) -> asyncpg.Connection:
-        connection = await asyncpg.connect(self._address, timeout=seconds, server_settings=self._settings)
+        try:
+            connection = await asyncpg.connect(self._address, timeout=seconds, server_settings=self._settings)
+        except ConnectionError:
+            raise
+        except Exception:
+            await asyncio.sleep(_PARTING_SECONDS)
+            raise
         connection.add_log_listener(self._hear)
         return connection
 
