@@ -147,7 +147,8 @@ class Policies:
                 if found.revision != self._in_force.revision:
                     self._loading.try_again()
                 self._loading.load_all(found.policies)
-            self._in_force = found
+            if not found.is_as(self._in_force):
+                self._in_force = found
             self._tags_read = asyncio.get_running_loop().time()
 
     async def load_bound(self) -> None:
@@ -219,7 +220,7 @@ class Policies:
             StartupError, DatabaseDownError: the record cannot be read.
             ShutDownError: the signer is stopping.
         """
-        if all(policy.decider is not None for policy in bound.policies):
+        if bound.is_loaded:
             return bound
         loading, _ = self._machinery()
         return Bound(
@@ -235,13 +236,14 @@ class Policies:
         at_seconds = facts.environment.timestamp
         if not bound.policies:
             return Judged(by_default(facts, self._defaults), (), in_force.revision, at_seconds, facts)
-        bound = await self.loaded(bound)
+        if not bound.is_loaded:
+            bound = await self.loaded(bound)
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
         if not facts.environment.simulation:
             for each in heard:
                 self._publish(each)
-            if any(policy.shadow is not None for policy in bound.policies):
+            if bound.has_shadows:
                 self._compare_later(facts, bound, in_force, heard)
         decision = combine([each.outcome for each in heard])
         seen = tuple([one for each in heard for one in each.seen])

@@ -47,17 +47,33 @@ class Served:
 
     shadow: Candidate | None = None
 
+    def is_as(self, other: "Served | None") -> bool:
+        """Whether both are loaded alike; of the same policy set."""
+        if other is None or self.decider is not other.decider:
+            return False
+        ours, theirs = self.shadow, other.shadow
+        return (None if ours is None else ours.decider) is (None if theirs is None else theirs.decider)
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The policies that have a say in a request, by name; none where the default decides."""
 
     policies: tuple[Served, ...] = ()
+    group: tuple[str, ...] = field(init=False)
+    """What tells these policies from others, for the turns that they take."""
 
-    @property
-    def group(self) -> tuple[str, ...]:
-        """What tells these policies from others, for the turns that they take."""
-        return tuple(policy.version for policy in self.policies)
+    is_loaded: bool = field(init=False)
+    """Whether each of them is ready to decide."""
+
+    has_shadows: bool = field(init=False)
+    """Whether versions run beside them."""
+
+    def __post_init__(self) -> None:
+        policies = self.policies
+        object.__setattr__(self, "group", tuple([policy.version for policy in policies]))
+        object.__setattr__(self, "is_loaded", all(policy.decider is not None for policy in policies))
+        object.__setattr__(self, "has_shadows", any(policy.shadow is not None for policy in policies))
 
 
 NOBODY = Bound()
@@ -87,6 +103,14 @@ class InForce:
     def revision(self) -> int:
         """Of the record."""
         return self.policies.revision
+
+    def is_as(self, other: "InForce") -> bool:
+        """Whether every decision would be made alike: then what follows from it need not be found again."""
+        return (
+            self.policies == other.policies
+            and self.tags == other.tags
+            and all(each.is_as(other.served.get(name)) for name, each in self.served.items())
+        )
 
     def keeps(self, namespace: str) -> bool:
         """Whether the facts of decisions in this namespace are kept."""

@@ -98,7 +98,7 @@ class PolicyCheck:
         """What the policies say of a duty. Raises as `check_duty`, where they cannot be asked."""
         proven = NOTHING_PROVEN
         duty = intent.duty
-        bound = await self.policies.loaded(asking.bound)
+        bound = asking.bound if asking.bound.is_loaded else await self.policies.loaded(asking.bound)
         if isinstance(duty, BlockDuty) and (duty.fee_recipient_proof or duty.graffiti_proof):
             proven = await asyncio.to_thread(self._proving.prove, intent.public_key, duty, bound, asking.in_force)
         facts = facts_of_duty(

@@ -5,7 +5,7 @@ Rule 2: the order of verdicts never matters, and a policy that is bound twice is
 Rule 3: where no policy is bound the namespace's default decides, and what cannot be read is denied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
@@ -98,6 +98,8 @@ def combine(outcomes: Iterable[Outcome]) -> Decision:
     heard = _each_once(outcomes)
     if not heard:
         raise ValueError("no policy was heard: nothing is decided by nobody")
+    if all(outcome.verdict is ALLOW for outcome in heard):
+        return Allowed(heard)
     for outcome in heard:
         if isinstance(outcome.verdict, Deny):
             deny = outcome.verdict
@@ -112,7 +114,7 @@ def by_default(facts: Facts, defaults: Defaults) -> Decision:
     return combine((Outcome(BY_DEFAULT, "", _default_verdict(facts, defaults)),))
 
 
-def claim_of(decision: Allowed | Held, *, at_seconds: int, seen: Iterable[Seen] = ()) -> CounterClaim | None:
+def claim_of(decision: Allowed | Held, *, at_seconds: int, seen: Collection[Seen] = ()) -> CounterClaim | None:
     """What the signing commit does to counters: what policies have read still holds, and every spending is booked.
 
     Args:
@@ -123,8 +125,10 @@ def claim_of(decision: Allowed | Held, *, at_seconds: int, seen: Iterable[Seen] 
     Returns:
         One claim, or None where counters have nothing to do with it.
     """
+    if not seen and not decision.spendings:
+        return None
     acts: tuple[Act, ...] = (*sorted(set(seen), key=lambda each: (each.counter, each.spent)), *decision.spendings)
-    return CounterClaim(at_seconds, acts) if acts else None
+    return CounterClaim(at_seconds, acts)
 
 
 def _default_verdict(facts: Facts, defaults: Defaults) -> Verdict:

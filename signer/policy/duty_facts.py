@@ -84,9 +84,9 @@ def duty_facts(duty: duties.Duty, *, slots_per_epoch: int | None, proven: Proven
         slots_per_epoch: of the chain; None where it is not known yet: then a slot's epoch is not told.
         proven: of a block, what the request proved.
     """
-    facts = {fact: _written(getattr(duty, name)) for fact, name in _FIELDS[type(duty)].items()}
+    facts = _facts(duty, _FIELDS[type(duty)])
     if isinstance(duty, duties.AggregateAndProofDuty):
-        facts |= {fact: _written(getattr(duty.vote, name)) for fact, name in _VOTE.items()}
+        facts |= _facts(duty.vote, _VOTE)
     if isinstance(duty, duties.BlockDuty):
         if proven.fee_recipient is not None:
             facts["fee_recipient"] = _written(proven.fee_recipient)
@@ -95,6 +95,10 @@ def duty_facts(duty: duties.Duty, *, slots_per_epoch: int | None, proven: Proven
     if slots_per_epoch is not None and "slot" in facts and "epoch" not in facts:
         facts["epoch"] = str(int(facts["slot"]) // slots_per_epoch)
     return Duty(type=duty.type, **facts)
+
+
+def _facts(duty: object, fields: Mapping[str, str]) -> dict[str, str]:
+    return {fact: _written(getattr(duty, name)) for fact, name in fields.items()}
 
 
 def _written(value: int | bytes) -> str:

@@ -1,8 +1,8 @@
 """The threads on which policies decide, off the event loop, and fairly.
 
-One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. When
-something has waited for a whole tick, because a policy uses up all that it may, another thread joins in; a thread goes
-to sleep when nothing waits. The ticks also end decisions that are over their time.
+One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. While it is
+in a long decision, or when nothing was begun for a whole tick, another thread joins in; a thread goes to sleep when
+nothing waits. The ticks also end decisions that are over their time.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from wasmtime import Engine
@@ -27,9 +28,6 @@ Result = TypeVar("Result")
 THREADS = max(2, min(4, os.cpu_count() or 2))
 """One works; the others are for when policies use up all that they may. Never more than there are processors: threads
 that burn fuel would keep the event loop from running."""
-
-_STALLED_SECONDS = 0.001
-"""Whoever has taken nothing for so long is in a long decision: a newcomer does not wait for its end."""
 
 
 class _Job(Generic[Result]):
@@ -73,16 +71,17 @@ class Evaluations:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._turns: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
-        self._emptied = True
-        """Since the last tick, nothing was waiting for a moment."""
-        self._last_taken = 0.0
-        """By the monotonic clock."""
+        self._begun = 0
+        """How much was begun since the last tick."""
 
         self._closed = False
         self._done: deque[_Job[Any]] = deque()
         self._announced = False
         self._asleep: list[int] = []
-        self._wakers = [threading.Semaphore(0) for _ in range(threads)]
+        self._sandboxes: dict[int, Sandbox] = {}
+        """Of each thread."""
+
+        self._wakers: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(threads)]
         self._busy = threading.Event()
         served = [threading.Thread(target=self._serve, args=(each,), name=f"policy-{each}") for each in range(threads)]
         self._threads = [*served, threading.Thread(target=self._tick, name="policy-ticks")]
@@ -117,7 +116,7 @@ class Evaluations:
             if not self._busy.is_set():
                 self._busy.set()  # also while no thread is asleep: those that are starting may all be taken
         if woken is not None:
-            self._wakers[woken].release()
+            self._wakers[woken].put(None)
         return future
 
     async def close(self) -> None:
@@ -131,7 +130,7 @@ class Evaluations:
             job.deliver()
         self._busy.set()
         for waker in self._wakers:
-            waker.release()
+            waker.put(None)
         await asyncio.to_thread(self._join)
         self._deliver()
 
@@ -140,28 +139,29 @@ class Evaluations:
             thread.join()
 
     def _serve(self, number: int) -> None:
-        sandbox = Sandbox(self._engine)
-        while (taken := self._next(number)) is not None:
-            lane, job = taken
+        sandbox = self._sandboxes[number] = Sandbox(self._engine)
+        ended: Lane | None = None
+        while (taken := self._next(number, ended)) is not None:
+            ended, job = taken
             job.run(sandbox)
             self._done.append(job)
-            with self._lock:
-                self._turns.done(lane)
             self._announce()
 
-    def _next(self, number: int) -> tuple[Lane, _Job[Any]] | None:
+    def _next(self, number: int, ended: Lane | None) -> tuple[Lane, _Job[Any]] | None:
+        """What to do next, where what was taken from this lane has ended; None when this is being closed."""
         while True:
             with self._lock:
+                if ended is not None:
+                    self._turns.done(ended)
+                    ended = None
                 if self._closed:
                     return None
                 taken = self._turns.take()
-                if not self._turns.waiting:
-                    self._emptied = True
                 if taken is not None:
-                    self._last_taken = time.monotonic()
+                    self._begun += 1
                     return taken
                 self._asleep.append(number)
-            self._wakers[number].acquire()
+            self._wakers[number].get()
 
     def _tick(self) -> None:
         while True:
@@ -172,21 +172,21 @@ class Evaluations:
                 if self._closed and not self._turns.under_way:
                     return
                 woken = self._helper()
-                self._emptied = False
+                self._begun = 0
                 if not self._closed and len(self._asleep) == len(self._wakers):
                     self._busy.clear()
             if woken is not None:
-                self._wakers[woken].release()
+                self._wakers[woken].put(None)
 
     def _helper(self) -> int | None:
         """A thread that shall join in; None where none must, or all do."""
         if not self._turns.waiting or not self._asleep:
             return None
-        return self._asleep.pop() if self._stalled() or not self._emptied else None
+        return self._asleep.pop() if not self._begun or self._stalled() else None
 
     def _stalled(self) -> bool:
         """Whoever is awake is in a long decision."""
-        return time.monotonic() - self._last_taken > _STALLED_SECONDS
+        return all(sandbox.is_long or each in self._asleep for each, sandbox in self._sandboxes.items())
 
     def _announce(self) -> None:
         """Many results are delivered by one call of the loop. The flag is lowered before the results are taken, so a

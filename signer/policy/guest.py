@@ -54,9 +54,13 @@ class _Deadline:
         """From now on so much."""
         self._seconds, self._began, self.is_over = seconds, time.thread_time(), False
 
+    def used_seconds(self) -> float:
+        """Since `begin`."""
+        return time.thread_time() - self._began
+
     def _passed(self, _context: int, _environment: int, ticks: Any, kind: Any) -> int | None:
         """The ticks have passed; where this thread had less than that of a processor, the module goes on."""
-        left = self._seconds - (time.thread_time() - self._began)
+        left = self._seconds - self.used_seconds()
         if left > 0:
             ticks[0], kind[0] = _ticks(left), _GO_ON
             return None
@@ -84,17 +88,28 @@ class Guest:
         self._store = 0
         self._context = 0
         self._limits = Limits()
+        self._budget = 0
+        self._instantiate = native.instantiate
+        self._call = native.call
         self._questions: Questions | None = None
         self._deadline = _Deadline()
 
-    def begin(self, limits: Limits, questions: Questions) -> None:
-        """A new store with these limits; nothing runs yet. Whoever begins calls `end`."""
+    def begin(self, limits: Limits, questions: Questions, *, quick_fuel: int | None = None) -> None:
+        """A new store with these limits; nothing runs yet. Whoever begins calls `end`.
+
+        `quick_fuel`: so little instead of the limit, for which the interpreter is kept.
+        """
         host_functions.begin(questions, keccak256=self._keccak.digest)
         self._limits, self._questions = limits, questions
+        if quick_fuel is None:
+            self._budget, self._instantiate, self._call = limits.fuel, native.instantiate, native.call
+        else:
+            self._budget, self._instantiate = quick_fuel, native.instantiate_quickly
+            self._call = native.call_quickly
         self._store = native.store_new(self._engine, None, None)
         self._context = native.store_context(self._store)
         native.store_limiter(self._store, limits.memory_bytes, MAX_TABLE_ELEMENTS, 1, MAX_TABLES, 1)
-        native.set_fuel(self._context, limits.fuel)
+        native.set_fuel(self._context, self._budget)
         native.set_epoch_deadline(self._context, _ticks(limits.wall_seconds))
         native.epoch_deadline_callback(self._store, self._deadline.callback, None, None)
         self._deadline.begin(limits.wall_seconds)
@@ -106,7 +121,7 @@ class Guest:
 
     def start(self, module: CompiledModule) -> None:
         """The instance is there; its start function has run, which is code of the policy like any other."""
-        error = native.instantiate(module.prepared, self._context, self._at_instance, self._at_trap)
+        error = self._instantiate(module.prepared, self._context, self._at_instance, self._at_trap)
         if error or self._trap.value is not None:
             raise self._stopped(error, memory_bytes=0)
         for extern, name in zip(self._externs, module.exports, strict=False):
@@ -119,7 +134,7 @@ class Guest:
             values[number].i64 = argument
         # One slot at least: results stand where the arguments stood.
         count = len(arguments) or 1
-        error = native.call(self._context, self._places[export], self._at_values, count, self._at_trap)
+        error = self._call(self._context, self._places[export], self._at_values, count, self._at_trap)
         if error or self._trap.value is not None:
             raise self._stopped(error, memory_bytes=self.memory_bytes())
         return int(values[0].i64)
@@ -131,7 +146,7 @@ class Guest:
     def write(self, place: int, data: bytes, *, what: str) -> None:
         """Put the data there; `what` names it in a denial."""
         place = self._checked(place, len(data), what)
-        ctypes.memmove(native.memory_data(self._context, self._memory) + place, data, len(data))
+        native.memmove(native.memory_data(self._context, self._memory) + place, data, len(data))
 
     def read(self, place: int, length: int, *, what: str) -> bytes:
         """What is there; `what` names it in a denial."""
@@ -143,10 +158,14 @@ class Guest:
         place = self._checked(place, 0, what)
         return self.read(place, min(most, self.memory_bytes() - place), what=what).partition(b"\0")[0]
 
-    def fuel_left(self) -> int:
+    def processor_seconds(self) -> float:
+        """Of this thread, since the decision began."""
+        return self._deadline.used_seconds()
+
+    def fuel_used(self) -> int:
         """Of what it began with."""
         native.get_fuel(self._context, ctypes.addressof(self._fuel))
-        return self._fuel.value
+        return self._budget - self._fuel.value
 
     def _checked(self, place: int, length: int, what: str) -> int:
         place &= _POINTER_MASK
@@ -165,7 +184,7 @@ class Guest:
         limits = self._limits
         evidence: Evidence = {
             "trap": "none" if trap is None else _TRAP_NAMES.get(trap, "unknown"),
-            "fuel_used": limits.fuel - self.fuel_left(),
+            "fuel_used": self.fuel_used(),
             "fuel_limit": limits.fuel,
             "memory_bytes": memory_bytes,
             "memory_limit_bytes": limits.memory_bytes,

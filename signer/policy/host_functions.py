@@ -132,7 +132,7 @@ class Place:
     def write(self, start: int, data: bytes) -> None:
         """Put it there."""
         start, _ = self._checked(start, len(data))
-        ctypes.memmove(self._base + start, data, len(data))
+        native.memmove(self._base + start, data, len(data))
 
     def _checked(self, start: int, length: int) -> tuple[int, int]:
         start, length = start & _POINTER_MASK, length & _POINTER_MASK

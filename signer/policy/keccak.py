@@ -57,7 +57,7 @@ class Keccak256:
         ctypes.memset(base + _STATE_AT, 0, 8 * _LANES)
         for start in range(0, len(padded), _BLOCKS_AT_ONCE * BLOCK_BYTES):
             piece = padded[start : start + _BLOCKS_AT_ONCE * BLOCK_BYTES]
-            ctypes.memmove(base + _BLOCKS_AT, piece, len(piece))
+            native.memmove(base + _BLOCKS_AT, piece, len(piece))
             self._permute(len(piece) // BLOCK_BYTES)
         return ctypes.string_at(base + _STATE_AT, _DIGEST_BYTES)
 

@@ -5,8 +5,8 @@ arguments; these calls cost 11 (measured). They also keep an exception of a host
 threads, so that one thread may be shown another's. So modules are compiled with the classes, and decisions are made
 with the C interface (wasmtime.h; its functions are exported by the wheel's library and called with their types here).
 
-Rule 1: what runs code of a policy lets go of the interpreter (`ctypes.CDLL`); what does not keeps it (`ctypes.PyDLL`):
-  letting go of it a dozen times in each decision would cost more than it gives.
+Rule 1: what runs code of a policy lets go of the interpreter (`ctypes.CDLL`), unless it has fuel for microseconds only;
+  what does not run any keeps it (`ctypes.PyDLL`): whoever lets go waits behind everybody else to get it back.
 Rule 2: an engine has deterministic features only, no WASI, and puts no signal handler into this process.
 """
 
@@ -149,12 +149,18 @@ linker_define = _function(
     c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, HOST_CALLBACK, c_void_p, c_void_p,
 )  # fmt: skip
 
-instantiate = _function(
-    _LETTING_GO, "wasmtime_instance_pre_instantiate", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
-)
-call = _function(
-    _LETTING_GO, "wasmtime_func_call_unchecked", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p
-)
+memmove = _function(ctypes.PyDLL(None), "memmove", c_void_p, c_void_p, c_char_p, c_size_t)
+"""As `ctypes.memmove`, which lets go of the interpreter."""
+
+_INSTANTIATE = ("wasmtime_instance_pre_instantiate", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
+_CALL = ("wasmtime_func_call_unchecked", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p)
+
+instantiate = _function(_LETTING_GO, *_INSTANTIATE)
+call = _function(_LETTING_GO, *_CALL)
+
+instantiate_quickly = _function(_KEEPING, *_INSTANTIATE)
+call_quickly = _function(_KEEPING, *_CALL)
+"""For little fuel alone; see rule 1."""
 
 
 def address(pointer: Any) -> int:

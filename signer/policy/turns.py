@@ -7,13 +7,12 @@ Rule 2: of one group no more than so many are under way at once, so that it neve
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Work = TypeVar("Work")
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """For whom work is: first among groups (the policies that decide), then among members (the keys)."""
 
     group: Hashable

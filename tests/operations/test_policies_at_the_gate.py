@@ -269,13 +269,14 @@ async def test_policies_that_change_faster_than_they_are_asked_sign_nothing(tmp_
         assert on.backend.signed == []
 
 
-async def test_once_a_tag_is_given_or_taken_what_is_bound_to_it_decides(tmp_path: Path) -> None:
-    async def tag(on: Road, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> None:
-        order = tag_order([KEYS[0]], add=add, remove=remove)
-        reading, writer = on.record.view.reading, on.record.writer
-        done = await carry_out_tags(writer, reading, order, CALLER, now_ms=0, documented=lambda _: ())
-        assert done[0].status == "tagged"
+async def tag(on: Road, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> None:
+    order = tag_order([KEYS[0]], add=add, remove=remove)
+    reading, writer = on.record.view.reading, on.record.writer
+    done = await carry_out_tags(writer, reading, order, CALLER, now_ms=0, documented=lambda _: ())
+    assert done[0].status == "tagged"
 
+
+async def test_once_a_tag_is_given_or_taken_what_is_bound_to_it_decides(tmp_path: Path) -> None:
     async with road(tmp_path) as on:
         await bind(on, TRAPS, to=ToTag("lido"))
         assert await verdict(on, vote()) == "signed"
@@ -292,6 +293,20 @@ async def test_once_a_tag_is_given_or_taken_what_is_bound_to_it_decides(tmp_path
             "other keys bear lido; revision 2",
             "other keys bear lido; revision 3",
         ]
+
+
+async def test_what_was_found_out_for_keys_is_kept_until_something_changes(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, TRAPS, to=ToTag("lido"))
+        await on.policies.load_bound()
+        await on.policies.refresh()
+        known = on.policies.in_force
+        await on.policies.refresh()
+        assert on.policies.in_force is known
+        await tag(on, add=("other",))
+        await on.policies.refresh()
+        assert on.policies.in_force is not known, "facts tell tags, also those that nothing is bound to"
+        assert on.policies.in_force.revision == known.revision
 
 
 async def test_the_upkeep_notices_a_change_that_no_request_has_met(tmp_path: Path) -> None:
