@@ -35,24 +35,8 @@ class DutyStory(Struct, frozen=True):
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
-        error = verdict.refusal or self.refused_as
-        return encode_entry(
-            Entry(
-                Kind.DUTY,
-                Outcome.ALLOWED if error is None else Outcome.REFUSED,
-                self.time_ms,
-                self.caller.request_id,
-                self.caller.principal.name,
-                self.public_key,
-                self.duty,
-                self.lower,
-                self.upper,
-                self.signing_root,
-                "" if error is None else error.code,
-                _joined(told_kept(self.kept), self.note if error is None else _note(error)),
-                Flag.REPEAT if verdict.repeat else 0,
-            )
-        )
+        said = (self.duty, self.lower, self.upper, self.signing_root)
+        return _entry_of(Kind.DUTY, self, said, verdict, allowed=self.note, flags=Flag.REPEAT if verdict.repeat else 0)
 
 
 class ExtensionStory(Struct, frozen=True):
@@ -76,24 +60,9 @@ class ExtensionStory(Struct, frozen=True):
 
     def entry(self, verdict: Verdict) -> bytes:
         """See `Chronicle.entry`."""
-        error = verdict.refusal or self.refused_as
-        return encode_entry(
-            Entry(
-                Kind.EXTENSION,
-                Outcome.ALLOWED if error is None else Outcome.REFUSED,
-                self.time_ms,
-                self.caller.request_id,
-                self.caller.principal.name,
-                self.public_key,
-                self.duty,
-                self.timestamp,
-                self.timestamp,
-                self.digest,
-                "" if error is None else error.code,
-                _joined(told_kept(self.kept), *((self.platform, self.note) if error is None else (_note(error),))),
-                Flag.BLIND,
-            )
-        )
+        said = (self.duty, self.timestamp, self.timestamp, self.digest)
+        allowed = _joined(self.platform, self.note)
+        return _entry_of(Kind.EXTENSION, self, said, verdict, allowed=allowed, flags=Flag.BLIND)
 
 
 class NoteStory(Struct, frozen=True):
@@ -132,6 +101,34 @@ def told_outcomes(outcomes: Sequence[PolicyOutcome]) -> str:
 def told_kept(digest: bytes) -> str:
     """For an entry: what is kept beside it. First in the note, so that a long one is not cut there."""
     return f"facts={digest.hex()}" if digest else ""
+
+
+def _entry_of(
+    kind: Kind,
+    story: DutyStory | ExtensionStory,
+    said: tuple[str, int, int, bytes],
+    verdict: Verdict,
+    *,
+    allowed: str,
+    flags: int,
+) -> bytes:
+    """`said`: what was asked for, its lower and upper number, and its hash; `allowed`: what is noted if it is."""
+    error = verdict.refusal or story.refused_as
+    caller = story.caller
+    return encode_entry(
+        Entry(
+            kind,
+            Outcome.ALLOWED if error is None else Outcome.REFUSED,
+            story.time_ms,
+            caller.request_id,
+            caller.principal.name,
+            story.public_key,
+            *said,
+            "" if error is None else error.code,
+            _joined(told_kept(story.kept), allowed if error is None else _note(error)),
+            flags,
+        )
+    )
 
 
 def _joined(*notes: str) -> str:
