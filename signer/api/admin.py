@@ -32,10 +32,12 @@ that is not named here, or stands there twice, is 400, and nothing was done.
                                  content type; 200 {"validators": [{"public_key": "0x..." | null, "blocks": 3,
                                  "attestations": 7, "error": null | "...", "differing": 0, "floors_before": null |
                                  {"slot": "1" | null, "source_epoch": ..., "target_epoch": ..., "held": false},
-                                 "floors_after": the same}]}; 400 UNUSABLE_HISTORIES where some are at fault, and
-                                 nothing was imported, but ?partial=true imports the others; ?dry_run=true changes
-                                 nothing and tells what would be (slashing:read); records further ahead of the clock
-                                 than anything is signed are a fault without ?far_ahead=true   (slashing:write)
+                                 "floors_after": the same, "ends_quarantine": false}]}, where the last is
+                                 true for a key that waited in quarantine for this history; 400 UNUSABLE_HISTORIES
+                                 where some are at fault, and nothing was imported, but ?partial=true imports the
+                                 others; ?dry_run=true changes nothing and tells what would be (slashing:read); records
+                                 further ahead of the clock than anything is signed are a fault without
+                                 ?far_ahead=true                                               (slashing:write)
     POST /admin/audit/verify     no body; 200 {"entries": 1234, "head": "0x...", "verified_from": 0}; 500 AUDIT_BROKEN;
                                  `verified_from` is above 0 where older entries were archived elsewhere
                                                                                                (audit:read)

@@ -54,6 +54,8 @@ class ImportedHistory:
     differing: int = 0
     floors_before: ToldFloors | None = None
     floors_after: ToldFloors | None = None
+    ends_quarantine: bool = False
+    """It waited for history, and waits no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from signer.errors import MalformedRequestError, SignerError, UnusableHistoriesE
 from signer.eth2.builtin_networks import network_of_root
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
+from signer.operations.ended_waits import Waits, ended_by, read_waits
 from signer.operations.horizon import Horizon
 from signer.operations.protect import WHOLE, Changes, ImportedValidator, ImportOptions
 from signer.operations.staged_document import parts_file, stage_document
@@ -44,6 +45,14 @@ from signer.slashing.staging import Furthest, Part, Staged, StagedValidator, Unu
 from signer.units import PublicKey, Root
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How the validators of a document stand in the record at one moment."""
+
+    floors: Mapping[PublicKey, Floors]
+    waits: Waits
+
+
 @dataclass(slots=True)
 class _Import:
     """One import on its way. Owned by the call that runs it."""
@@ -52,6 +61,8 @@ class _Import:
     parts: Path
     caller: Caller
     report: ImportReport = field(default_factory=ImportReport)
+    ended: frozenset[PublicKey] = frozenset()
+    """Keys whose wait in quarantine this import ends, or would end."""
 
     @property
     def root(self) -> Root:
@@ -107,12 +118,19 @@ class WriterImports:
         if not options.dry_run and (staged.validators or not staged.fault_count):
             # What has begun goes on to its end, though the caller hangs up: half an import holds its validators.
             await asyncio.shield(asyncio.ensure_future(self._add(run)))
-        still = before if options.dry_run else await asyncio.to_thread(self._floors, run)
-        return tuple(_told(run, before, held=frozenset(key for key, floors in still.items() if floors.held)))
+        after = before if options.dry_run else await asyncio.to_thread(self._standing, run)
+        if not options.dry_run:
+            run.ended = frozenset(before.waits) - frozenset(after.waits)
+        held = frozenset(key for key, floors in after.floors.items() if floors.held)
+        return tuple(_told(run, before.floors, held=held))
 
-    def _floors(self, run: _Import) -> Mapping[PublicKey, Floors]:
+    def _standing(self, run: _Import) -> _Standing:
         with self._reading() as moment:
-            return read_floors(moment, [one.public_key for one in run.staged.validators])
+            return self._read_standing(run, moment)
+
+    def _read_standing(self, run: _Import, moment: Transaction) -> _Standing:
+        floors = read_floors(moment, [one.public_key for one in run.staged.validators])
+        return _Standing(floors, read_waits(moment, self._horizon))
 
     def _furthest(self) -> Furthest | None:
         """What is taken without being asked for; None where nobody knows when the chain began."""
@@ -123,15 +141,16 @@ class WriterImports:
         if pinned is not None and root != pinned:
             raise other_network("document", root, pinned)
 
-    def _look(self, run: _Import, *, compare: bool) -> Mapping[PublicKey, Floors]:
-        """The floors now, and with `compare` what the parts would add, counted in the report."""
+    def _look(self, run: _Import, *, compare: bool) -> _Standing:
+        """How it stands now, and with `compare` what the parts would add, counted in the report."""
         with self._reading() as moment:
             self._check_network(run.root, recorded_network(moment))
-            known = read_floors(moment, [one.public_key for one in run.staged.validators])
-            check_floor_limits(moment, run.staged.validators, known)
+            known = self._read_standing(run, moment)
+            check_floor_limits(moment, run.staged.validators, known.floors)
             if compare:
                 for part in read_parts(run.parts):
                     compare_part(moment, part, run.report)
+                    run.ended |= ended_by(part, known.waits)
             return known
 
     async def _add(self, run: _Import) -> None:
@@ -213,7 +232,8 @@ def _told(
         count = run.report.validators.get(key, ImportCount(key))
         known = before.get(key)
         after = replace(floors_after(known or Floors(), one, count), held=key in held)
-        yield ImportedValidator(key, count.blocks, count.attestations, None, count.differing, known, after)
+        ends = key in run.ended and one.targets is not None
+        yield ImportedValidator(key, count.blocks, count.attestations, None, count.differing, known, after, ends)
     for fault in run.staged.faults:
         spoiled = None if fault.public_key is None else PublicKey(bytes.fromhex(fault.public_key))
         yield ImportedValidator(spoiled, 0, 0, fault.sentence)

@@ -50,6 +50,8 @@ class ImportedValidator:
     """None for a validator that was not on record."""
 
     floors_after: Floors | None = None
+    ends_quarantine: bool = False
+    """The key waited for history, and waits no more: its votes and blocks are signed from now on."""
 
     def told(self) -> dict[str, Any]:
         """In plain values, for JSON; slots and epochs as decimal strings, as in the documents."""
@@ -61,6 +63,7 @@ class ImportedValidator:
             "differing": self.differing,
             "floors_before": _told_floors(self.floors_before),
             "floors_after": _told_floors(self.floors_after),
+            "ends_quarantine": self.ends_quarantine,
         }
 
 

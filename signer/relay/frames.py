@@ -71,6 +71,7 @@ class ValidatorRow(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     differing: int
     floors_before: FloorsRow | None
     floors_after: FloorsRow | None
+    ends_quarantine: bool
 
 
 # --- a worker says -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ def validator_row(one: ImportedValidator) -> ValidatorRow:
         one.differing,
         _floors_row(one.floors_before),
         _floors_row(one.floors_after),
+        one.ends_quarantine,
     )
 
 
@@ -29,6 +30,7 @@ def validator_of(row: ValidatorRow) -> ImportedValidator:
         row.differing,
         _floors_of(row.floors_before),
         _floors_of(row.floors_after),
+        row.ends_quarantine,
     )
 
 

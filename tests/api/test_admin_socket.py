@@ -116,7 +116,7 @@ async def test_an_import_goes_through_a_private_file_that_is_gone_afterwards(wor
     async with connected(world) as client:
         answer = await client.ask("POST", "/admin/slashing/import", body=document)
     assert answer.status == 200
-    rest = {"differing": 0, "floors_before": None, "floors_after": None}
+    rest = {"differing": 0, "floors_before": None, "floors_after": None, "ends_quarantine": False}
     assert json.loads(answer.body) == {
         "validators": [
             {"public_key": "0x" + KEY.hex(), "blocks": 3, "attestations": 7, "error": None, **rest},

@@ -308,6 +308,29 @@ def test_a_validator_that_could_not_be_imported_makes_the_command_fail(
     assert "0 validators imported, 1 refused" in said.out
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "its wait in quarantine has ended with this history: its votes and blocks are signed"),
+        (("--dry-run",), "its wait in quarantine would end with this history: its votes and blocks would be signed"),
+    ],
+    ids=["imported", "previewed"],
+)
+def test_each_key_whose_wait_an_import_ends_is_named(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "protection.json").write_text("{}")
+    server.listen_on_socket(data / "admin.sock")
+    counts = {"blocks": 0, "attestations": 1, "error": None}
+    told = [{"public_key": "0xaa", "ends_quarantine": True}, {"public_key": "0xbb", "ends_quarantine": False}]
+    server.answer_json("POST", "/admin/slashing/import", {"validators": [{**each, **counts} for each in told]})
+    said = cli("slashing", "import", "protection.json", *options, *DEVELOPMENT)
+    assert (said.code, said.err) == (0, f"0xaa: {words}\n")
+    document = cli("slashing", "import", "protection.json", "--json", *options, *DEVELOPMENT)
+    assert [each["ends_quarantine"] for each in document.json["validators"]] == [True, False]
+    assert document.err == ""
+
+
 def test_what_is_odd_in_an_imported_history_is_told_with_its_key(
     cli: Cli, host: MemoryHost, data: Path, tmp_path: Path
 ) -> None:

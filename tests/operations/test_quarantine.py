@@ -27,6 +27,7 @@ from signer.operations.explain import Question
 from signer.operations.horizon import Horizon
 from signer.operations.importing import WriterImports
 from signer.operations.kept_record import KeptRecord as Record
+from signer.operations.protect import WHOLE, ImportOptions
 from signer.operations.quarantine import Quarantine, QuarantiningLoader
 from signer.operations.record_orders import MoveWatermarks
 from signer.units import Epoch, PublicKey
@@ -107,8 +108,15 @@ async def voted(record: Record, number: int, target: int) -> str:
 
 
 async def imported(
-    house: House, record: Record, key: PublicKey, target: int | None, *, slot: int | None = None
-) -> None:
+    house: House,
+    record: Record,
+    key: PublicKey,
+    target: int | None,
+    *,
+    slot: int | None = None,
+    options: ImportOptions = WHOLE,
+) -> bool:
+    """Whether the import tells that it ends the wait of the key."""
     vote_told = {} if target is None else {"source_epoch": str(max(target - 1, 0)), "target_epoch": str(target)}
     blocks, votes = [{"slot": str(slot)}] if slot is not None else [], [vote_told] if vote_told else []
     data = [{"pubkey": "0x" + key.hex(), "signed_blocks": blocks, "signed_attestations": votes}]
@@ -122,7 +130,9 @@ async def imported(
         reading=house.reading,
         data_directory=house.data,
     )
-    await imports.merge(file, CALLER)
+    [told] = await imports.merge(file, CALLER, options)
+    assert told.public_key == key
+    return told.ends_quarantine
 
 
 def test_a_key_without_history_waits_for_two_whole_epochs_after_the_running_one(house: House, record: Record) -> None:
@@ -247,6 +257,29 @@ def test_only_a_vote_above_epoch_0_ends_a_wait(house: House, record: Record, tar
     load(house, record, ONE)
     asyncio.run(imported(house, record, ONE, target, slot=0))
     assert asyncio.run(voted(record, 1, now(house))) == told
+
+
+@pytest.mark.parametrize(
+    ("distance", "slot", "ends"),
+    [(-5, None, True), (-5, 7, True), (2, None, True), (3, None, False), (None, 7, False)],
+    ids=["a vote", "a vote and a block", "a vote just before its end", "a vote of its end", "a block alone"],
+)
+def test_an_import_tells_whether_it_ends_a_wait_and_the_dry_run_told_it_before(
+    house: House, record: Record, distance: int | None, slot: int | None, *, ends: bool
+) -> None:
+    load(house, record, ONE, OTHER)
+    target = None if distance is None else now(house) + distance
+    preview = ImportOptions(dry_run=True, far_ahead=True)
+    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=preview)) is ends
+    assert len(asyncio.run(quarantine(house, record).waits(CALLER))) == 2, "a dry run ends nothing"
+    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is ends
+    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is False
+    assert len(asyncio.run(quarantine(house, record).waits(CALLER))) == (1 if ends else 2)
+
+
+def test_an_import_for_a_key_that_does_not_wait_ends_no_wait(house: House, record: Record) -> None:
+    load(house, record, OTHER)
+    assert asyncio.run(imported(house, record, ONE, now(house) - 5)) is False
 
 
 def test_rows_of_web3signer_without_a_watermark_are_history_and_its_enabled_is_told_first(

@@ -68,7 +68,10 @@ class Imports:
         self.asked.append((file, caller))
         if self.error is not None:
             raise self.error
-        return (ImportedValidator(b"k" * 48, 3, 7, None), ImportedValidator(b"l" * 48, 0, 0, "conflicts"))
+        return (
+            ImportedValidator(b"k" * 48, 3, 7, None, ends_quarantine=True),
+            ImportedValidator(b"l" * 48, 0, 0, "conflicts"),
+        )
 
 
 @dataclass

@@ -188,7 +188,7 @@ async def test_an_import_is_made_by_the_main_process_in_the_callers_name(tmp_pat
     async with both_ends(tmp_path) as ends:
         imports = ends.worker.link.mainstay().imports
         assert await imports.merge(tmp_path / "upload", CALLER) == (
-            ImportedValidator(b"k" * 48, 3, 7, None),
+            ImportedValidator(b"k" * 48, 3, 7, None, ends_quarantine=True),
             ImportedValidator(b"l" * 48, 0, 0, "conflicts"),
         )
         ((file, caller),) = ends.imports.asked

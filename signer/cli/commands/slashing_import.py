@@ -62,6 +62,9 @@ def import_(
     An import that was interrupted holds its validators: they sign nothing up to the file's newest record that is not on
     record, until the same import is run again.
 
+    A key that came without history waits in quarantine; a vote in the imported history ends its wait, which is told for
+    each such key.
+
     Exit codes: 0 everything was imported (or, with --dry-run, could be); 1 something was not; 2 the command line or the
     configuration is at fault.
 
@@ -108,6 +111,7 @@ def _agreed(session: Session, service: Service, document: Path, options: ImportO
     with session.output.progress("reading"):
         validators = service.import_slashing(document, replace(options, dry_run=True))
     _table(session, validators)
+    _tell_ended_waits(session, validators, is_done=False)
     failed = sum(1 for each in validators if each.error)
     if failed and not options.partial:
         session.output.notice(f"{failed} histories cannot be used; without --partial nothing is imported")
@@ -127,12 +131,25 @@ def _tell(
     }
     session.output.document(document)
     _table(session, validators)
+    _tell_ended_waits(session, validators, is_done=not options.dry_run)
     if not session.options.as_json:
         for each in warnings:
             session.output.notice(f"warning: {each.public_key}: {each.sentence}")
     done = "would be imported" if options.dry_run else "imported"
     session.output.line(f"{len(validators) - failed} validators {done}, {failed} refused")
     return EXIT_REFUSED if failed else 0
+
+
+def _tell_ended_waits(session: Session, validators: list[ImportedHistory], *, is_done: bool) -> None:
+    """Name each key that waited in quarantine for this history. With `--json` the document says it."""
+    if session.options.as_json:
+        return
+    ends = "has ended with this history: its votes and blocks are signed"
+    if not is_done:
+        ends = "would end with this history: its votes and blocks would be signed"
+    for each in validators:
+        if each.ends_quarantine:
+            session.output.notice(f"{each.public_key}: its wait in quarantine {ends}")
 
 
 def _table(session: Session, validators: list[ImportedHistory]) -> None:

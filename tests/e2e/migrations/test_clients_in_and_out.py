@@ -159,8 +159,10 @@ def test_keys_and_history_come_and_could_go_back(client: str, signer: RunningSig
         waiting = line.sign(keys[0], vote_body(NOW - 1, NOW)).verdict
     assert waiting == "412 KEY_QUARANTINED", "the keys are here, and their history is not"
 
-    done(signer, "slashing", "import", left.history)
+    merged = signer.holdfast("slashing", "import", left.history)
+    assert merged.returncode == 0, merged.stderr
     for key in keys:
+        assert f"{key}: its wait in quarantine has ended" in merged.stderr
         check_history_is_heard(signer, key, expected)
 
     exported, parcel = tmp_path / "exported.json", tmp_path / "parcel"
