@@ -367,9 +367,10 @@ class ApprovalClosedError(SignerError):
 
     code = "APPROVAL_CLOSED"
 
-    def __init__(self, approval_id: str, *, state: str) -> None:
+    def __init__(self, approval_id: str, *, state: str, reason: str = "") -> None:
+        because = f": {reason}" if reason else ""
         super().__init__(
-            f"nothing is decided about this request any more: it is {state}",
+            f"nothing is decided about this request any more: it is {state}{because}",
             evidence={"approval": approval_id, "state": state},
         )
 

@@ -86,6 +86,7 @@ def members_of(told: Told) -> dict[str, Any]:
         "approval": request.approval_id.hex(),
         "kind": request.kind,
         "state": told.state.value,
+        "reason": told.reason or None,
         "type": request.subject,
         "requester": request.requester,
         "public_key": _hex(request.public_key) if request.public_key else None,

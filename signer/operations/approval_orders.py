@@ -13,6 +13,9 @@ from signer.auth.principal import Caller
 from signer.crypto.secret import STARS
 
 ApprovalId = Annotated[bytes, Meta(min_length=APPROVAL_ID_BYTES, max_length=APPROVAL_ID_BYTES)]
+Revision = Annotated[int, Meta(ge=0)]
+"""Of the policies on record; 0 where there never were any."""
+
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 
 
@@ -44,6 +47,9 @@ class CastVote(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
 
     approves: bool
     groups: tuple[str, ...]
+    revision: Revision
+    """Of the policies under which the request was found to stand: at another one the caller looks again."""
+
     signed: SignedStatement | None = None
 
 
@@ -91,6 +97,7 @@ class ApprovalOrders(Protocol):
 
         Raises:
             UnknownApprovalError, ApprovalClosedError, NotAnApproverError, WrongRequestError: nothing was changed.
+            PolicyChangedError: nor here, for another revision of the policies holds: look again.
             TooManyApprovalsError: as many of this principal's requests wait as may.
             ElsewhereError: another signer has sealed it.
             JournalDownError, OutcomeUnknownError.

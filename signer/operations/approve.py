@@ -9,12 +9,16 @@ import msgspec
 
 from signer.approvals.hashes import facts_hash
 from signer.approvals.record import (
+    NEWEST,
+    Place,
     change_request,
     count_ended,
     count_open,
     get_request,
+    place_of,
     read_by_hash,
     read_overdue,
+    read_page,
     read_sealed,
     remove_ended,
     write_request,
@@ -25,7 +29,7 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.crypto.aead import NONCE_BYTES, Sealer
-from signer.errors import ElsewhereError, SealError, TooManyApprovalsError, WrongRequestError
+from signer.errors import ElsewhereError, PolicyChangedError, SealError, TooManyApprovalsError, WrongRequestError
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.operations.approval_orders import (
@@ -40,7 +44,9 @@ from signer.operations.approval_orders import (
 )
 from signer.operations.changes import Changes
 from signer.operations.reading import read_record
+from signer.operations.standing_approvals import Standings
 from signer.operations.story import NoteStory
+from signer.policy.policy_set_ledger import read_revision
 
 UPKEEP_SECONDS = 30.0
 """How often requests are looked for whose time is over, and old ones."""
@@ -49,6 +55,9 @@ DAY_MS = 86_400_000
 
 _LABEL = b"holdfast held request, version 1\n"
 """Bound to a sealed request with its id and hash, so that nothing else we seal passes for one."""
+
+_LOOKED_AT_ONCE = 25
+"""Requests in one read of those that wait: the facts of one may be 256 KiB."""
 
 _log = logging.getLogger("holdfast.approvals")
 
@@ -66,6 +75,9 @@ class LocalApprovalOrders:
         self._sealer = sealer
         self._most_waiting = most_waiting
         self._keep_days = keep_days
+        self._standings = Standings(reading)
+        self._tidied_at: int | None = None
+        """The revision of the policies at which all that wait were last looked at."""
 
     async def carry_out(self, order: ApprovalOrder, caller: Caller) -> ApprovalAnswer:
         """See ApprovalOrders."""
@@ -113,9 +125,25 @@ class LocalApprovalOrders:
             change = partial(self._expire, request.approval_id)
             # Crash before this commit: it cannot be approved any more, and the next upkeep says so on record.
             await self._changes.perform(change, partial(self._ended_story, None))
+        await self._end_void()
         before_ms = self._now_ms() - self._keep_days * DAY_MS
         if await asyncio.to_thread(read_record, self._reading, partial(count_ended, before_ms=before_ms)):
             await self._changes.perform(partial(remove_ended, before_ms=before_ms), self._removed_story)
+
+    async def _end_void(self) -> None:
+        """End what can never be done any more: looked for once at each revision of the policies."""
+        revision = await asyncio.to_thread(read_record, self._reading, read_revision)
+        if revision == self._tidied_at:
+            return
+        place: Place | None = NEWEST
+        while place is not None:
+            look = partial(read_page, before=place, ended_too=False, limit=_LOOKED_AT_ONCE)
+            page = await asyncio.to_thread(read_record, self._reading, look)
+            for approval_id, why in (await self._standings.of(page)).void.items():
+                # Crash before this commit: whoever looks or votes is told the same, and the next upkeep ends it.
+                await self._changes.perform(partial(self._void, approval_id), partial(self._void_story, why))
+            place = place_of(page[-1]) if len(page) == _LOOKED_AT_ONCE else None
+        self._tidied_at = revision
 
     # --- what is done in the writer's transaction ----------------------------------------------------
 
@@ -158,6 +186,8 @@ class LocalApprovalOrders:
         return found
 
     def _vote(self, order: CastVote, caller: Caller, transaction: Transaction) -> Request:
+        _check_revision(transaction, order.revision)
+
         def rule(found: Request) -> Request:
             if found.request_hash != order.request_hash:
                 raise WrongRequestError(found.approval_id.hex())
@@ -179,6 +209,12 @@ class LocalApprovalOrders:
             now_ms = self._now_ms()
             overdue = found.ending is None and state_of(found, now_ms=now_ms) is State.EXPIRED
             return end(found, Ending.EXPIRED, by="", now_ms=now_ms) if overdue else found
+
+        return change_request(transaction, approval_id, rule)
+
+    def _void(self, approval_id: bytes, transaction: Transaction) -> Request:
+        def rule(found: Request) -> Request:
+            return end(found, Ending.VOID, by="", now_ms=self._now_ms()) if found.ending is None else found
 
         return change_request(transaction, approval_id, rule)
 
@@ -219,6 +255,10 @@ class LocalApprovalOrders:
     def _ended_story(self, caller: Caller | None, request: Request) -> NoteStory:
         return self._story(Kind.APPROVAL_ENDED, caller, request, {**_told(request), "state": self._state(request)})
 
+    def _void_story(self, why: str, request: Request) -> NoteStory:
+        note = {**_told(request), "state": self._state(request), "reason": why}
+        return self._story(Kind.APPROVAL_ENDED, None, request, note)
+
     def _removed_story(self, count: int) -> NoteStory:
         return NoteStory(Kind.APPROVALS_REMOVED, self._now_ms(), f"approvals={count} keep_days={self._keep_days}")
 
@@ -234,6 +274,17 @@ class LocalApprovalOrders:
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
+
+
+def _check_revision(transaction: Transaction, judged_by: int) -> None:
+    """Raises PolicyChangedError: whoever ordered has looked at other policies.
+
+    No lock of the policies is taken, since signing commits take it after a request's: where another signer changes them
+    in the very moment of this commit, it is as if that had come a moment later.
+    """
+    newest = read_revision(transaction)
+    if newest != judged_by:
+        raise PolicyChangedError(judged_by=judged_by, newest=newest)
 
 
 def _told(request: Request) -> dict[str, object]:

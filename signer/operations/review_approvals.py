@@ -18,6 +18,7 @@ from signer.errors import (
     ApprovalDeniedError,
     ForbiddenError,
     MalformedRequestError,
+    PolicyChangedError,
     StatementError,
     UnknownApprovalError,
 )
@@ -26,10 +27,14 @@ from signer.journal.reader import Reading
 from signer.operations.approval_orders import ApprovalOrders, CancelRequest, CastVote, Content, ReadContent, Waits
 from signer.operations.held_content import decode_intent
 from signer.operations.reading import read_record
+from signer.operations.standing_approvals import Standing, Standings
 from signer.units import PublicKey
 
 MOST_LISTED = 25
 """Requests of one page: the facts of one may be 256 KiB."""
+
+_LOOKS = 3
+"""So often a vote looks how the request stands, where the policies are changed in between."""
 
 
 class Told(Struct, frozen=True):
@@ -41,6 +46,9 @@ class Told(Struct, frozen=True):
     ready_ms: int | None
     """From when on it may be done; None while a quorum is missing."""
 
+    reason: str = ""
+    """Why it can never be done: where it is void."""
+
 
 class ApprovalReview:
     """One instance for the life of the process; reads through connections of its own."""
@@ -50,6 +58,7 @@ class ApprovalReview:
         self._reading = reading
         self._clock = clock
         self._approvers = approvers
+        self._standings = Standings(reading)
 
     async def list_requests(
         self, caller: Caller, *, ended_too: bool = False, before: Place = NEWEST
@@ -61,14 +70,16 @@ class ApprovalReview:
         check_may_look(caller)
         page = partial(read_page, before=before, ended_too=ended_too, limit=MOST_LISTED)
         found = await asyncio.to_thread(read_record, self._reading, page)
-        told = [self._told(each) for each in found if self._may_see(each, caller)]
+        visible = [each for each in found if self._may_see(each, caller)]
+        standing = await self._standings.of(visible)
+        told = [self._told(each, standing) for each in visible]
         if not ended_too:
-            told = [each for each in told if each.state is not State.EXPIRED]
+            told = [each for each in told if each.state in OPEN]
         return told, place_of(found[-1]) if len(found) == MOST_LISTED else None
 
     async def show(self, approval_id: bytes, caller: Caller) -> Told:
         """One request. Raises UnknownApprovalError: there is none, or none that this caller may see."""
-        return self._told(await self._get(approval_id, caller))
+        return await self._tell(await self._get(approval_id, caller))
 
     async def vote(
         self,
@@ -86,19 +97,26 @@ class ApprovalReview:
             UnknownApprovalError, ApprovalClosedError, WrongRequestError, StatementError, UnavailableError.
         """
         check_authorized(caller.principal, Action.APPROVALS_VOTE)
-        request = await self._get(approval_id, caller)
-        self._check_statement(signed, request, caller, decision)
-        order = CastVote(
-            approval_id, request_hash, decision == "approve", tuple(sorted(caller.principal.groups)), signed
-        )
-        return self._told(await self._carry_out(order, caller))
+        groups = tuple(sorted(caller.principal.groups))
+        for look in range(1, _LOOKS + 1):
+            request = await self._get(approval_id, caller)
+            standing = await self._standings.of((request,))
+            _check_stands(request, standing)
+            self._check_statement(signed, request, caller, decision)
+            order = CastVote(approval_id, request_hash, decision == "approve", groups, standing.revision, signed)
+            try:
+                return await self._tell(await self._carry_out(order, caller))
+            except PolicyChangedError:
+                if look == _LOOKS:
+                    raise
+        raise TypeError("a vote is cast, or refused")
 
     async def cancel(self, approval_id: bytes, caller: Caller) -> Told:
         """Take a request back: one's own, or anybody's with `approvals:cancel`. Raises as `vote`."""
         request = await self._get(approval_id, caller)
         if request.requester != caller.principal.name:
             check_authorized(caller.principal, Action.APPROVALS_CANCEL)
-        return self._told(await self._carry_out(CancelRequest(approval_id), caller))
+        return await self._tell(await self._carry_out(CancelRequest(approval_id), caller))
 
     async def content(self, approval_id: bytes, caller: Caller) -> SignDuty:
         """What was asked for, so that whoever has asked can have it done.
@@ -118,6 +136,7 @@ class ApprovalReview:
         if request.kind != "signature":
             raise MalformedRequestError("this is no request for a signature: give the order again, as it was")
         self._check_not_ended(request)
+        _check_stands(request, await self._standings.of((request,)))
         answer = await self._orders.carry_out(ReadContent(approval_id), caller)
         if not isinstance(answer, Content):
             raise TypeError("an order to read is answered with what was read")
@@ -133,7 +152,7 @@ class ApprovalReview:
             raise ApprovalDeniedError(
                 request.approval_id.hex(), denied_by=request.ended_by, until_ms=request.expires_ms
             )
-        if state is not State.SPENT and state not in OPEN:
+        if state is not State.SPENT and state is not State.VOID and state not in OPEN:
             raise ApprovalClosedError(request.approval_id.hex(), state=state.value)
 
     def _check_statement(
@@ -175,13 +194,23 @@ class ApprovalReview:
             raise TypeError("an order about a request is answered with the request")
         return answer.request
 
-    def _told(self, request: Request) -> Told:
+    async def _tell(self, request: Request) -> Told:
+        return self._told(request, await self._standings.of((request,)))
+
+    def _told(self, request: Request, standing: Standing) -> Told:
         today = counting_today(request, self._approvers.members) if request.ending is None else request
         state = state_of(today, now_ms=self._now_ms())
-        return Told(request, state, progress_of(today), ready_ms(today))
+        why = standing.void.get(request.approval_id, "") if state in OPEN or state is State.VOID else ""
+        return Told(request, State.VOID if why else state, progress_of(today), ready_ms(today), why)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
+
+
+def _check_stands(request: Request, standing: Standing) -> None:
+    """Raises ApprovalClosedError: it can never be done, whoever says yes."""
+    if why := standing.void.get(request.approval_id):
+        raise ApprovalClosedError(request.approval_id.hex(), state=State.VOID.value, reason=why)
 
 
 def check_may_look(caller: Caller) -> None:

@@ -30,6 +30,9 @@ class Since(Struct, frozen=True):
     since: int
     """From this revision up to that one the same versions were bound."""
 
+    bound: frozenset[tuple[str, str]] = frozenset()
+    """Name and version of each."""
+
 
 class _Said(Struct, frozen=True):
     """Of a set what matters here."""
@@ -67,11 +70,11 @@ def read_serving_since(
     for at, said in _sets(transaction, revision, lowest=lowest):
         found = _bound(said, targets)
         if reached is not None and found != reached:
-            return Since(revision, since)
+            return Since(revision, since, reached)
         reached, since = found, at
     if known is not None and since == known.revision:
         since = known.since
-    return Since(revision, since)
+    return Since(revision, since, reached or frozenset())
 
 
 def _sets(transaction: Transaction, revision: int, *, lowest: int) -> Iterator[tuple[int, _Said]]:

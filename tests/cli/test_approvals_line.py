@@ -29,6 +29,7 @@ SHOWN = {
     "approval": APPROVAL,
     "kind": "signature",
     "state": "waiting",
+    "reason": None,
     "type": "VOLUNTARY_EXIT",
     "requester": "exit-tool",
     "public_key": KEY,

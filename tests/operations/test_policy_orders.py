@@ -23,6 +23,7 @@ from policy.policy_packs import (
 )
 from policy.wat_policies import policy as wat_policy
 
+from signer.approvals.request import Ending, State
 from signer.audit.entry import Kind
 from signer.auth.approvers import Approver, Approvers
 from signer.auth.principal import Action, Caller, Principal
@@ -30,11 +31,13 @@ from signer.crypto.aead import KEY_BYTES, Sealer
 from signer.crypto.secret import Secret
 from signer.errors import (
     ApprovalChangedError,
+    ApprovalClosedError,
     ApprovalDeniedError,
     ApprovalRequiredError,
     ForbiddenError,
     MalformedRequestError,
     NotAnApproverError,
+    PolicyChangedError,
     PolicyImportError,
     PolicyModuleInvalidError,
     PolicyOrderError,
@@ -67,6 +70,7 @@ from signer.operations.policy_orders import (
     TrustKey,
     UnbindPolicy,
 )
+from signer.operations.review_approvals import ApprovalReview
 from signer.policy.bindings import Binding, ToCaller, ToKey, ToNamespace, ToTag
 from signer.policy.pack import version_of
 from signer.policy.policy_record import read_policy_set
@@ -97,6 +101,9 @@ class Post:
             orders=orders, reading=record.view.reading, guard=PolicyGuard(held, approvers)
         )
         self.orders = orders
+        self.review = ApprovalReview(
+            orders=self.approvals, reading=record.view.reading, clock=house.clock, approvers=approvers
+        )
 
     async def order(self, order: PolicyOrder, caller: Caller = CALLER) -> tuple[str, int]:
         """What became of it, and the revision that holds."""
@@ -399,6 +406,7 @@ async def test_lists_are_set_added_to_and_taken_from(post: Post) -> None:
 # --- changes that wait for people ------------------------------------------------------------------
 
 GUARD = ChangeGuard(1, ("owners",), 3600)
+ANN = Caller(Principal("ann", groups=frozenset({"owners"}), actions=frozenset({Action.APPROVALS_VOTE})))
 
 
 async def held(post: Post, order: PolicyOrder, caller: Caller = CALLER) -> ApprovalRequiredError:
@@ -416,6 +424,7 @@ async def vote(post: Post, waits: ApprovalRequiredError, approver: str = "ann", 
         bytes.fromhex(str(waits.evidence["request_hash"])[2:]),
         approves,
         ("owners",),
+        post.policies().revision,
     )
     await post.approvals.carry_out(cast, Caller(Principal(approver)))
 
@@ -466,6 +475,45 @@ async def test_an_approval_is_for_one_order_of_one_principal_at_one_revision(gua
     with pytest.raises(PolicyRevisionError):
         await guarded.orders.carry_out(exact, CALLER, approval_id=approval)
     await held(guarded, order)
+
+
+@pytest.mark.parametrize("voted", [False, True], ids=["waiting", "approved"])
+async def test_once_the_policies_move_on_an_approval_of_a_change_is_void_and_takes_no_vote(
+    guarded: Post, *, voted: bool
+) -> None:
+    waits = await held(guarded, BindPolicy(binding=TO_LIDO))
+    approval = bytes.fromhex(str(waits.evidence["approval"]))
+    if voted:
+        await vote(guarded, waits)
+    await guarded.all(PublishPolicy(pack=TWO))
+    told = await guarded.review.show(approval, ANN)
+    assert told.state is State.VOID
+    assert told.reason.startswith("the policies have moved from revision 3, which it was asked for at, to 4: give the")
+    assert (await guarded.review.list_requests(ANN))[0] == []
+    for decision in ("approve", "deny"):
+        with pytest.raises(ApprovalClosedError, match="it is void: the policies have moved from revision 3") as refused:
+            await guarded.review.vote(
+                approval, ANN, decision=decision, request_hash=told.request.request_hash, signed=None
+            )
+        assert refused.value.evidence == {"approval": approval.hex(), "state": "void"}
+    again = await held(guarded, BindPolicy(binding=TO_LIDO))
+    await guarded.approvals.tidy()
+    listed, _ = await guarded.review.list_requests(ANN, ended_too=True)
+    assert {each.request.approval_id: each.request.ending for each in listed} == {
+        approval: Ending.VOID,
+        bytes.fromhex(str(again.evidence["approval"])): None,
+    }
+    assert (await guarded.review.show(approval, ANN)).reason == told.reason, "also when it is on record"
+
+
+async def test_a_vote_that_has_looked_at_other_policies_changes_nothing(guarded: Post) -> None:
+    waits = await held(guarded, BindPolicy(binding=TO_LIDO))
+    approval = bytes.fromhex(str(waits.evidence["approval"]))
+    hashed = bytes.fromhex(str(waits.evidence["request_hash"])[2:])
+    with pytest.raises(PolicyChangedError):
+        await guarded.approvals.carry_out(CastVote(approval, hashed, True, ("owners",), 2), ANN)
+    told = await guarded.review.show(approval, ANN)
+    assert (told.state, told.request.votes) == (State.WAITING, ())
 
 
 async def test_two_who_carry_one_approved_order_out_make_one_change(guarded: Post) -> None:

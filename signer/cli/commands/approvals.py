@@ -245,6 +245,7 @@ def _tell(session: Session, shown: Shown) -> None:
     rows = [
         ("approval", shown["approval"]),
         ("state", shown["state"] + _missing_words(shown)),
+        *((("because", shown["reason"]),) if shown["reason"] else ()),
         ("type", shown["type"]),
         ("asked by", shown["requester"]),
         ("public key", shown["public_key"] or ""),
