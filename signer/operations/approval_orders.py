@@ -25,6 +25,9 @@ class OpenRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     kind: Kind
     request_hash: Hash
     policies_hash: Hash
+    revision: Revision
+    """Of the policies that demand this: at another one they are asked again."""
+
     demands: tuple[Demand, ...]
     lifetime_seconds: Annotated[int, Meta(ge=1)]
     subject: str

@@ -84,7 +84,7 @@ class LocalApprovalOrders:
         match order:
             case OpenRequest():
                 wanted = self._wanted(order, caller)
-                change = partial(self._open, wanted, self._seal(wanted, order.content))
+                change = partial(self._open, wanted, self._seal(wanted, order.content), order.revision)
                 request = await self._changes.perform(change, partial(self._opened_story, wanted, caller))
                 if request.approval_id == wanted.approval_id:
                     _log.info(
@@ -164,7 +164,9 @@ class LocalApprovalOrders:
             facts=order.facts,
         )
 
-    def _open(self, wanted: Request, sealed: bytes, transaction: Transaction) -> Request:
+    def _open(self, wanted: Request, sealed: bytes, revision: int, transaction: Transaction) -> Request:
+        # Before anything is void: whoever has seen older policies would take an approval under the newer ones away.
+        _check_revision(transaction, revision)
         for known in read_by_hash(transaction, wanted.request_hash):
             if known.ending is None:
                 waits = change_request(transaction, known.approval_id, partial(self._unless_void, wanted))

@@ -18,7 +18,13 @@ from signer.approvals.request import Demand
 from signer.approvals.rules import act_on, eligible
 from signer.auth.approvers import Approvers
 from signer.auth.principal import Caller
-from signer.errors import ApprovalChangedError, UnapprovableError, UnknownApprovalError
+from signer.errors import (
+    ApprovalChangedError,
+    PolicyChangedError,
+    PolicyRevisionError,
+    UnapprovableError,
+    UnknownApprovalError,
+)
 from signer.journal.ledger import Transaction
 from signer.operations.held_requests import HeldRequests, Hold
 from signer.operations.policy_orders import (
@@ -53,6 +59,7 @@ class PolicyGuard:
 
         Raises:
             ApprovalRequiredError: it waits for people; give the same order again when they have approved it.
+            PolicyRevisionError: the policies have changed meanwhile, and nobody was asked.
             ApprovalDeniedError, UnapprovableError, TooManyApprovalsError, UnavailableError.
         """
         if isinstance(order, GuardChanges) and order.guard is not None:
@@ -66,13 +73,17 @@ class PolicyGuard:
             kind="policy_change",
             request_hash=_request_hash(exact, caller),
             policies_hash=_policies_hash(policies),
+            revision=policies.revision,
             demands=(_demand(guard),),
             lifetime_seconds=guard.lifetime_seconds,
             subject="policy change",
             facts=facts,
             content=_ENCODER.encode(exact),
         )
-        return exact, (await self._held.admit(hold, caller)).approval_id
+        try:
+            return exact, (await self._held.admit(hold, caller)).approval_id
+        except PolicyChangedError as moved:
+            raise PolicyRevisionError(wanted=policies.revision, holds=int(str(moved.evidence["newest"]))) from moved
 
     def _check_can_be_met(self, guard: ChangeGuard, caller: Caller) -> None:
         """A guard that nobody could meet would be there for good."""

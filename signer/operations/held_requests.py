@@ -31,6 +31,9 @@ class Hold(Struct, frozen=True):
     kind: Kind
     request_hash: bytes
     policies_hash: bytes
+    revision: int
+    """Of the policies that hold it."""
+
     demands: tuple[Demand, ...]
     lifetime_seconds: int
     subject: str
@@ -62,6 +65,7 @@ class HeldRequests:
             ApprovalDeniedError: somebody has said no.
             ApprovalClosedError: what they collect has ended, or was given under other policies.
             UnapprovableError, TooManyApprovalsError.
+            PolicyChangedError: other policies hold by now, and nothing was opened: ask those.
             StartupError, UnavailableError.
         """
         known = await asyncio.to_thread(
@@ -114,6 +118,7 @@ class HeldRequests:
             hold.kind,
             hold.request_hash,
             hold.policies_hash,
+            hold.revision,
             hold.demands,
             hold.lifetime_seconds,
             hold.subject,

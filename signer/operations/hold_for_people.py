@@ -41,11 +41,12 @@ class PeopleStep:
 
         Raises:
             ApprovalRequiredError, ApprovalDeniedError, UnapprovableError, TooManyApprovalsError.
+            PolicyChangedError: another revision holds by now, and nobody was asked.
             StartupError, UnavailableError.
         """
         simulation = facts.environment.simulation
         since = await self._serving.since(facts, revision=revision)
-        hold = _hold(held, intent, root, facts, caller, since=since)
+        hold = _hold(held, intent, root, facts, caller, since=since, revision=revision)
         approval = await self._held.admit(hold, caller, opens=not simulation)
         if approval.act == "again":
             return (approval,)  # what it spends was booked the first time
@@ -84,7 +85,7 @@ def _again(claim: Any) -> Any:
 
 
 def _hold(
-    held: Held, intent: SignDuty | SignExtension, root: Root, facts: Facts, caller: Caller, *, since: int
+    held: Held, intent: SignDuty | SignExtension, root: Root, facts: Facts, caller: Caller, *, since: int, revision: int
 ) -> Hold:
     subject = intent.duty_type if isinstance(intent, SignExtension) else intent.duty.type
     return Hold(
@@ -93,6 +94,7 @@ def _hold(
             requester=caller.principal.name, public_key=intent.public_key, signing_root=root, subject=subject
         ),
         policies_hash=policies_hash(((each.policy, each.version) for each in held.outcomes), since=since),
+        revision=revision,
         demands=tuple(sorted(_demand(each) for each in held.demands)),
         lifetime_seconds=held.lifetime_seconds,
         subject=subject,

@@ -180,6 +180,33 @@ async def test_what_changes_elsewhere_leaves_it_as_it_is(tmp_path: Path) -> None
         assert request_of(on, approval_id).ending is Ending.SPENT
 
 
+async def test_a_process_that_has_not_seen_the_change_opens_nothing_and_asks_the_newer_policies(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, ASKS)
+        newer = rules_pack("asks", text=ASKS, description="another version")
+        await put(on.record.writer, [newer], [("asks", ToNamespace("default"))])
+        assert on.policies.in_force.revision == 1, "it has not looked again yet"
+        approval_id = await held(on, vote())
+        assert on.policies.in_force.revision == 2
+        with on.record.view.reading() as moment:
+            everything = read_page(moment, before=NEWEST, ended_too=True, limit=9)
+        assert [each.approval_id for each in everything] == [approval_id]
+        await approve(on, approval_id)
+        assert await on.signing.sign(vote(), CLIENT) == right(vote())
+
+
+async def test_nor_does_it_take_an_approval_under_the_newer_ones_away(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await bind(on, ASKS)
+        behind = on.policies.in_force
+        await bind(on, ASKS, description="another version")
+        approval_id = await held(on, vote())
+        await approve(on, approval_id)
+        on.policies._in_force = behind
+        assert await on.signing.sign(vote(), CLIENT) == right(vote())
+        assert request_of(on, approval_id).ending is Ending.SPENT
+
+
 async def test_the_whole_gate_runs_again_when_it_is_collected(tmp_path: Path) -> None:
     async with road(tmp_path) as on:
         await bind(on, ASKS)

@@ -59,6 +59,7 @@ def hold(*demands: Demand, root: bytes = ROOT, requester: str = "validator-clien
         "kind": "signature",
         "request_hash": request_hash(requester=requester, public_key=KEY, signing_root=root, subject="VOLUNTARY_EXIT"),
         "policies_hash": POLICIES,
+        "revision": 0,
         "demands": tuple(sorted(demands)) or (demand(),),
         "lifetime_seconds": 3600,
         "subject": "VOLUNTARY_EXIT",

@@ -97,9 +97,8 @@ class Post:
             keep_days=90,
         )
         held = HeldRequests(orders=self.approvals, reading=record.view.reading, clock=house.clock, approvers=approvers)
-        self.management = PolicyManagement(
-            orders=orders, reading=record.view.reading, guard=PolicyGuard(held, approvers)
-        )
+        self.guard = PolicyGuard(held, approvers)
+        self.management = PolicyManagement(orders=orders, reading=record.view.reading, guard=self.guard)
         self.orders = orders
         self.review = ApprovalReview(
             orders=self.approvals, reading=record.view.reading, clock=house.clock, approvers=approvers
@@ -504,6 +503,14 @@ async def test_once_the_policies_move_on_an_approval_of_a_change_is_void_and_tak
         bytes.fromhex(str(again.evidence["approval"])): None,
     }
     assert (await guarded.review.show(approval, ANN)).reason == told.reason, "also when it is on record"
+
+
+async def test_nobody_is_asked_about_a_change_of_policies_that_have_moved_on(guarded: Post) -> None:
+    before = guarded.policies()
+    await guarded.all(PublishPolicy(pack=TWO))
+    with pytest.raises(PolicyRevisionError, match="made for revision 3 of the policies, and revision 4 holds"):
+        await guarded.guard.admit(BindPolicy(binding=TO_LIDO), before, CALLER)
+    assert (await guarded.review.list_requests(ANN, ended_too=True))[0] == []
 
 
 async def test_a_vote_that_has_looked_at_other_policies_changes_nothing(guarded: Post) -> None:
