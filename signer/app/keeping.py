@@ -12,6 +12,7 @@ from signer.eth2.networks import Network
 from signer.events import Events
 from signer.journal.postgres_reader import SharedReader
 from signer.journal.postgres_setup import SharedPlace
+from signer.journal.reader import SqliteReader
 from signer.keys.vault import DATA_KEY_FILE
 from signer.operations.kept_record import KeptRecord, RecordView
 from signer.operations.record import Places, open_record
@@ -83,7 +84,8 @@ def home_of(record: KeptRecord) -> SharedHome | None:
 def view_from(config: Config, home: SharedHome | None) -> RecordView:
     """How a worker reads the record; its connections close with the process."""
     if home is None:
-        return places_of(config).view
+        places = places_of(config)
+        return places.view_by(SqliteReader(places.database))
     reader = SharedReader(home.address, SharedPlace(home.database_id, home.web3signer_schema), home.instance)
     return RecordView(config.storage.data_directory, config.storage.head_file, reader.moment, home.instance)
 

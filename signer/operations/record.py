@@ -23,7 +23,7 @@ from signer.errors import BEGIN_OR_PUT_BACK, CorruptDatabaseError, ForeignDataba
 from signer.journal.embedded import Embedded
 from signer.journal.files import check_only_name
 from signer.journal.lock import DatabaseLock, DirectoryLock
-from signer.journal.reader import read_sqlite
+from signer.journal.reader import SqliteReader, read_sqlite
 from signer.journal.sqlite import SqliteDatabase, create_database, database_id, open_writer
 from signer.journal.writer import MAX_BATCH, CommitObserver, Writer
 from signer.keys.ledger import KeyStateLedger
@@ -58,8 +58,12 @@ class Places:
 
     @property
     def view(self) -> RecordView:
-        """How the record there is read."""
+        """How the record there is read by whoever reads once."""
         return RecordView(self.data_directory, self.head_file, partial(read_sqlite, self.database))
+
+    def view_by(self, reader: SqliteReader) -> RecordView:
+        """How a process that goes on reads it."""
+        return RecordView(self.data_directory, self.head_file, reader.moment)
 
 
 @dataclass(slots=True)
@@ -72,12 +76,13 @@ class Record:
     pinned: Root | None
     """The chain this record belongs to; None where nothing has pinned it yet."""
 
+    _reader: SqliteReader
     _locks: tuple[DirectoryLock | DatabaseLock, ...]
 
     @property
     def view(self) -> RecordView:
         """How it is read."""
-        return self.places.view
+        return self.places.view_by(self._reader)
 
     async def state(self) -> Mapping[str, str | int | float | None]:
         """What the journal tells of itself, for the status page."""
@@ -93,6 +98,7 @@ class Record:
 
     def close(self) -> None:
         """Commit what waits, make the head durable, let go of the directory. Blocks."""
+        self._reader.close()
         self.writer.close()
         self.log.close()
         for lock in reversed(self._locks):
@@ -157,7 +163,7 @@ def open_record(
         deadline_seconds=deadline_seconds,
     )
     writer.start()
-    return Record(places, writer, log, pinned, (directory_lock, database_lock))
+    return Record(places, writer, log, pinned, SqliteReader(places.database), (directory_lock, database_lock))
 
 
 def begin_record(places: Places, *, vault_directory: Path) -> bool:
