@@ -60,6 +60,7 @@
     |- UnreadableFileError         a file that cannot be read as what it should be
     |- PolicyBuildError            a policy's source that does not become a module
     |  '- PolicyToolMissingError   its compiler is not installed
+    |- PolicyCasesError            a policy that does not do what its own cases expect
     |- ShutDownError               the signer is stopping and gave this work up
     |- SecretSourceError           a password that cannot be had from where it should come
     |- SealError                   sealed bytes that do not open
@@ -70,7 +71,7 @@ Rule 1: the sentence says what was wrong and what would be right; it never holds
 Rule 2: nothing here knows HTTP; `api/problems.py` gives each class its status.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Protocol
 
@@ -1030,6 +1031,17 @@ class PolicyToolMissingError(PolicyBuildError):
     def __init__(self, sentence: str, *, program: str, remedy: str) -> None:
         super().__init__(sentence, said="", remedy=remedy)
         self.program = program
+
+
+class PolicyCasesError(SignerError):
+    """A policy whose own cases it does not pass, or that has none; `cases` are those that fail, a line each."""
+
+    code = "POLICY_CASES_FAIL"
+
+    def __init__(self, sentence: str, *, cases: Sequence[str], remedy: str) -> None:
+        super().__init__(sentence, evidence={"cases": "\n".join(cases) or None, "remedy": remedy})
+        self.cases = tuple(cases)
+        self.remedy = remedy
 
 
 class ShutDownError(SignerError):

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from signer.cli.author_key import read_author_key
+from signer.cli.case_trial import try_before_publishing
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_authoring import PACK_SUFFIX, SIGNATURE_SUFFIX
 from signer.cli.policy_service import PolicyService
@@ -84,19 +85,25 @@ def publish(
             help="Whose signature: 0x and 64 digits, or a PEM file; may be left out where the signer trusts it.",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Of a folder: publish nothing where a case fails, or where there is none.")
+    ] = False,
     if_revision: IfRevisionOption = None,
 ) -> None:
     """Put a policy on record. It decides nothing until `holdfast policy activate`.
 
     A pack that does not load is refused with the reason; so is one without the signature of a trusted key, where the
-    signer trusts any (`holdfast policy trust`).
+    signer trusts any (`holdfast policy trust`). Of a folder the cases are asked first, here: those that fail are named
+    on standard error, and it is published all the same unless --strict is given. A pack holds no cases.
 
     For example:
 
     - `holdfast policy publish treasury/treasury.policy --config holdfast.yaml`
+    - `holdfast policy publish treasury --strict --config holdfast.yaml`
     """
     session = session_of(context)
     target = find_target(policy)
+    try_before_publishing(target, strict=strict, output=session.output)
     text = write_pack(target.pack)
     found = signature or _signature_beside(policy, target.pack.manifest.name)
     signed = b"" if found is None else read_regular(found, limit_bytes=SIGNATURE_BYTES)

@@ -1,37 +1,28 @@
 """`holdfast policy test`: the cases of a policy, what they leave untried, and what they would not notice."""
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
+from signer.cli.case_trial import Tested, ask_all, notice_age
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_options import CasesOption, TargetArgument
+from signer.cli.counted import counted
 from signer.cli.output import Output
 from signer.cli.policy_target import find_cases, find_target
 from signer.cli.problem import EXIT_REFUSED
 from signer.cli.verdict_words import verdict_document, verdict_kind
-from signer.policy.cases import Case, Coverage, Result, coverage_of, judge
-from signer.policy.folder import Folder
+from signer.policy.cases import Case, Coverage, coverage_of
 from signer.policy.mutation import Mutant, MutationReport, check_mutants
 from signer.policy.rules.rule import RuleFile
-from signer.policy.sandbox import Evaluation
-from signer.policy.workbench import Opened, Workbench
+from signer.policy.workbench import Workbench
 
 MUTATION_SECONDS = 60.0
 """So long edits are tried, where nobody says how many."""
-
-
-class Tested(msgspec.Struct, frozen=True):
-    """One case, and what the policy did about it."""
-
-    result: Result
-    evaluation: Evaluation
 
 
 def add_to(group: typer.Typer) -> None:
@@ -77,10 +68,10 @@ def try_cases(
     target = find_target(folder)
     known = find_cases(target, cases)
     if target.folder:
-        _notice_age(session.output, target.folder)
+        notice_age(session.output, target.folder)
     with Workbench() as bench:
         policy = bench.open(target.pack, name=target.name)
-        tested = _ask_all(bench, policy, known, output=session.output)
+        tested = ask_all(bench, policy, known, output=session.output)
     failed = [each for each in tested if not each.result.passed]
     rules = policy.decider if isinstance(policy.decider, RuleFile) else None
     untried: list[Coverage] = []
@@ -95,32 +86,12 @@ def try_cases(
     return EXIT_REFUSED if failed or (strict and left) else 0
 
 
-def _ask_all(bench: Workbench, policy: Opened, cases: Sequence[Case], *, output: Output) -> list[Tested]:
-    tested = []
-    with output.progress("asking") as advance:
-        for n, case in enumerate(cases):
-            evaluation = bench.ask(policy, case.facts, case.given)
-            tested.append(Tested(judge(case, evaluation.verdict), evaluation))
-            advance(n + 1, len(cases))
-    return tested
-
-
 def _check_mutants(rules: RuleFile, cases: Sequence[Case], mutations: int | None, *, output: Output) -> MutationReport:
     end = time.monotonic() + MUTATION_SECONDS
     with output.progress("taking rules out") as advance:
         if mutations is not None:
             return check_mutants(rules, cases, most=mutations, advance=advance)
         return check_mutants(rules, cases, enough=lambda: time.monotonic() >= end, advance=advance)
-
-
-def _notice_age(output: Output, folder: Folder) -> None:
-    """By the files' times: a guess, so it is said and nothing more."""
-    source = folder.source
-    if source is None or source == folder.content or not source.exists():
-        return
-    if source.stat().st_mtime > folder.content.stat().st_mtime:
-        place = shlex.quote(str(folder.directory))
-        output.notice(f"note: {source} is newer than {folder.content}: `holdfast policy build {place}` builds it")
 
 
 # --- what is told -----------------------------------------------------------------------------------
@@ -188,7 +159,7 @@ def _mutant_words(mutant: Mutant) -> str:
 
 def _summary(tested: Sequence[Tested], *, rules: RuleFile | None, mutation: MutationReport | None) -> str:
     passed = sum(each.result.passed for each in tested)
-    told = f"{len(tested)} cases: {passed} passed, {len(tested) - passed} failed"
+    told = f"{counted(len(tested), 'case')}: {passed} passed, {len(tested) - passed} failed"
     if mutation is not None:
         noticed = mutation.tried - len(mutation.survivors)
         if mutation.tried < mutation.edits:
