@@ -181,7 +181,7 @@ def operations_over(
         quarantine_epochs=config.keys.quarantine_epochs,
         defaults=default_preferences(config.keys),
         access=_access(config),
-        guard=PolicyGuard(held, approvers),
+        guard=PolicyGuard(held, approvers, reading=view.reading),
     )
 
 

@@ -6,8 +6,10 @@ Rule 2: it is spent in the transaction that makes the change, or the change is n
 Rule 3: publishing waits for nobody, since what is published decides nothing.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 from msgspec import structs
@@ -26,6 +28,8 @@ from signer.errors import (
     UnknownApprovalError,
 )
 from signer.journal.ledger import Transaction
+from signer.journal.reader import Reading
+from signer.operations.foreseen_changes import foresee
 from signer.operations.held_requests import HeldRequests, Hold
 from signer.operations.policy_orders import (
     ActivatePolicy,
@@ -36,6 +40,7 @@ from signer.operations.policy_orders import (
     RollBackPolicy,
     UnbindPolicy,
 )
+from signer.operations.reading import read_record
 from signer.policy.policy_set import ChangeGuard, PolicySet, policy_set_digest
 from signer.policy.target_words import target_words
 
@@ -50,14 +55,18 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 class PolicyGuard:
     """One instance for the life of the process, where orders arrive."""
 
-    def __init__(self, held: HeldRequests, approvers: Approvers) -> None:
+    def __init__(self, held: HeldRequests, approvers: Approvers, *, reading: Reading) -> None:
         self._held = held
         self._approvers = approvers
+        self._reading = reading
 
     async def admit(self, order: PolicyOrder, policies: PolicySet, caller: Caller) -> tuple[PolicyOrder, bytes]:
         """The order as it was approved, and the id of its approval; empty where it needs none.
 
+        Nobody is asked about what would change nothing, or could not be carried out.
+
         Raises:
+            UnknownPolicyError, PolicyOrderError, PolicyPackError: it could not be carried out.
             ApprovalRequiredError: it waits for people; give the same order again when they have approved it.
             PolicyRevisionError: the policies have changed meanwhile, and nobody was asked.
             ApprovalDeniedError, UnapprovableError, TooManyApprovalsError, UnavailableError.
@@ -68,7 +77,13 @@ class PolicyGuard:
         if guard is None or isinstance(order, PublishPolicy):
             return order, b""
         exact = exactly(order, policies)
-        facts = _ENCODER.encode({"order": _told(exact), "revision": policies.revision})
+        if isinstance(exact, ActivatePolicy) and not exact.version:
+            return exact, b""  # none is staged: it is refused where it is carried out
+        look = partial(foresee, order=exact, policies=policies)
+        changes = await asyncio.to_thread(read_record, self._reading, look)
+        if changes is None:
+            return exact, b""  # told as such; if it is not so in the commit, it is not made without an approval
+        facts = _ENCODER.encode({"changes": changes, "order": _told(exact), "revision": policies.revision})
         hold = Hold(
             kind="policy_change",
             request_hash=_request_hash(exact, caller),

@@ -114,6 +114,78 @@ def test_a_request_is_shown_with_its_facts_and_every_page_is_listed(cli: Cli, vo
     assert json.loads(cli("approvals", "show", APPROVAL, "--json", *DEVELOPMENT).out)["request_hash"] == HASH
 
 
+V1, V2 = "11" * 32, "22" * 32
+
+CHANGES = [
+    (
+        {
+            "what": "version",
+            "policy": "staking",
+            "goes": V1,
+            "comes": V2,
+            "for": ["tag:lido"],
+            "description": "two for\nwould change",
+            "published_by": "eve",
+            "signed_by": None,
+        },
+        f'policy staking: {V1} goes, {V2} comes ("two for\\nwould change"), published by eve; it decides for tag:lido',
+    ),
+    (
+        {"what": "version", "policy": "staking", "goes": V1, "comes": None, "for": []},
+        f"policy staking: {V1} goes, none comes; it is bound nowhere",
+    ),
+    (
+        {"what": "shadow", "policy": "staking", "goes": None, "comes": V2},
+        f"policy staking, what runs beside it: none goes, {V2} comes",
+    ),
+    (
+        {"what": "unbound", "policy": "staking", "version": V1, "place": "tag:lido"},
+        f"policy staking has no say in tag:lido any more; version {V1} had",
+    ),
+    (
+        {"what": "bound", "policy": "staking", "version": V1, "place": "tag:lido"},
+        f"policy staking has a say in tag:lido from then on, with version {V1}",
+    ),
+    (
+        {"what": "list", "list": "to", "items": 1, "goes": ["0x02"], "goes_count": 3, "comes": [], "comes_count": 0},
+        "list to has 1 item then: -0x02 - 2 more",
+    ),
+    (
+        {"what": "list", "list": "to", "items": None, "goes": [], "goes_count": 0, "comes": [], "comes_count": 0},
+        "list to is gone: no item moves",
+    ),
+    (
+        {"what": "trusted_keys", "goes": [], "goes_count": 0, "comes": [V1], "comes_count": 1},
+        f"trusted keys: +{V1}",
+    ),
+    (
+        {
+            "what": "guard",
+            "goes": {"quorum": 2, "groups": ["owners", "board"], "lifetime_seconds": 3600, "delay_seconds": 1},
+            "comes": None,
+        },
+        "guard of changes: 2 of owners or board within 3600 seconds, then 1 second goes, none comes",
+    ),
+    ({"what": "of a newer server"}, '{"what": "of a newer server"}'),
+]
+
+
+def test_a_change_of_policies_is_shown_with_everything_it_would_change(cli: Cli, votes: Votes) -> None:
+    facts = {
+        "changes": [change for change, _ in CHANGES],
+        "order": {"order": "activate", "name": "staking", "version": V2, "if_revision": 3},
+        "revision": 3,
+    }
+    votes.shown |= {"kind": "policy_change", "type": "policy change", "public_key": None, "facts": facts}
+    votes.shown |= {"state": "void", "reason": "the policies have moved"}
+    lines = cli("approvals", "show", APPROVAL, *DEVELOPMENT).out.splitlines()
+    assert [line for line in lines if line.startswith("would change\t")] == [
+        f"would change\t{words}" for _, words in CHANGES
+    ]
+    assert f"fact order.version\t{V2}" in lines
+    assert "because\tthe policies have moved" in lines
+
+
 def test_nothing_is_decided_unseen(cli: Cli, votes: Votes) -> None:
     unseen = cli("approvals", "approve", APPROVAL, *DEVELOPMENT)
     assert unseen.code == 2

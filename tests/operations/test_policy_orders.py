@@ -1,8 +1,10 @@
 """The life of a policy by orders: durable, audited, refused with a reason, and rolled back to exactly what was."""
 
 import asyncio
+import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 from operations.keeping_twin import entries
@@ -97,7 +99,7 @@ class Post:
             keep_days=90,
         )
         held = HeldRequests(orders=self.approvals, reading=record.view.reading, clock=house.clock, approvers=approvers)
-        self.guard = PolicyGuard(held, approvers)
+        self.guard = PolicyGuard(held, approvers, reading=record.view.reading)
         self.management = PolicyManagement(orders=orders, reading=record.view.reading, guard=self.guard)
         self.orders = orders
         self.review = ApprovalReview(
@@ -474,6 +476,86 @@ async def test_an_approval_is_for_one_order_of_one_principal_at_one_revision(gua
     with pytest.raises(PolicyRevisionError):
         await guarded.orders.carry_out(exact, CALLER, approval_id=approval)
     await held(guarded, order)
+
+
+async def shown(post: Post, order: PolicyOrder) -> dict[str, Any]:
+    """The facts that ann is shown of an order that waits."""
+    waits = await held(post, order)
+    told = await post.review.show(bytes.fromhex(str(waits.evidence["approval"])), ANN)
+    return json.loads(told.request.facts)
+
+
+async def test_who_approves_sees_what_would_change(guarded: Post) -> None:
+    await guarded.all(PublishPolicy(pack=TWO))
+    here = {"policy": "staking", "version": FIRST, "place": "tag:lido"}
+    of_second = {"description": "two", "published_by": "operator", "signed_by": None}
+    for order, changes in (
+        (
+            ActivatePolicy(name="staking"),
+            [{"what": "version", "policy": "staking", "goes": FIRST, "comes": SECOND, "for": [], **of_second}],
+        ),
+        (
+            ShadowPolicy(name="staking", version=SECOND),
+            [{"what": "shadow", "policy": "staking", "goes": None, "comes": SECOND, **of_second}],
+        ),
+        (BindPolicy(binding=TO_LIDO), [{"what": "bound", **here}]),
+        (
+            RetirePolicy(name="staking"),
+            [{"what": "version", "policy": "staking", "goes": FIRST, "comes": None, "for": []}],
+        ),
+        (
+            KeepFacts(namespaces=("default",)),
+            [{"what": "keeps_facts", "goes": [], "goes_count": 0, "comes": ["default"], "comes_count": 1}],
+        ),
+        (
+            ChangeList(name="to", change="add", items=("a",)),
+            [{"what": "list", "list": "to", "items": 1, "goes": [], "goes_count": 0, "comes": ["a"], "comes_count": 1}],
+        ),
+        (
+            GuardChanges(),
+            [{"what": "guard", "goes": json.loads(msgspec.json.encode(GUARD)), "comes": None}],
+        ),
+    ):
+        facts = await shown(guarded, order)
+        assert facts["changes"] == changes
+        assert facts["revision"] == 4
+
+
+async def test_of_a_roll_back_of_everything_each_thing_that_comes_and_goes_is_shown(guarded: Post) -> None:
+    other = Binding("staking", ToTag("other"))
+    for order in (BindPolicy(binding=TO_LIDO), ChangeList(name="to", change="set", items=("a", "b"))):
+        await vote(guarded, await held(guarded, order))
+        await guarded.all(order)
+    await vote(guarded, await held(guarded, UnbindPolicy(binding=TO_LIDO)))
+    await guarded.all(UnbindPolicy(binding=TO_LIDO))
+    await vote(guarded, await held(guarded, BindPolicy(binding=other)))
+    await guarded.all(BindPolicy(binding=other))
+    assert (await shown(guarded, RollBackAll(revision=4)))["changes"] == [
+        {"what": "unbound", "policy": "staking", "version": FIRST, "place": "tag:other"},
+        {"what": "bound", "policy": "staking", "version": FIRST, "place": "tag:lido"},
+        {
+            "what": "list",
+            "list": "to",
+            "items": None,
+            "goes": ["a", "b"],
+            "goes_count": 2,
+            "comes": [],
+            "comes_count": 0,
+        },
+    ]
+
+
+async def test_nobody_is_asked_about_what_changes_nothing_or_cannot_be_done(guarded: Post) -> None:
+    assert await guarded.order(UnbindPolicy(binding=TO_LIDO)) == ("unchanged", 3)
+    for order, error in (
+        (ActivatePolicy(name="staking"), PolicyOrderError),
+        (ActivatePolicy(name="staking", version="9" * 64), UnknownPolicyError),
+        (RollBackPolicy(name="staking"), PolicyOrderError),
+        (RollBackAll(revision=9), UnknownPolicyError),
+        (RetirePolicy(name="unknown"), UnknownPolicyError),
+    ):
+        await guarded.refused(order, error)
+    assert (await guarded.review.list_requests(ANN, ended_too=True))[0] == []
 
 
 @pytest.mark.parametrize("voted", [False, True], ids=["waiting", "approved"])

@@ -14,6 +14,7 @@ from signer.approvals.signed_statement import Decision
 from signer.cli.approval_client import ApprovalClient, Shown, sign_shown
 from signer.cli.approval_key import create_approval_key, read_approval_key
 from signer.cli.commands.context import session_of
+from signer.cli.policy_change_words import change_words
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
 from signer.cli.statements import Verified, find_statements, verify_statement
@@ -256,9 +257,18 @@ def _tell(session: Session, shown: Shown) -> None:
         ("ready", _moment(shown["ready_ms"])),
         *(("demanded", _demand_words(each)) for each in shown["demands"]),
         *((vote["decision"], f"{vote['approver']} {_moment(vote['time_ms'])}") for vote in shown["votes"]),
-        *((f"fact {name}", value) for name, value in flat_facts(shown["facts"])),
+        *_facts_rows(shown),
     ]
     session.output.table(("", ""), rows)
+
+
+def _facts_rows(shown: Shown) -> list[tuple[str, str]]:
+    """What would be signed, or changed: each line with what it is about."""
+    facts, changes = shown["facts"], []
+    if shown["kind"] == "policy_change":
+        changes = [("would change", change_words(each)) for each in facts.get("changes", ())]
+        facts = {name: value for name, value in facts.items() if name != "changes"}
+    return [*changes, *((f"fact {name}", value) for name, value in flat_facts(facts))]
 
 
 def flat_facts(facts: Any, path: str = "") -> list[tuple[str, str]]:
