@@ -174,6 +174,11 @@ class Gate:
             intent, Passed(key, root, (), asking), caller, asking, simulation=True
         )
 
+    def compare_shadows(self, judged: Judged | None) -> None:
+        """It stands so for this request: versions that run beside are asked once. None: no policy was asked."""
+        if judged is not None:
+            self._policies.compare_shadows(judged)
+
     async def read_policies_again(self, *, beyond: int) -> None:
         """Something newer than this revision holds. Raises StartupError, DatabaseDownError."""
         await self._policies.refresh(beyond=beyond)

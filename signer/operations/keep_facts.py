@@ -47,6 +47,11 @@ class Listening:
         self._judged = judged
         self._hear(judged.outcomes)
 
+    @property
+    def judged(self) -> Judged | None:
+        """What it has heard; None where no policy was asked."""
+        return self._judged
+
     def command(self, claims: tuple[Any, ...], story: DutyStory | ExtensionStory, waiting: Passed) -> Command:
         """These claims and this story, with the facts where they are kept. `waiting`: as it was before policies."""
         asking, judged = waiting.asking, self._judged

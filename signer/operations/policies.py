@@ -54,6 +54,15 @@ SHADOWS_UNDER_WAY = 64
 _log = logging.getLogger("holdfast.policy")
 
 
+class Beside(Struct, frozen=True):
+    """What versions that run beside the live ones are compared with."""
+
+    bound: Bound
+    in_force: InForce
+    heard: tuple[Heard, ...]
+    """What the live ones have said."""
+
+
 class Judged(Struct, frozen=True):
     """What the policies made of one request."""
 
@@ -69,6 +78,9 @@ class Judged(Struct, frozen=True):
 
     facts: Facts
     """What they were told."""
+
+    beside: Beside | None = None
+    """None where nothing runs beside them."""
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -230,6 +242,8 @@ class Policies:
     async def judge(self, facts: Facts, bound: Bound, in_force: InForce) -> Judged:
         """What these policies, or the default where there are none, make of a request.
 
+        Versions that run beside them are not asked yet: whoever knows that it stands so calls `compare_shadows`.
+
         Raises:
             ShutDownError: the signer is stopping.
         """
@@ -240,14 +254,14 @@ class Policies:
             bound = await self.loaded(bound)
         hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
         heard = await self._turn(bound, facts, partial(hearing.ask_all, bound.policies))
+        beside: Beside | None = None
         if not facts.environment.simulation:
             for each in heard:
                 self._publish(each)
-            if bound.has_shadows:
-                self._compare_later(facts, bound, in_force, heard)
+            beside = Beside(bound, in_force, heard) if bound.has_shadows else None
         decision = combine([each.outcome for each in heard])
         seen = tuple([one for each in heard for one in each.seen])
-        return Judged(decision, seen, in_force.revision, at_seconds, facts)
+        return Judged(decision, seen, in_force.revision, at_seconds, facts, beside)
 
     async def judge_named(self, facts: Facts, names: Sequence[str]) -> Judged:
         """What the versions that serve under these names would say, bound or not. Nothing is counted.
@@ -289,24 +303,24 @@ class Policies:
 
     # --- versions that run beside --------------------------------------------------------------------
 
-    def _compare_later(self, facts: Facts, bound: Bound, in_force: InForce, heard: Sequence[Heard]) -> None:
-        """The request does not wait for it."""
-        if len(self._shadows) >= SHADOWS_UNDER_WAY:
+    def compare_shadows(self, judged: Judged) -> None:
+        """Ask what runs beside, and tell where it differs: once for each request, which does not wait for it."""
+        if judged.beside is None or len(self._shadows) >= SHADOWS_UNDER_WAY:
             return
-        told = replace(facts, environment=replace(facts.environment, simulation=True))
-        task = asyncio.get_running_loop().create_task(self._compare(told, bound, in_force, heard))
+        told = replace(judged.facts, environment=replace(judged.facts.environment, simulation=True))
+        task = asyncio.get_running_loop().create_task(self._compare(told, judged.beside))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
 
-    async def _compare(self, facts: Facts, bound: Bound, in_force: InForce, heard: Sequence[Heard]) -> None:
-        live = {each.outcome.policy: each.outcome.verdict for each in heard}
-        hearing = Hearing(facts, reading=self._reading, lists=in_force.lists)
+    async def _compare(self, facts: Facts, beside: Beside) -> None:
+        live = {each.outcome.policy: each.outcome.verdict for each in beside.heard}
+        hearing = Hearing(facts, reading=self._reading, lists=beside.in_force.lists)
         # A record that cannot be read now: there is nothing to compare with.
         with contextlib.suppress(ShutDownError, StartupError, UnavailableError):
             loading, evaluations = self._machinery()
             shadows = [
                 (each.name, changed(each.shadow, decider=await loading.get(each.name, each.shadow.version)))
-                for each in bound.policies
+                for each in beside.bound.policies
                 if each.shadow is not None
             ]
             work = partial(hearing.ask_shadows, shadows)

@@ -179,11 +179,15 @@ class Signing:
                 step = await self._ask(intent, step, caller, hear)
             times.decided = seconds()
             try:
-                return await self._commit(step)
-            except (PolicyChangedError, CounterChangedError, ApprovalChangedError) as overtaken:
-                if walk == _WALKS:
-                    raise
-                await self._catch_up(step, overtaken)
+                recorded = await self._commit(step)
+            except SignerError as error:
+                if walk < _WALKS and isinstance(error, _Overtaken):
+                    await self._catch_up(step, error)
+                    continue
+                self._gate.compare_shadows(step.judged)
+                raise
+            self._gate.compare_shadows(step.judged)
+            return recorded
         raise SigningFailedError("the gate was walked to no end")
 
     async def _commit(self, step: Step) -> tuple[Step, Receipt]:
@@ -240,11 +244,12 @@ class Signing:
         except RefusalError as refusal:
             # Nor is anything refused by policies that do not hold any more: the commit judges their revision here too.
             by = tuple(claim for claim in waiting.claims if isinstance(claim, PolicySetClaim))
-            return Step(listening.command(by, self._story(intent, caller, root, refusal), waiting), None, refusal)
+            command = listening.command(by, self._story(intent, caller, root, refusal), waiting)
+            return Step(command, None, refusal, listening.judged)
         story = self._story(
             intent, caller, root, None, note=told_outcomes(passed.outcomes) + told_approval(passed.claims)
         )
-        return Step(listening.command(passed.claims, story, waiting), passed, None)
+        return Step(listening.command(passed.claims, story, waiting), passed, None, listening.judged)
 
     async def _decide_each(
         self,
@@ -308,8 +313,10 @@ class Signing:
                         answers[n] = error if last else await self._caught_up(step, error)
                         if answers[n] is None:
                             overtaken.add(n)
+                            continue
                     except SignerError as error:
                         answers[n] = error
+                    self._gate.compare_shadows(step.judged)
                 signing.append(asyncio.create_task(self._sign_ready(ready, answers, caller)))
             await asyncio.gather(*signing)
         finally:

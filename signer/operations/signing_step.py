@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from signer.errors import SignerError, SigningFailedError
 from signer.journal.command import Command
 from signer.operations.hold_for_people import given_out_again
+from signer.operations.policies import Judged
 from signer.operations.policy_check import Passed
 from signer.policy.policy_set_ledger import PolicySetClaim
 
@@ -21,6 +22,9 @@ class Step:
     passed: Passed | None
     error: SignerError | None
     """A refusal that was decided before the commit, which only records it."""
+
+    judged: Judged | None = None
+    """What policies have said, where any was asked."""
 
     def get_passed(self) -> Passed:
         """What the gate let through. Raises SigningFailedError: nothing."""

@@ -7,9 +7,10 @@ from operations.policies_on_record import put
 from operations.road_twin import CALLER, NOW_EPOCH, Road, block, road, vote
 from policy.policy_packs import module_pack, rules_pack
 from policy.wat_policies import policy as wat_policy
+from policy_signers import READS
 
 from signer.errors import RefusalError
-from signer.events import ShadowCompared
+from signer.events import PolicyEvaluated, ShadowCompared
 from signer.operations.policies import SHADOWS_UNDER_WAY
 from signer.policy.bindings import ToNamespace
 
@@ -26,6 +27,7 @@ ASKS = rules_pack(
 TRAPS = module_pack(wat_policy("unreachable"), "live")
 BURNS = module_pack(wat_policy("(loop $again (br $again)) (i64.const 0)"), "live", fuel=1_000_000_000)
 PATIENCE_SECONDS = 60
+TO_ALL = ToNamespace("default")
 
 
 class Heard:
@@ -99,3 +101,57 @@ async def test_no_request_waits_for_a_shadow_that_burns_all_it_may(tmp_path: Pat
         assert not any(isinstance(each, Exception) for each in answers)
         assert len(heard.compared) < SHADOWS_UNDER_WAY, "the answers were there before the comparisons"
         assert {each.shadow for each in await heard.wait_for(1)} == {"deny"}
+
+
+async def evaluations(on: Road) -> list[PolicyEvaluated]:
+    """All of the live policies from now on."""
+    told: list[PolicyEvaluated] = []
+    on.events.subscribe(PolicyEvaluated, told.append)
+    return told
+
+
+async def test_a_request_that_is_judged_again_because_policies_have_changed_is_compared_once(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        heard = await beside(on, ASKS)
+        told = await evaluations(on)
+        await put(on.record.writer, [LIVE], [("live", TO_ALL)], shadows=[LIMITED])
+        assert await code_of(on, vote()) == "signed"
+        assert len(told) == 2, "it was judged by the former revision, and again"
+        [one] = await on.signing.sign_each([vote(NOW_EPOCH + 1)], CALLER)
+        assert not isinstance(one, Exception)
+        found = await heard.wait_for(2)
+        assert [each.shadow for each in found] == ["allow"] * 2, "by what runs beside the policies that hold"
+
+
+async def test_a_batch_that_is_judged_again_because_a_counter_has_moved_is_compared_once(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        await put(on.record.writer, [READS], [("reads", TO_ALL)], shadows=[READS])
+        await on.policies.refresh()
+        heard, told = Heard(on), await evaluations(on)
+        answers = await on.signing.sign_each([vote(NOW_EPOCH - 19 + n) for n in range(20)], CALLER)
+        assert [isinstance(each, RefusalError) for each in answers] == [False] * 4 + [True] * 16
+        assert len(told) == 20 + 19 + 18 + 17, "four walks"
+        # Comparisons about one key keep their order: a second one of these would be told before the last.
+        assert await code_of(on, vote(NOW_EPOCH + 1)) == "signed"
+        found = await heard.wait_for(21)
+        assert len({each.payload_hash for each in found}) == len(found) == 21
+
+
+async def test_a_request_that_comes_to_no_end_is_compared_once(tmp_path: Path) -> None:
+    async with road(tmp_path) as on:
+        heard = await beside(on, LIMITED)
+        told = await evaluations(on)
+        refresh = on.gate.read_policies_again
+
+        async def change_again(**members: int) -> None:
+            await refresh(**members)
+            await put(on.record.writer, [LIVE], [("live", TO_ALL)], shadows=[LIMITED])
+
+        await put(on.record.writer, [LIVE], [("live", TO_ALL)], shadows=[LIMITED])
+        on.gate.read_policies_again = change_again  # type: ignore[method-assign]
+        assert await code_of(on, vote()) == "POLICY_CHANGED"
+        assert len(told) == 4
+        on.gate.read_policies_again = refresh  # type: ignore[method-assign]
+        assert await code_of(on, vote(NOW_EPOCH + 1)) == "signed"
+        first, second = await heard.wait_for(2)
+        assert first.payload_hash != second.payload_hash
