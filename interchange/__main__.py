@@ -79,8 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (_FileError, OSError) as error:
+    except _FileError as error:
         print(f"interchange: {error}", file=sys.stderr)
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"interchange: {told}", file=sys.stderr)
     return 2
 
 
@@ -207,7 +210,10 @@ def _write(pieces: Iterable[bytes], output: Path | None) -> None:
             sys.stdout.buffer.write(piece)
         sys.stdout.flush()
         return
-    descriptor, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    except OSError as error:
+        raise _FileError(f"{output}: cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.writelines(pieces)

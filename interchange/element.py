@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from interchange.errors import SchemaError
-from interchange.fields import read_pubkey, shortened
+from interchange.fields import missing_member, read_pubkey, shortened
 from interchange.model import SignedAttestation, SignedBlock, ValidatorHistory
 from interchange.records import ATTESTATIONS, BLOCKS, RUN_RECORDS, read_runs
-from interchange.structure import fault_here, read_members, wrong_value
+from interchange.structure import read_members, wrong_value
 from interchange.text import Cursor
 
 MAX_UNNAMED_RECORDS = 262_144
@@ -85,7 +85,7 @@ class Element:
         needed = _MEMBERS & {"pubkey"} if seen <= _MEMBERS else _MEMBERS
         for name in sorted(needed):
             if name not in seen:
-                self._complain(fault_here(cursor, self._path, found=f'no member "{name}"', expected=f'"{name}"'))
+                self._complain(missing_member(name, self._path).at(cursor.place(cursor.position)))
 
     def _read_pubkey(self, cursor: Cursor, path: str) -> None:
         if cursor.peek() != '"':

@@ -30,8 +30,13 @@ def read_object(value: object, path: str) -> Mapping[str, object]:
 def get_member(members: Mapping[str, object], name: str, path: str) -> object:
     """A member that must be there. Raises SchemaError."""
     if name not in members:
-        raise SchemaError(path=path, found=f'no member "{name}"', expected=f'"{name}"')
+        raise missing_member(name, path)
     return members[name]
+
+
+def missing_member(name: str, path: str) -> SchemaError:
+    """The error of an object without a member that must be there."""
+    return SchemaError(path=path, found=f'no member "{name}"', expected="that member, which is required")
 
 
 def read_format_version(value: object, path: str) -> str:

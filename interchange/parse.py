@@ -10,9 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 from interchange.element import Element, Fault
 from interchange.errors import SchemaError
-from interchange.fields import get_member, read_format_version, read_genesis_validators_root, read_object, shortened
+from interchange.fields import (
+    get_member,
+    missing_member,
+    read_format_version,
+    read_genesis_validators_root,
+    read_object,
+    shortened,
+)
 from interchange.model import Interchange, Metadata, ValidatorHistory
-from interchange.structure import enter_array, fault_here, read_members, wrong_value
+from interchange.structure import enter_array, read_members, wrong_value
 from interchange.text import Cursor
 
 Event = Metadata | ValidatorHistory | Fault
@@ -50,7 +57,7 @@ def parse(pieces: Iterable[bytes], *, partial: bool = False) -> Iterator[Event]:
         raise cursor.malformed("$", "the end of the text")
     for name in ("metadata", "data"):
         if name not in seen:
-            raise fault_here(cursor, "$", found=f'no member "{name}"', expected=f'"{name}"')
+            raise missing_member(name, "$").at(cursor.place(cursor.position))
 
 
 def histories(events: Iterable[Event]) -> Iterator[ValidatorHistory]:
@@ -70,7 +77,7 @@ def find_metadata(events: Iterable[Event]) -> Metadata:
     for event in events:
         if isinstance(event, Metadata):
             return event
-    raise SchemaError(path="$", found='no member "metadata"', expected='"metadata"')
+    raise missing_member("metadata", "$")
 
 
 def read_interchange(pieces: Iterable[bytes]) -> Interchange:

@@ -14,6 +14,9 @@ EXIT_NOT_LOADED = 3
 EXIT_USAGE = 2
 """The command line or the configuration is at fault: nothing was tried."""
 
+_NO_CHANCE = 8
+"""Letters of a value that is not found in a sentence which does not tell it."""
+
 USAGE_CODE = "USAGE"
 """The code of a command line that makes no sense."""
 
@@ -51,10 +54,17 @@ def problem_text(error: SignerError | UsageFault) -> str:
     lines += [
         f"  {name}: {_block(value)}"
         for name, value in error.evidence.items()
-        if name != "remedy" and value not in (None, "")
+        if name != "remedy" and value not in (None, "") and not _is_told(value, error.sentence)
     ]
     remedy = find_remedy(error)
     return "\n".join([*lines, f"  remedy: {remedy}"] if remedy else lines)
+
+
+def _is_told(value: str | int | None, sentence: str) -> bool:
+    """Whether the sentence says it already: at its head, or as something too long to stand there by chance."""
+    if not isinstance(value, str):
+        return False
+    return sentence.startswith((f"{value} ", f"{value}:")) or (len(value) >= _NO_CHANCE and value in sentence)
 
 
 def _block(value: str | int | None) -> str:

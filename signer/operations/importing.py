@@ -258,6 +258,7 @@ def _named(root: Root) -> str:
 
 def _unusable(staged: Staged) -> SignerError:
     first = staged.faults[0]
+    whose = "" if first.public_key is None else f"0x{first.public_key}: "
     return UnusableHistoriesError(
-        first.sentence, path=first.path, unusable=staged.fault_count, usable=len(staged.validators)
+        whose + first.sentence, path=first.path, unusable=staged.fault_count, usable=len(staged.validators)
     )

@@ -283,7 +283,7 @@ def _far_ahead(staging: Staging, furthest: Furthest) -> Iterator[_FarAhead]:
             if reach is not None and reach[1] > limit:
                 yield _FarAhead(
                     key,
-                    f"0x{key.hex()} has {what} {reach[1]}, which lies ahead of the clock: at most {limit} is taken,"
+                    f"{what} {reach[1]} lies ahead of the clock: at most {limit} is taken,"
                     " for up to there it may sign nothing more, and that is never taken back; if it is meant, import"
                     " it with `holdfast slashing import --far-ahead` (over HTTP: far_ahead=true)",
                 )

@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 from cli_line import DOCUMENT, KEY_A, KEY_B, AdminServer, Cli, MemoryHost, told
 
+from signer.cli.problem import problem_document, problem_text
+from signer.errors import SignerError
 from signer.operations.record_status import ToldWatermarks
 
 DEVELOPMENT = ("--preset", "development", "--data-directory", "data")
@@ -306,6 +308,56 @@ def test_a_validator_that_could_not_be_imported_makes_the_command_fail(
     assert said.code == 1
     assert "below the floor" in said.out
     assert "0 validators imported, 1 refused" in said.out
+
+
+def test_a_refused_import_names_every_faulty_history_once(
+    cli: Cli, server: AdminServer, data: Path, tmp_path: Path
+) -> None:
+    """The first in the refusal, the others before it; for programs the report and the problem are documents apart."""
+    (tmp_path / "protection.json").write_text("{}")
+    server.listen_on_socket(data / "admin.sock")
+    counts = {"blocks": 0, "attestations": 0}
+    faults = [("0xaa", "reaches too far"), ("0xbb", "reaches too far"), (None, "$.data[2].pubkey: found 7")]
+    told = [{"public_key": key, "error": error, **counts} for key, error in faults]
+    detail = "3 of the document's histories cannot be used, so nothing was imported; the first: 0xaa: reaches too far"
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.query_string == "dry_run=true":
+            return web.json_response({"validators": told})
+        problem = {"detail": detail, "code": "UNUSABLE_HISTORIES", "path": "$.data", "unusable": 3}
+        return web.Response(status=400, body=json.dumps(problem).encode(), content_type="application/problem+json")
+
+    server.answer("POST", "/admin/slashing/import", answer)
+    said = cli("slashing", "import", "protection.json", *DEVELOPMENT)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.splitlines() == [
+        "0xbb: reaches too far",
+        "a validator without a readable key: $.data[2].pubkey: found 7",
+        f"error: {detail} (UNUSABLE_HISTORIES)",
+        "  path: $.data",
+        "  unusable: 3",
+    ]
+    said = cli("slashing", "import", "protection.json", "--json", *DEVELOPMENT)
+    assert [each["error"] for each in said.json["validators"]] == [error for _, error in faults]
+    assert said.problem["code"] == "UNUSABLE_HISTORIES"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "lines"),
+    [
+        ("a.json cannot be read: gone", {"file": "a.json", "reason": "gone"}, ["  reason: gone"]),
+        ("a.json cannot be read: there is no such file", {"file": "a.json", "reason": "there is no such file"}, []),
+        ("$.data[0]: found 7", {"path": "$.data[0]"}, []),
+        ("entry 7 was changed", {"index": 7}, ["  index: 7"]),
+        ("it is over", {"state": "over"}, ["  state: over"]),
+    ],
+)
+def test_evidence_that_the_sentence_tells_is_not_told_again(
+    sentence: str, evidence: dict[str, Any], lines: list[str]
+) -> None:
+    error = SignerError(sentence, evidence=evidence)
+    assert problem_text(error).splitlines() == [f"error: {sentence} (SIGNER_ERROR)", *lines]
+    assert problem_document(error).items() >= evidence.items(), "programs get all of it"
 
 
 @pytest.mark.parametrize(

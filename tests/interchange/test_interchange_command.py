@@ -51,6 +51,17 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
+def test_a_file_that_cannot_be_read_or_written_is_told_by_its_name(sound: Path, tmp_path: Path) -> None:
+    missing, nowhere = tmp_path / "missing.json", tmp_path / "nowhere" / "out.json"
+    said = run("check", missing)
+    assert (said.returncode, said.stderr) == (2, f"interchange: {missing}: No such file or directory\n")
+    said = run("merge", sound, "-o", nowhere)
+    assert (said.returncode, said.stderr) == (
+        2,
+        f"interchange: {nowhere}: cannot be written: No such file or directory\n",
+    )
+
+
 def test_it_runs_as_a_program_and_its_help_names_commands_and_exit_codes() -> None:
     help_text = run("--help")
     assert help_text.returncode == 0

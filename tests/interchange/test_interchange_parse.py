@@ -139,6 +139,7 @@ def test_a_fault_of_the_schema_names_its_path_and_what_stands_there(document: ob
     assert isinstance(error, SchemaError)
     assert (error.path, error.found) == (path, found)
     assert error.expected
+    assert found.removeprefix("no member ") not in error.expected, "nothing is told twice"
     assert error.line == 1
 
 

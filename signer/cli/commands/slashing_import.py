@@ -92,18 +92,27 @@ def import_(
 
 
 def _merge(session: Session, service: Service, document: Path, options: ImportOptions) -> list[ImportedHistory]:
-    """What was done. A refusal for single validators is told with every one of them before it is raised."""
+    """What was done. A refusal for single validators is raised, and names the first: the others are told before it."""
     with session.output.progress("reading" if options.dry_run else "importing"):
         try:
             return service.import_slashing(document, options)
         except SignerError as error:
             if error_code(error) != UnusableHistoriesError.code:
                 raise
-            told = service.import_slashing(document, replace(options, dry_run=True))
-            for each in told:
-                if each.error:
-                    session.output.notice(f"{each.public_key or 'a validator without a readable key'}: {each.error}")
+            preview = replace(options, dry_run=True)
+            told = service.import_slashing(document, preview)
+            session.output.document(_document(told, (), preview))
+            if not session.options.as_json:
+                _tell_faults(session, told, besides=error.sentence)
             raise
+
+
+def _tell_faults(session: Session, validators: list[ImportedHistory], *, besides: str) -> None:
+    for each in validators:
+        sentence = f"{each.public_key}: {each.error}" if each.public_key else str(each.error)
+        if each.error and sentence not in besides:
+            whose = "" if each.public_key else "a validator without a readable key: "
+            session.output.notice(whose + sentence)
 
 
 def _agreed(session: Session, service: Service, document: Path, options: ImportOptions) -> bool:
@@ -122,22 +131,28 @@ def _agreed(session: Session, service: Service, document: Path, options: ImportO
 def _tell(
     session: Session, validators: list[ImportedHistory], warnings: tuple[HistoryWarning, ...], options: ImportOptions
 ) -> int:
+    refused = {each.public_key for each in validators if each.error}
     failed = sum(1 for each in validators if each.error)
-    document: dict[str, Any] = {
-        "validators": [asdict(each) for each in validators],
-        "failed": failed,
-        "dry_run": options.dry_run,
-        "warnings": [asdict(each) for each in warnings],
-    }
-    session.output.document(document)
+    session.output.document(_document(validators, warnings, options))
     _table(session, validators)
     _tell_ended_waits(session, validators, is_done=not options.dry_run)
     if not session.options.as_json:
-        for each in warnings:
+        for each in (one for one in warnings if one.public_key not in refused):
             session.output.notice(f"warning: {each.public_key}: {each.sentence}")
     done = "would be imported" if options.dry_run else "imported"
     session.output.line(f"{len(validators) - failed} validators {done}, {failed} refused")
     return EXIT_REFUSED if failed else 0
+
+
+def _document(
+    validators: list[ImportedHistory], warnings: tuple[HistoryWarning, ...], options: ImportOptions
+) -> dict[str, Any]:
+    return {
+        "validators": [asdict(each) for each in validators],
+        "failed": sum(1 for each in validators if each.error),
+        "dry_run": options.dry_run,
+        "warnings": [asdict(each) for each in warnings],
+    }
 
 
 def _tell_ended_waits(session: Session, validators: list[ImportedHistory], *, is_done: bool) -> None:
