@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from signer.cli.counted import counted
 from signer.cli.output import Output
 from signer.cli.policy_target import Target, find_cases
 from signer.cli.problem import UsageFault
+from signer.counted import counted
 from signer.errors import ConfigError, PolicyCasesError, PolicyModuleError, UnreadableFileError
 from signer.policy.cases import Case, Result, judge
 from signer.policy.folder import Folder

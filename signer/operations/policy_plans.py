@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from signer.audit.entry import Kind
+from signer.counted import are, counted
 from signer.journal.ledger import Transaction
 from signer.operations.policy_orders import (
     BindPolicy,
@@ -116,7 +117,7 @@ def plan_of(order: PolicyOrder) -> Plan:
 
 def _trusted(policies: PolicySet) -> str:
     count = len(policies.trusted_keys)
-    return "1 key is trusted" if count == 1 else f"{count} keys are trusted"
+    return f"{counted(count, 'key')} {are(count)} trusted"
 
 
 def _changing_list(order: ChangeList) -> Plan:
@@ -140,7 +141,7 @@ def _changing_list(order: ChangeList) -> Plan:
         shown = " ".join(moved[:MOVED_ITEMS_TOLD]) + (
             f" and {len(moved) - MOVED_ITEMS_TOLD} more" if len(moved) > MOVED_ITEMS_TOLD else ""
         )
-        return f"list {name}: {len(had)} -> {len(has)} items {shown}".rstrip()
+        return f"list {name}: {len(had)} -> {counted(len(has), 'item')} {shown}".rstrip()
 
     return Plan(Kind.POLICY_LIST_CHANGED, make, told)
 

@@ -3,6 +3,7 @@
 from msgspec import Struct
 from wasmtime import Engine, FuncType, MemoryType, Module, WasmtimeError
 
+from signer.counted import counted
 from signer.errors import PolicyModuleInvalidError
 from signer.policy.verdict import printable
 
@@ -39,6 +40,6 @@ def _written(name: str, kind: object) -> str:
         case FuncType():
             return f"{shown} ({', '.join(map(str, kind.params))}) -> ({', '.join(map(str, kind.results))})"
         case MemoryType():
-            return f"{shown} memory, {kind.limits.min} pages"
+            return f"{shown} memory, {counted(kind.limits.min, 'page')}"
         case _:
             return f"{shown} {type(kind).__name__.removesuffix('Type').lower()}"

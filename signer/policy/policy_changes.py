@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
+from signer.counted import counted
 from signer.errors import PolicyOrderError, UnknownPolicyError
 from signer.policy.bindings import Binding
 from signer.policy.policy_set import (
@@ -72,8 +73,7 @@ def rolled_back(policies: PolicySet, name: str, version: str) -> PolicySet:
     wanted = version or policy.previous[0]
     if wanted not in policy.previous:
         raise PolicyOrderError(
-            f"version {wanted} of policy {name} is not one of the {len(policy.previous)} that decided before;"
-            " activate it, if it is meant",
+            f"version {wanted} of policy {name} is none that decided before; activate it, if it is meant",
             evidence={"policy": name, "version": wanted},
         )
     older = policy.previous[policy.previous.index(wanted) + 1 :]
@@ -89,7 +89,8 @@ def retired(policies: PolicySet, name: str) -> PolicySet:
     bound = sum(binding.policy == name for binding in policies.bindings)
     if bound:
         raise PolicyOrderError(
-            f"policy {name} is bound in {bound} places: what it guards would be guarded no more. Unbind it first",
+            f"policy {name} is bound in {counted(bound, 'place')}: what it guards would be guarded no more."
+            " Unbind it first",
             evidence={"policy": name, "bindings": bound},
         )
     return structs.replace(policies, policies=tuple(each for each in policies.policies if each.name != name))
@@ -139,7 +140,7 @@ def with_list(policies: PolicySet, name: str, items: Iterable[str]) -> PolicySet
     changed = structs.replace(policies, lists=tuple(sorted((*others, wanted), key=lambda each: each.name)))
     if len(encode_policy_set(changed)) > MAX_DOCUMENT_BYTES:
         raise PolicyOrderError(
-            f"with this list of {len(wanted.items)} items the policies on record would take more than"
+            f"with this list of {counted(len(wanted.items), 'item')} the policies on record would take more than"
             f" {MAX_DOCUMENT_BYTES} bytes, which each change of them stores again. Let a policy carry it as its data",
             evidence={"list": name, "items": len(wanted.items)},
         )

@@ -115,7 +115,8 @@ def status(
         line(f"changes wait for {guard['quorum']} of {' '.join(guard['groups'])}")
     for each in shadows:
         beside = f"{short(each['version'])} runs beside {each['policy']}" if each["version"] else each["policy"]
-        line(f"shadow: {beside}: {each['comparisons']} compared since the start, {each['differences']} differ")
+        differ = "differs" if each["differences"] == 1 else "differ"
+        line(f"shadow: {beside}: {each['comparisons']} compared since the start, {each['differences']} {differ}")
     rows = [(str(each["revision"]), each["at"], each["by"], short_versions(each["change"])) for each in changes]
     session.output.headed_table(("revision", "at", "by", "change"), rows)
 

@@ -19,6 +19,7 @@ from signer.cli.policy_service import PolicyService
 from signer.cli.policy_target import find_target
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.verdict_words import verdict_document
+from signer.counted import are, counted
 from signer.errors import UnknownPolicyError
 from signer.operations.freeze_keys import parse_public_key
 from signer.policy.kept_facts import decode_decision
@@ -200,16 +201,21 @@ def _tell(output: Output, tally: Tally, *, name: str) -> None:
         [_line(each) for each in tally.differences],
     )
     for words, times in tally.changes.most_common():
-        output.line(f"{times} times {words}")
-    output.line(f"{tally.decisions} decisions: {tally.same} the same, {len(tally.differences)} different")
+        output.line(f"{counted(times, 'time')} {words}")
+    decisions = counted(tally.decisions, "decision")
+    output.line(f"{decisions}: {tally.same} the same, {len(tally.differences)} different")
     if tally.altered:
-        output.line(f"{tally.altered} are not what the audit log says: they were altered, and are not replayed")
+        of_these = counted(tally.altered, "decision")
+        output.line(f"{of_these} {are(tally.altered)} not what the audit log says: altered, and not replayed")
     if tally.archived:
-        output.notice(f"the audit entries of {tally.archived} are archived: those could not be held against the log")
+        of_these = counted(tally.archived, "decision")
+        output.notice(f"{of_these} could not be compared with the audit log: archived (audit.archive_directory)")
     for question, times in tally.unknown.most_common():
-        output.notice(f"{times} cannot be compared: the candidate asks {question}, which nobody asked then")
+        of_these = counted(times, "decision")
+        output.notice(f"{of_these} cannot be compared: the candidate asks {question}, which nobody asked then")
     if tally.not_asked:
-        output.notice(f"in {tally.not_asked} no policy {name} had a say (--everywhere replays those too)")
+        of_these = counted(tally.not_asked, "decision")
+        output.notice(f"in {of_these} no policy {name} had a say (--everywhere replays those too)")
     if not tally.decisions:
         output.notice("no decision is kept of that time: `holdfast policy keep-facts` begins it")
 

@@ -17,6 +17,7 @@ from signer.cli.policy_target import find_target
 from signer.cli.problem import UsageFault
 from signer.cli.remote_service import RemoteService
 from signer.cli.session import Session
+from signer.counted import counted
 from signer.crypto.ed25519 import SIGNATURE_BYTES
 from signer.durable import read_regular
 from signer.errors import MalformedRequestError, SignerError
@@ -278,7 +279,7 @@ def find_version(service: PolicyService, name: str, digits: str) -> str:
     found = [each for each in known if each.startswith(digits.lower())]
     if len(digits) < SHORTEST_PREFIX or len(found) != 1:
         raise UsageFault(
-            f"{digits!r} names {len(found)} published versions of {name}",
+            f"{digits!r} names {counted(len(found), 'published version')} of {name}",
             remedy=f"give at least {SHORTEST_PREFIX} digits of one: `holdfast policy show {name}`",
         )
     return str(found[0])

@@ -11,11 +11,11 @@ import typer
 from signer.cli.case_trial import Tested, ask_all, notice_age
 from signer.cli.commands.context import session_of
 from signer.cli.commands.policy_options import CasesOption, TargetArgument
-from signer.cli.counted import counted
 from signer.cli.output import Output
 from signer.cli.policy_target import find_cases, find_target
 from signer.cli.problem import EXIT_REFUSED
 from signer.cli.verdict_words import verdict_document, verdict_kind
+from signer.counted import are, counted
 from signer.policy.cases import Case, Coverage, coverage_of
 from signer.policy.mutation import Mutant, MutationReport, check_mutants
 from signer.policy.rules.rule import RuleFile
@@ -163,9 +163,12 @@ def _summary(tested: Sequence[Tested], *, rules: RuleFile | None, mutation: Muta
     if mutation is not None:
         noticed = mutation.tried - len(mutation.survivors)
         if mutation.tried < mutation.edits:
-            only = f"only {mutation.tried} of {mutation.edits} edits of the rules were tried (--mutations N: so many)"
-            return f"{told}; {only}, of which {noticed} are noticed"
-        return f"{told}; of {mutation.tried} edits of the rules {noticed} are noticed"
+            tried = f"{mutation.tried} of {counted(mutation.edits, 'edit')} of the rules"
+            were = "was" if mutation.tried == 1 else "were"
+            return (
+                f"{told}; only {tried} {were} tried (--mutations N: so many), of which {noticed} {are(noticed)} noticed"
+            )
+        return f"{told}; of {counted(mutation.tried, 'edit')} of the rules {noticed} {are(noticed)} noticed"
     return f"{told}; edits of the rules are tried once every case passes" if rules is not None else told
 
 
