@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from signer.cli.counted import counted
+from signer.counted import counted
 
 _TITLES = {"trusted_keys": "trusted keys", "keeps_facts": "namespaces whose facts are kept"}
 
