@@ -210,6 +210,27 @@ class KeysFrozen:
     """Tags that are frozen, whether any key bears them or not."""
 
 
+ApprovalStep = Literal["opened", "approved", "denied", "cancelled", "expired", "void", "spent"]
+"""`approved`: the vote that completed the last quorum; the others as `approvals/request.py` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalMoved:
+    """A step of a request that waits for people is on record. Published by operations from the event loop's thread, in
+    the process that has made it.
+    """
+
+    step: ApprovalStep
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalsCounted:
+    """How many requests wait, looked at from time to time. Published from the event loop's thread."""
+
+    waiting: int
+    """For people, for their delay, or for being collected."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyOpened:
     """One key was read from its source."""

@@ -142,6 +142,7 @@ def open_core(
             changes=record.writer,
             reading=reading,
             clock=clock,
+            events=events,
             sealer=vault.held_requests,
             most_waiting=config.approvals.most_waiting,
             keep_days=config.approvals.keep_days,
@@ -154,7 +155,7 @@ def open_core(
             record.state,
             record.healthy,
             orders,
-            LocalPolicyOrders(changes=record.writer, reading=reading, clock=clock),
+            LocalPolicyOrders(changes=record.writer, reading=reading, clock=clock, events=events),
             approvals,
         )
         try:

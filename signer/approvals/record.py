@@ -78,6 +78,12 @@ def count_open(transaction: Transaction, requester: str, *, now_ms: int) -> int:
     return int(count)
 
 
+def count_waiting(transaction: Transaction, *, now_ms: int) -> int:
+    """So many requests of everybody have not ended."""
+    ((count,),) = transaction.rows(say.COUNT_WAITING, (now_ms,))
+    return int(count)
+
+
 def lock_requests(transaction: Transaction, approval_ids: Iterable[bytes]) -> None:
     """Until this transaction ends nobody else changes these."""
     transaction.run(say.LOCK, (_ids(approval_ids),))

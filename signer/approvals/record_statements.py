@@ -53,6 +53,8 @@ ORDER BY approval_id FOR UPDATE
 
 COUNT_OPEN = "SELECT count(*) FROM approvals WHERE requester = ? AND ending IS NULL AND expires_ms > ?"
 
+COUNT_WAITING = "SELECT count(*) FROM approvals WHERE ending IS NULL AND expires_ms > ?"
+
 OPEN = Statement(
     embedded="""
 INSERT INTO approvals (approval_id, kind, request_hash, policies_hash, requester, demands, opened_ms, expires_ms,

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
+from msgspec import Struct
 
 from signer.approvals.hashes import facts_hash
 from signer.approvals.record import (
@@ -14,7 +16,9 @@ from signer.approvals.record import (
     change_request,
     count_ended,
     count_open,
+    count_waiting,
     get_request,
+    lock_requests,
     place_of,
     read_by_hash,
     read_overdue,
@@ -24,12 +28,13 @@ from signer.approvals.record import (
     write_request,
 )
 from signer.approvals.request import APPROVAL_ID_BYTES, Ending, Request, State, Vote
-from signer.approvals.rules import cast, check_open, end, state_of
+from signer.approvals.rules import cast, check_open, end, ready_ms, state_of
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.crypto.aead import NONCE_BYTES, Sealer
 from signer.errors import ElsewhereError, PolicyChangedError, SealError, TooManyApprovalsError, WrongRequestError
+from signer.events import ApprovalMoved, ApprovalsCounted, ApprovalStep, Events
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.operations.approval_orders import (
@@ -59,6 +64,14 @@ _LABEL = b"holdfast held request, version 1\n"
 _LOOKED_AT_ONCE = 25
 """Requests in one read of those that wait: the facts of one may be 256 KiB."""
 
+_STEPS: Mapping[Ending, ApprovalStep] = {
+    Ending.SPENT: "spent",
+    Ending.DENIED: "denied",
+    Ending.CANCELLED: "cancelled",
+    Ending.EXPIRED: "expired",
+    Ending.VOID: "void",
+}
+
 _log = logging.getLogger("holdfast.approvals")
 
 
@@ -66,12 +79,21 @@ class LocalApprovalOrders:
     """See ApprovalOrders. One instance for the life of the main process."""
 
     def __init__(
-        self, *, changes: Changes, reading: Reading, clock: Clock, sealer: Sealer, most_waiting: int, keep_days: int
+        self,
+        *,
+        changes: Changes,
+        reading: Reading,
+        clock: Clock,
+        events: Events,
+        sealer: Sealer,
+        most_waiting: int,
+        keep_days: int,
     ) -> None:
         """`most_waiting`: requests of one principal; `keep_days`: how long what has ended stays on record."""
         self._changes = changes
         self._reading = reading
         self._clock = clock
+        self._events = events
         self._sealer = sealer
         self._most_waiting = most_waiting
         self._keep_days = keep_days
@@ -85,8 +107,12 @@ class LocalApprovalOrders:
             case OpenRequest():
                 wanted = self._wanted(order, caller)
                 change = partial(self._open, wanted, self._seal(wanted, order.content), order.revision)
-                request = await self._changes.perform(change, partial(self._opened_story, wanted, caller))
+                opened = await self._changes.perform(change, partial(self._opened_story, wanted, caller))
+                request = opened.request
+                if opened.ended is not None:
+                    self._moved(opened.ended, Ending.EXPIRED, Ending.VOID)
                 if request.approval_id == wanted.approval_id:
+                    self._events.publish(ApprovalMoved("opened"))
                     _log.info(
                         "approval %s: %s asks for %s and waits for people",
                         request.approval_id.hex(),
@@ -94,13 +120,18 @@ class LocalApprovalOrders:
                         request.subject,
                     )
             case CastVote():
-                request = await self._changes.perform(
+                voted = await self._changes.perform(
                     partial(self._vote, order, caller), partial(self._vote_story, order, caller)
                 )
+                request = voted.request
+                if voted.completes:
+                    self._events.publish(ApprovalMoved("approved"))
+                self._moved(request, Ending.DENIED)
             case CancelRequest():
                 request = await self._changes.perform(
                     partial(self._cancel, order, caller), partial(self._ended_story, caller)
                 )
+                self._moved(request, Ending.CANCELLED)
             case ReadContent():
                 return Content(await asyncio.to_thread(read_record, self._reading, partial(self._content, order)))
         return Waits(request)
@@ -124,11 +155,13 @@ class LocalApprovalOrders:
         for request in overdue:
             change = partial(self._expire, request.approval_id)
             # Crash before this commit: it cannot be approved any more, and the next upkeep says so on record.
-            await self._changes.perform(change, partial(self._ended_story, None))
+            self._moved(await self._changes.perform(change, partial(self._ended_story, None)), Ending.EXPIRED)
         await self._end_void()
         before_ms = self._now_ms() - self._keep_days * DAY_MS
         if await asyncio.to_thread(read_record, self._reading, partial(count_ended, before_ms=before_ms)):
             await self._changes.perform(partial(remove_ended, before_ms=before_ms), self._removed_story)
+        count = partial(count_waiting, now_ms=self._now_ms())
+        self._events.publish(ApprovalsCounted(await asyncio.to_thread(read_record, self._reading, count)))
 
     async def _end_void(self) -> None:
         """End what can never be done any more: looked for once at each revision of the policies."""
@@ -141,7 +174,8 @@ class LocalApprovalOrders:
             page = await asyncio.to_thread(read_record, self._reading, look)
             for approval_id, why in (await self._standings.of(page)).void.items():
                 # Crash before this commit: whoever looks or votes is told the same, and the next upkeep ends it.
-                await self._changes.perform(partial(self._void, approval_id), partial(self._void_story, why))
+                change = partial(self._void, approval_id)
+                self._moved(await self._changes.perform(change, partial(self._void_story, why)), Ending.VOID)
             place = place_of(page[-1]) if len(page) == _LOOKED_AT_ONCE else None
         self._tidied_at = revision
 
@@ -164,18 +198,20 @@ class LocalApprovalOrders:
             facts=order.facts,
         )
 
-    def _open(self, wanted: Request, sealed: bytes, revision: int, transaction: Transaction) -> Request:
+    def _open(self, wanted: Request, sealed: bytes, revision: int, transaction: Transaction) -> "_Opened":
         # Before anything is void: whoever has seen older policies would take an approval under the newer ones away.
         _check_revision(transaction, revision)
+        ended = None
         for known in read_by_hash(transaction, wanted.request_hash):
             if known.ending is None:
                 waits = change_request(transaction, known.approval_id, partial(self._unless_void, wanted))
                 if waits.ending is None:
-                    return waits
+                    return _Opened(waits)
+                ended = waits
         waiting = count_open(transaction, wanted.requester, now_ms=wanted.opened_ms)
         if waiting >= self._most_waiting:
             raise TooManyApprovalsError(wanted.requester, waiting=waiting)
-        return write_request(transaction, wanted, sealed=sealed)
+        return _Opened(write_request(transaction, wanted, sealed=sealed), ended)
 
     def _unless_void(self, wanted: Request, found: Request) -> Request:
         if found.ending is not None:
@@ -187,8 +223,10 @@ class LocalApprovalOrders:
             return end(found, Ending.VOID, by="", now_ms=now_ms)
         return found
 
-    def _vote(self, order: CastVote, caller: Caller, transaction: Transaction) -> Request:
+    def _vote(self, order: CastVote, caller: Caller, transaction: Transaction) -> "_Voted":
         _check_revision(transaction, order.revision)
+        lock_requests(transaction, (order.approval_id,))
+        before = get_request(transaction, order.approval_id)
 
         def rule(found: Request) -> Request:
             if found.request_hash != order.request_hash:
@@ -196,7 +234,8 @@ class LocalApprovalOrders:
             groups = tuple(sorted(set(order.groups)))
             return cast(found, Vote(caller.principal.name, groups, order.approves, self._now_ms(), order.signed))
 
-        return change_request(transaction, order.approval_id, rule)
+        after = change_request(transaction, order.approval_id, rule)
+        return _Voted(after, ready_ms(before) is None and after.ending is None and ready_ms(after) is not None)
 
     def _cancel(self, order: CancelRequest, caller: Caller, transaction: Transaction) -> Request:
         def rule(found: Request) -> Request:
@@ -234,8 +273,9 @@ class LocalApprovalOrders:
 
     # --- how it is told ------------------------------------------------------------------------------
 
-    def _opened_story(self, wanted: Request, caller: Caller, request: Request) -> NoteStory:
+    def _opened_story(self, wanted: Request, caller: Caller, opened: "_Opened") -> NoteStory:
         """Also where the same request waited already: it was asked for again."""
+        request = opened.request
         note = {
             **_told(request),
             "requester": request.requester,
@@ -248,7 +288,8 @@ class LocalApprovalOrders:
             note["waited_before"] = True
         return self._story(Kind.APPROVAL_OPENED, caller, request, note)
 
-    def _vote_story(self, order: CastVote, caller: Caller, request: Request) -> NoteStory:
+    def _vote_story(self, order: CastVote, caller: Caller, voted: "_Voted") -> NoteStory:
+        request = voted.request
         note = {**_told(request), "decision": "approve" if order.approves else "deny", "state": self._state(request)}
         if order.signed is not None:
             note["signed"] = msgspec.to_builtins(order.signed)
@@ -271,11 +312,32 @@ class LocalApprovalOrders:
         name, request_id = caller.principal.name, caller.request_id
         return NoteStory(kind, self._now_ms(), text, name, request_id, request.public_key)
 
+    def _moved(self, request: Request, *endings: Ending) -> None:
+        """Tell how it has ended, if it is in one of these ways."""
+        if request.ending is not None and request.ending in endings:
+            self._events.publish(ApprovalMoved(_STEPS[request.ending]))
+
     def _state(self, request: Request) -> str:
         return state_of(request, now_ms=self._now_ms()).value
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
+
+
+class _Opened(Struct, frozen=True):
+    """What waits after an order to open it."""
+
+    request: Request
+    ended: Request | None = None
+    """The one of the same request that was on record as open, and could not be done any more."""
+
+
+class _Voted(Struct, frozen=True):
+    """What a vote has made of a request."""
+
+    request: Request
+    completes: bool
+    """True where nothing but the delay is missing since this vote."""
 
 
 def _check_revision(transaction: Transaction, judged_by: int) -> None:

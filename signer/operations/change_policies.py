@@ -12,6 +12,7 @@ from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.errors import PolicyOrderError, PolicyRevisionError, PolicySignatureError
+from signer.events import ApprovalMoved, Events
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
 from signer.operations.changes import Changes
@@ -47,8 +48,9 @@ _log = logging.getLogger("holdfast.policy")
 class LocalPolicyOrders:
     """Orders, by the writer of this process. One instance for its life, on its event loop."""
 
-    def __init__(self, *, changes: Changes, reading: Reading, clock: Clock) -> None:
+    def __init__(self, *, changes: Changes, reading: Reading, clock: Clock, events: Events) -> None:
         self._changes = changes
+        self._events = events
         self._reading = reading
         self._clock = clock
 
@@ -83,6 +85,8 @@ class LocalPolicyOrders:
             return NoteStory(plan.kind, now_ms, note, caller.principal.name, caller.request_id)
 
         done = await self._changes.perform(change, story)
+        if approval_id and done.status == "done":
+            self._events.publish(ApprovalMoved("spent"))
         _log.info("policies: %s ordered: %s; revision %d holds", caller.principal.name, done.change, done.revision)
         return done
 

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from signer.approvals.ledger import ApprovalClaim
 from signer.audit.entry import Kind
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
@@ -30,7 +31,7 @@ from signer.errors import (
     SignerError,
     SigningFailedError,
 )
-from signer.events import Events, Outcome
+from signer.events import ApprovalMoved, Events, Outcome
 from signer.intent import SignDuty, SignExtension
 from signer.journal.command import Command, Journal, Receipt
 from signer.journal.writer import MAX_BATCH
@@ -341,6 +342,8 @@ class Signing:
         for claim in passed.claims:
             if isinstance(claim, NetworkClaim):
                 self._gate.pin(claim.genesis_validators_root)
+            elif isinstance(claim, ApprovalClaim) and claim.act == "spend":
+                self._events.publish(ApprovalMoved("spent"))
         return passed
 
     async def _sign(self, passed: Passed, caller: Caller, *, on_start: Callable[[], None]) -> Signature:

@@ -77,6 +77,7 @@ class _Tallies(Collector):
         yield from _requests(metrics)
         yield from _duties(metrics)
         yield from _policies(metrics)
+        yield from _approvals(metrics)
         yield from _journal(metrics)
         yield from _process(metrics)
 
@@ -190,6 +191,18 @@ def _policies(metrics: Metrics) -> Iterator[Metric]:
     for policy, counter in list(metrics.shadow_differences.items()):
         differences.add_metric([policy], counter.value)
     yield differences
+
+
+def _approvals(metrics: Metrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "holdfast_approvals_waiting",
+        "Requests that wait for people or for being collected, at most half a minute ago",
+        value=metrics.approvals_waiting,
+    )
+    steps = CounterMetricFamily("holdfast_approvals", "Steps of requests that wait for people", labels=["step"])
+    for step, counter in metrics.approval_steps.items():
+        steps.add_metric([step], counter.value)
+    yield steps
 
 
 def _journal(metrics: Metrics) -> Iterator[Metric]:

@@ -5,8 +5,12 @@ which we do not have, is the set of sign requests in flight. All of ours are `ho
 """
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 from signer.events import (
+    ApprovalMoved,
+    ApprovalsCounted,
+    ApprovalStep,
     BatchCommitted,
     ClockAlarmChanged,
     ConflictingRequests,
@@ -71,9 +75,9 @@ class Metrics:
         self.keys_loaded = 0
         self.key_errors = 0
         self.load_seconds = 0.0
-        self.keys_frozen = 0
+        self.keys_frozen, self.tags_frozen = 0, 0
         self.all_frozen = False
-        self.tags_frozen = 0
+        self.approvals_waiting = 0
 
         self.stages: dict[tuple[str, str], tuple[Histogram, ...]] = {}
         """By duty type and outcome: one histogram for each of STAGES."""
@@ -93,6 +97,7 @@ class Metrics:
         """By policy, live verdict and the shadow's."""
         self.shadow_differences: dict[str, Counter] = {}
         """By policy."""
+        self.approval_steps = {step: Counter() for step in get_args(ApprovalStep)}
         self.conflicts_of_two_principals = Counter()
         self.conflicts_of_one_principal = Counter()
         self.crashes = Counter()
@@ -113,7 +118,7 @@ class Metrics:
         copy = Metrics(version=self.version, buckets_seconds=self._bounds, now=self._now)
         copy.key_retrieval, copy.keys_loaded = self.key_retrieval, self.keys_loaded
         copy.key_errors, copy.load_seconds = self.key_errors, self.load_seconds
-        copy.clock_alarm = self.clock_alarm
+        copy.clock_alarm, copy.approvals_waiting = self.clock_alarm, self.approvals_waiting
         copy.keys_frozen, copy.all_frozen = self.keys_frozen, self.all_frozen
         copy.tags_frozen = self.tags_frozen
         copy.batch_size, copy.batch_seconds = self.batch_size, self.batch_seconds
@@ -129,6 +134,8 @@ class Metrics:
         events.subscribe(ConflictingRequests, self._on_conflict)
         events.subscribe(PolicyEvaluated, self._on_policy)
         events.subscribe(ShadowCompared, self._on_shadow)
+        events.subscribe(ApprovalMoved, lambda event: self.approval_steps[event.step].add())
+        events.subscribe(ApprovalsCounted, self._on_approvals)
         events.subscribe(RequestCrashed, lambda _: self.crashes.add())
         events.subscribe(ConnectionRefused, lambda _: self.connections_refused.add())
         events.subscribe(ClockAlarmChanged, self._on_clock_alarm)
@@ -194,6 +201,9 @@ class Metrics:
         self.shadow_comparisons.setdefault((event.policy, event.live, event.shadow), Counter()).add()
         if event.differs:
             self.shadow_differences.setdefault(event.policy, Counter()).add()
+
+    def _on_approvals(self, event: ApprovalsCounted) -> None:
+        self.approvals_waiting = event.waiting
 
     def _on_clock_alarm(self, event: ClockAlarmChanged) -> None:
         self.clock_alarm = event.raised

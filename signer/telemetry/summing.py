@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, msgpack
 
+from signer.events import ApprovalStep
 from signer.telemetry.metrics import STAGES, Metrics
 from signer.telemetry.tally import Counter, Histogram, Summary
 
@@ -52,6 +53,7 @@ class _Tallies(Struct, array_like=True, frozen=True):
     policy_fuel: list[tuple[str, float]]
     shadow_comparisons: list[tuple[tuple[str, str, str], float]]
     shadow_differences: list[tuple[str, float]]
+    approval_steps: list[tuple[ApprovalStep, float]]
 
 
 _decoder = msgpack.Decoder(_Tallies)
@@ -74,6 +76,7 @@ def take_tallies(metrics: Metrics) -> bytes:
             [(policy, counter.value) for policy, counter in list(metrics.policy_fuel.items())],
             [(labels, counter.value) for labels, counter in list(metrics.shadow_comparisons.items())],
             [(policy, counter.value) for policy, counter in list(metrics.shadow_differences.items())],
+            [(step, counter.value) for step, counter in metrics.approval_steps.items()],
         )
     )
 
@@ -124,6 +127,8 @@ def _add_policies(metrics: Metrics, tallies: _Tallies) -> None:
         metrics.shadow_comparisons.setdefault(comparison, Counter()).add(value)
     for policy, value in tallies.shadow_differences:
         metrics.shadow_differences.setdefault(policy, Counter()).add(value)
+    for step, value in tallies.approval_steps:
+        metrics.approval_steps[step].add(value)
 
 
 def _summaries(metrics: Metrics) -> tuple[Summary, ...]:

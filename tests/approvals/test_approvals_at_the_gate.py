@@ -24,6 +24,7 @@ from signer.errors import (
     SigningFailedError,
     UnapprovableError,
 )
+from signer.events import ApprovalMoved
 from signer.intent import SignExtension
 from signer.operations.dry_run import DryRun
 from signer.operations.review_approvals import ApprovalReview
@@ -241,10 +242,13 @@ async def test_what_waits_reserves_nothing_and_is_counted_once_when_it_is_signed
 async def test_racing_collectors_spend_it_once_and_all_get_the_same_signature(tmp_path: Path) -> None:
     async with road(tmp_path) as on:
         await bind(on, ONCE)
+        spent: list[ApprovalMoved] = []
+        on.events.subscribe(ApprovalMoved, spent.append)
         await approve(on, await held(on, vote()))
         signatures = await asyncio.gather(*[on.signing.sign(vote(), CLIENT) for _ in range(20)])
         assert set(signatures) == {right(vote())}
         assert uses(on) == 1
+        assert spent == [ApprovalMoved("spent")]
 
 
 async def test_collectors_of_a_batch_do_too(tmp_path: Path) -> None:

@@ -286,6 +286,34 @@ async def test_who_has_left_since_the_vote_does_not_count(people: People) -> Non
     assert (await smaller.review.show(approval_id, WATCH)).progress[0].approvers == ("ann",)
 
 
+async def test_each_step_is_told_once_and_those_that_wait_are_counted(people: People) -> None:
+    denied, approved = await opened(people), await opened(people, hold(root=b"\x08" * 32))
+    assert await opened(people) == denied
+    await people.orders.tidy()
+    assert people.waiting == [2]
+    await people.vote(denied, ANN)
+    await people.vote(denied, ANN)
+    await people.vote(denied, BOB, "deny")
+    for who in (ANN, BOB, CID):
+        await people.vote(approved, who)
+    cancelled = await opened(people, hold(root=b"\x09" * 32))
+    await people.review.cancel(cancelled, ASKS)
+    await people.orders.tidy()
+    assert people.waiting == [2, 1]
+    people.clock.seconds += HOUR_MS / 1000
+    again = await opened(people, hold(root=b"\x08" * 32))
+    await opened(people, hold(policies_hash=policies_hash([("exits", "22" * 32)], since=1), root=b"\x08" * 32))
+    people.clock.seconds += HOUR_MS / 1000
+    for _ in range(2):
+        await people.orders.tidy()
+    assert people.waiting == [2, 1, 0, 0]
+    assert (await people.review.show(again, ASKS)).state is State.VOID
+    assert people.steps == [
+        *("opened", "opened", "denied", "approved", "opened", "cancelled"),
+        *("expired", "opened", "void", "opened", "expired"),
+    ]
+
+
 # --- statements ------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from signer.crypto.ed25519 import ed25519_public_key
 from signer.crypto.secret import Secret
 from signer.eth2.duties import VoluntaryExitDuty
 from signer.eth2.forks import ForkInfo
+from signer.events import ApprovalMoved, ApprovalsCounted, Events
 from signer.intent import SignDuty
 from signer.operations.approve import LocalApprovalOrders
 from signer.operations.held_content import encode_intent
@@ -82,11 +83,15 @@ class People:
     approvers: tuple[Approver, ...] = APPROVERS
 
     def __post_init__(self) -> None:
+        self.events, self.steps, self.waiting = Events(), [], []
+        self.events.subscribe(ApprovalMoved, lambda event: self.steps.append(event.step))
+        self.events.subscribe(ApprovalsCounted, lambda event: self.waiting.append(event.waiting))
         reading, clock, known = self.kept.reading, self.clock, Approvers(self.approvers)
         self.orders = LocalApprovalOrders(
             changes=self.kept.writer,
             reading=reading,
             clock=clock,
+            events=self.events,
             sealer=Sealer(Secret(self.key)),
             most_waiting=self.most_waiting,
             keep_days=90,

@@ -45,6 +45,7 @@ def held_requests(reading: Reading, clock: Clock, changes: Changes | None) -> He
         changes=changes,  # type: ignore[arg-type]
         reading=reading,
         clock=clock,
+        events=Events(),
         sealer=Sealer(Secret(b"\x05" * KEY_BYTES)),
         most_waiting=3,
         keep_days=90,

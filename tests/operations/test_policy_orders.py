@@ -50,6 +50,7 @@ from signer.errors import (
     UnapprovableError,
     UnknownPolicyError,
 )
+from signer.events import ApprovalMoved, Events
 from signer.operations.approval_orders import CastVote
 from signer.operations.approve import LocalApprovalOrders
 from signer.operations.change_policies import LocalPolicyOrders
@@ -88,12 +89,15 @@ class Post:
 
     def __init__(self, record: KeptRecord, house: House) -> None:
         self.record, self.house = record, house
-        orders = LocalPolicyOrders(changes=record.writer, reading=record.view.reading, clock=house.clock)
+        events, self.steps = Events(), list[str]()
+        events.subscribe(ApprovalMoved, lambda event: self.steps.append(event.step))
+        orders = LocalPolicyOrders(changes=record.writer, reading=record.view.reading, clock=house.clock, events=events)
         approvers = Approvers(Approver(name, frozenset({"owners"})) for name in ("ann", "bob", "operator"))
         self.approvals = LocalApprovalOrders(
             changes=record.writer,
             reading=record.view.reading,
             clock=house.clock,
+            events=events,
             sealer=Sealer(Secret(b"\5" * KEY_BYTES)),
             most_waiting=100,
             keep_days=90,
@@ -233,7 +237,7 @@ async def test_former_versions_are_rolled_back_to_by_name(post: Post) -> None:
     for pack in (ONE, TWO, THREE):
         await post.all(PublishPolicy(pack=pack), ActivatePolicy(name="staking"))
     assert post.staking() == ServedPolicy("staking", THIRD, (SECOND, FIRST))
-    await post.refused(RollBackPolicy(name="staking", version=THIRD), PolicyOrderError, "not one of the 2")
+    await post.refused(RollBackPolicy(name="staking", version=THIRD), PolicyOrderError, "none that decided before")
     await post.all(RollBackPolicy(name="staking", version=FIRST))
     assert post.staking() == ServedPolicy("staking", FIRST, (), staged=THIRD)
     await post.refused(RollBackPolicy(name="staking"), PolicyOrderError, "no former version")
@@ -294,7 +298,7 @@ async def test_orders_that_make_no_sense_are_refused(post: Post) -> None:
     await post.all(PublishPolicy(pack=rules_pack("treasury")), BindPolicy(binding=TO_LIDO))
     other = version_of(rules_pack("treasury"))
     await post.refused(ActivatePolicy(name="staking", version=other), PolicyOrderError, "published as policy treasury")
-    await post.refused(RetirePolicy(name="staking"), PolicyOrderError, "bound in 1 places")
+    await post.refused(RetirePolicy(name="staking"), PolicyOrderError, "bound in 1 place:")
     await post.refused(RetirePolicy(name="nobody"), UnknownPolicyError)
     await post.refused(UnbindPolicy(binding=Binding("nobody", ToTag("lido"))), UnknownPolicyError)
     await post.refused(TrustKey(key=key_of(OWNER), trusted=False), PolicyOrderError, "not among")
@@ -446,6 +450,7 @@ async def test_a_change_under_guard_is_made_once_when_people_have_approved_it(gu
     await guarded.all(order)
     assert guarded.notes()[-1][1].endswith(f"; revision 4; approval {waits.evidence['approval']}")
     assert guarded.policies().bindings == (TO_LIDO,)
+    assert guarded.steps == ["opened", "approved", "spent"]
     await held(guarded, UnbindPolicy(binding=TO_LIDO))
 
 

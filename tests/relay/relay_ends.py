@@ -16,6 +16,7 @@ from signer.clock import FixedClock
 from signer.crypto.aead import KEY_BYTES, Sealer
 from signer.crypto.secret import Secret
 from signer.errors import SignerError
+from signer.events import Events
 from signer.journal.reader import read_sqlite
 from signer.keys.ring import KeyRing
 from signer.operations.approve import LocalApprovalOrders
@@ -181,6 +182,7 @@ async def main_process(directory: Path) -> AsyncIterator[tuple[Relay, Ends]]:
         changes=record.writer,
         reading=partial(read_sqlite, record.database.path),
         clock=FixedClock(1_800_000_000),
+        events=Events(),
         sealer=Sealer(Secret(b"\x05" * KEY_BYTES)),
         most_waiting=3,
         keep_days=90,

@@ -5,6 +5,8 @@ import os
 import re
 
 from signer.events import (
+    ApprovalMoved,
+    ApprovalsCounted,
     BatchCommitted,
     ConnectionRefused,
     DutyAnswered,
@@ -65,6 +67,16 @@ def test_the_page_of_all_counts_what_one_process_would_have_counted():
     for name, value in expected.items():
         if "quantile=" not in name:
             assert math.isclose(together[name], value), name
+
+
+def test_steps_of_approvals_are_added_up_and_those_that_wait_are_counted_by_the_main_process():
+    main = process(ApprovalMoved("opened"), ApprovalMoved("expired"), ApprovalsCounted(3))
+    worker = process(ApprovalMoved("spent"), ApprovalMoved("spent"))
+    absorb_retired(main, take_tallies(process(ApprovalMoved("spent"))))
+    page = samples(page_of_all(main, [take_tallies(worker)], worker_process_ids=()))
+    assert page["holdfast_approvals_waiting"] == 3
+    steps = ("opened", "approved", "denied", "cancelled", "expired", "void", "spent")
+    assert [page[f'holdfast_approvals_total{{step="{step}"}}'] for step in steps] == [1, 0, 0, 0, 1, 0, 3]
 
 
 def test_restarts_of_workers_are_those_that_the_main_process_saw():
