@@ -9,7 +9,9 @@ from journal.record import public_key, root
 from operations.keeping_twin import entries, horizon
 from operations.record_twin import House
 
+from signer.audit.chain import unpack
 from signer.audit.entry import Entry, Kind
+from signer.audit.verify import stored_batches
 from signer.auth.principal import Caller, Principal
 from signer.errors import RefusalError
 from signer.events import ConflictingRequests, Events, RequestRefused
@@ -199,6 +201,17 @@ async def test_each_key_has_its_own_though_all_vote_for_one_root(scene: Scene) -
         await scene.vote(BOB, mark=2, key=key)
     await scene.watch.look()
     assert sorted(told.public_key for told in scene.told) == ["0x" + public_key(key).hex() for key in (1, 3)]
+
+
+async def test_what_one_look_finds_is_told_in_one_commit(scene: Scene) -> None:
+    for key in range(1, 31):
+        await scene.vote(ALICE, mark=1, key=key)
+        await scene.vote(BOB, mark=2, key=key)
+    await scene.watch.look()
+    assert len(scene.notes()) == 30
+    with scene.house.reading() as moment:
+        last = max(stored_batches(moment), key=lambda batch: batch.first_index)
+    assert len(list(unpack(last.entries))) == 30
 
 
 async def test_a_flood_is_held_to_a_bound(scene: Scene) -> None:
