@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MOVED_AWAY = "moved away"
+"""Among the reasons of `ListedKey.silent`: it left by `migrate out`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:

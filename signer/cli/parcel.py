@@ -16,6 +16,14 @@ from signer.operations.migration_receipt import MAX_RECEIPT_BYTES, read_receipt
 
 _PIECE_BYTES = 1 << 20
 
+_WHY_NO_RECEIPT = (
+    "there is no receipt here: `holdfast migrate out` did not end well with this directory, and no key has left by it"
+    " (`holdfast migrate out` again makes a new one, also for keys that it had already disabled)"
+)
+_WHY_UNDONE = (
+    "the move was undone with this receipt, which is receipt-undone.json now: its keys sign where they came from"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -38,7 +46,7 @@ class Parcel:
 
     def retire(self) -> Path:
         """Put the receipt where `migrate in` does not look; under which name it is then. Raises OSError."""
-        return self.receipt.rename(self.receipt.with_name("receipt-undone.json"))
+        return self.receipt.rename(_undone(self))
 
     def as_one(self) -> IO[bytes]:
         """Receipt and history as a server takes them: one line, and what follows. The caller closes it."""
@@ -73,12 +81,8 @@ def find_parcel(directory: Path) -> Parcel:
     """What was written by `prepare_parcel`'s user. Raises UnreadableFileError."""
     parcel = _parcel(directory)
     if not parcel.receipt.is_file():
-        raise UnreadableFileError(
-            str(parcel.receipt),
-            reason="there is no receipt here: either `holdfast migrate out` did not end well with this directory, and"
-            " then no key has left by it (`holdfast migrate out` again makes a new one, also for keys that it had"
-            " already disabled), or the move was undone before (receipt-undone.json)",
-        )
+        is_undone = _undone(parcel).is_file()
+        raise UnreadableFileError(str(parcel.receipt), reason=_WHY_UNDONE if is_undone else _WHY_NO_RECEIPT)
     if not parcel.history.is_file():
         raise UnreadableFileError(str(parcel.history), reason="the history that belongs to the receipt is not here")
     return parcel
@@ -108,6 +112,10 @@ def split(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _chain(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from pieces
+
+
+def _undone(parcel: Parcel) -> Path:
+    return parcel.receipt.with_name("receipt-undone.json")
 
 
 def _parcel(directory: Path) -> Parcel:

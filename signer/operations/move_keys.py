@@ -157,11 +157,35 @@ def check_is_away(transaction: Transaction, moves: Sequence[Move]) -> None:
         if state is not None and state.deleted_ms is not None:
             raise KeyDeletedError(shown, since_ms=state.deleted_ms)
         if before.is_here or before.count != one.number:
-            where = "is not away" if before.is_here else f"left with a later receipt, of move {before.count}"
-            raise ReceiptError(
-                f"this receipt is of move {one.number} of {shown}, which {where}: there is nothing to undo with it",
-                evidence={"identifier": shown, "moves": one.number, "known_moves": before.count},
+            raise _not_away(one, before, away=sum(not known.get(other.key, Moves()).is_here for other in moves))
+
+
+def _not_away(one: Move, before: Moves, *, away: int) -> ReceiptError:
+    """`away`: how many keys of the receipt are. Several receipts are of one move: each repetition writes another."""
+    shown = "0x" + one.key.hex()
+    if not before.is_here:
+        where = f"left with a later receipt, of move {before.count}"
+        remedy = "undo it with that receipt, and destroy this one"
+    else:
+        where = "is not away"
+        remedy = (
+            "it signs here: destroy this receipt and every other of that move, for elsewhere each may still be taken"
+        )
+        if away:
+            remedy += (
+                f"; {away} of its keys are away (`holdfast keys list` tells which): name those to `holdfast migrate out"
+                " KEY... --to DIRECTORY`, and undo the move with that receipt"
             )
+    return ReceiptError(
+        f"this receipt is of move {one.number} of {shown}, which {where}: there is nothing to undo with it",
+        evidence={
+            "identifier": shown,
+            "moves": one.number,
+            "known_moves": before.count,
+            "away": away,
+            "remedy": remedy,
+        },
+    )
 
 
 def _keys_of(moves: Sequence[Move]) -> tuple[PublicKey, ...]:

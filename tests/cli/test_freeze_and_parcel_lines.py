@@ -76,6 +76,14 @@ def test_what_fails_leaves_no_empty_history_behind(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "kept").iterdir()] == ["other"]
 
 
+def test_an_undone_parcel_says_so(tmp_path: Path) -> None:
+    parcel = prepare_parcel(tmp_path / "parcel")
+    parcel.receipt.touch()
+    parcel.retire()
+    with pytest.raises(UnreadableFileError, match="the move was undone with this receipt"):
+        find_parcel(tmp_path / "parcel")
+
+
 def test_a_parcel_without_a_receipt_says_what_that_means(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="no receipt here"):
         find_parcel(tmp_path)

@@ -362,6 +362,30 @@ def test_a_receipt_is_undone_once_and_only_while_its_keys_are_away(signers: tupl
     assert here.votes(2, 5, 6) == "KEY_DISABLED", "all or nothing"
 
 
+def test_receipts_of_one_move_take_their_keys_back_once_and_a_refusal_says_how_to_go_on(
+    signers: tuple[Place, Place],
+) -> None:
+    """`migrate out` was given twice: for two keys, and for one of them again."""
+    here, _ = signers
+    both = here.leave(ONE, OTHER).receipt
+    alone = here.leave(ONE).receipt
+    assert here.take_back(alone).keys == (ONE,)
+    with pytest.raises(ReceiptError, match="not away") as caught:
+        here.take_back(both)
+    assert caught.value.evidence["away"] == 1
+    remedy = str(caught.value.evidence["remedy"])
+    assert "destroy this receipt" in remedy
+    assert "migrate out KEY..." in remedy
+    assert here.votes(2, 5, 6) == "KEY_DISABLED", "all of a receipt or nothing"
+    rest = here.leave(OTHER).receipt
+    assert [one.moves for one in read_receipt(rest).claims.keys] == [1], "of the same move, as the remedy says"
+    assert here.take_back(rest).keys == (OTHER,)
+    with pytest.raises(ReceiptError) as caught:
+        here.take_back(both)
+    assert caught.value.evidence["away"] == 0
+    assert "migrate out" not in str(caught.value.evidence["remedy"])
+
+
 def test_the_receipt_of_another_record_is_not_undone_here(signers: tuple[Place, Place]) -> None:
     here, there = signers
     receipt = here.leave(ONE).receipt

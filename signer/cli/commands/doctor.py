@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from signer.cli.answers import MOVED_AWAY
 from signer.cli.commands.context import session_of
 from signer.cli.problem import EXIT_REFUSED, UsageFault, find_remedy
 from signer.cli.remote_service import RemoteService
@@ -224,7 +225,7 @@ def _of_the_server(server: RemoteService) -> Iterator[Finding]:
 def _moved_away(server: RemoteService) -> Iterator[Finding]:
     """Keys that sign somewhere else."""
     try:
-        moved = sum("moved away" in each.silent for each in server.keys())  # noqa: SIM118 - no mapping
+        moved = sum(MOVED_AWAY in each.silent for each in server.keys())  # noqa: SIM118 - no mapping
     except SignerError:  # told before: the server, or its database
         return
     yield from moved_keys(moved)

@@ -1,15 +1,18 @@
 """`holdfast migrate`: give keys to another signer, or take them over, with their history and a receipt."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from signer.cli.answers import MOVED_AWAY
 from signer.cli.commands.context import session_of
 from signer.cli.parcel import find_parcel, prepare_parcel
 from signer.cli.problem import UsageFault
-from signer.errors import MalformedRequestError
+from signer.cli.service import Service
+from signer.errors import MalformedRequestError, SignerError
 from signer.operations.freeze_keys import ALL, parse_keys
 
 
@@ -32,7 +35,8 @@ def out(
     """Sign nothing more with these keys, and write their history and a receipt for the signer that takes over.
 
     The keys are disabled first, durably and on every signer of this record: from then on they sign nothing here, and
-    the history is complete. If anything fails after that, give the same command again.
+    the history is complete. If anything fails after that, give the same command again. For keys that have left it
+    writes another receipt of the same move: use one of them, once, and destroy the others.
 
     For example:
 
@@ -44,16 +48,24 @@ def out(
     parcel = prepare_parcel(to)
     try:
         with session.service(load_keys=True) as service, session.output.progress("leaving"):
+            gone = _gone_before(service)
             departure = service.migrate_out(wanted, parcel)
     except BaseException:  # an interrupt too
         parcel.abandon()
         raise
-    session.output.document({"directory": str(to), **asdict(departure)})
+    again = [key for key in departure.keys if key in gone]
+    session.output.document({"directory": str(to), **asdict(departure), "left_before": again})
     session.output.table(("disabled here", ""), [(key, "") for key in departure.keys])
     session.output.line(f"{to}: {parcel.receipt.name} and {parcel.history.name}, signed by {departure.signed_by}")
     session.output.notice(
         f"Carry {to} to the new signer and run there: holdfast migrate in {to.name} --signed-by {departure.signed_by}"
     )
+    if again:
+        session.output.notice(
+            f"warning: {len(again)} of these keys had left before, the first {again[0]}: this is another receipt of"
+            " the same move. Two signers that take one each both sign: destroy every earlier one that was not used, and"
+            " use none if one was"
+        )
 
 
 def in_(
@@ -122,7 +134,18 @@ def undo(
         session.output.line(
             f"No vote is signed up to epoch {undone.floor_epoch}: the other signer may have got so far."
         )
-    session.output.notice(f"The receipt is {kept} now. Destroy every other copy of it: it could be used elsewhere")
+    session.output.notice(
+        f"The receipt is {kept} now. Destroy every other copy of it, and every other receipt that `holdfast migrate"
+        " out` wrote since these keys left: each could be used elsewhere"
+    )
+
+
+def _gone_before(service: Service) -> frozenset[str]:
+    """The loaded keys that have left; none where the caller may not ask."""
+    with suppress(SignerError):
+        listed = service.keys()
+        return frozenset(each.public_key for each in listed if MOVED_AWAY in each.silent)
+    return frozenset()
 
 
 def _wanted(keys: list[str] | None, *, everything: bool) -> list[str]:

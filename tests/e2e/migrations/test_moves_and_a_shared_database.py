@@ -106,6 +106,14 @@ def test_a_key_that_left_stays_away_when_an_older_copy_is_accepted(tmp_path: Pat
         assert told["stays_away"] == signer.public_keys()
         floor = told["floor_epoch"]
         assert ask(signer, floor + 1, floor + 2) == "412 KEY_DISABLED", "above every floor, and it signs elsewhere"
+        again = signer.holdfast("migrate", "out", "--all", "--to", tmp_path / "again")
+        assert "had left before" in again.stderr
+        assert "had left before" not in left.stderr
+        assert "another receipt of the same move" in again.stderr
         back = signer.holdfast("migrate", "undo", parcel, "--reason", "it never began", "--nothing-else-signs")
         assert back.returncode == 0, back.stderr
+        assert "every other receipt" in back.stderr
+        late = signer.holdfast("migrate", "undo", tmp_path / "again", "--reason", "both", "--nothing-else-signs")
+        assert late.returncode == 1
+        assert "destroy this receipt" in late.stderr
         assert ask(signer, floor + 1, floor + 2) == "signed"
