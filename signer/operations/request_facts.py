@@ -16,6 +16,9 @@ from signer.units import Root
 ALGORITHM = "bls12-381"
 """Of every key that signs consensus duties."""
 
+PURPOSE = "validator"
+"""What such a key is for."""
+
 
 def signer_facts(key: Key, *, tags: Iterable[str], roles: Iterable[str]) -> Signer:
     """The key. `tags`: those on record; `roles`: the groups whose members may use it."""
@@ -26,6 +29,7 @@ def signer_facts(key: Key, *, tags: Iterable[str], roles: Iterable[str]) -> Sign
         algorithm=ALGORITHM,
         namespace=key.namespace,
         tags=tuple(sorted(tags)),
+        purpose=PURPOSE,
         roles=tuple(sorted(roles)),
     )
 

@@ -229,6 +229,8 @@ class Signer(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     """Alphabetical."""
 
     purpose: str | None = None
+    """What the key is for: `validator` for those that sign consensus duties."""
+
     roles: tuple[str, ...] = ()
     """Those that may use it, alphabetical."""
 

@@ -140,6 +140,7 @@ async def test_where_nothing_is_bound_the_default_s_decisions_are_kept_with_the_
         assert await ask(on, vote()) == ["signed"]
         [(_, decision)] = kept(on)
         assert decision.facts.signer.tags == ("lido",)
+        assert decision.facts.signer.purpose == "validator"
         assert [(each.policy, each.version) for each in decision.outcomes] == [("default", "")]
 
 
