@@ -75,6 +75,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Protocol
 
+from signer.counted import counted
 from signer.units import Root
 
 Evidence = Mapping[str, str | int | None]
@@ -822,7 +823,8 @@ class TooManyApprovalsError(PolicyRefusalError):
 
     def __init__(self, requester: str, *, waiting: int) -> None:
         super().__init__(
-            f"{waiting} requests of {requester} wait for approval, and no more may; cancel some, or have them decided",
+            f"{requester} has {counted(waiting, 'request')} waiting for approval, and no more may wait; cancel some, or"
+            " have them decided",
             evidence={"principal": requester, "waiting": waiting},
         )
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from signer.approvals.in_words import demand_words, missing_words
 from signer.approvals.ledger import ApprovalClaim
 from signer.approvals.record import read_by_hash
 from signer.approvals.request import OPEN, Demand, Ending, Kind, Request, State
@@ -146,8 +147,7 @@ class HeldRequests:
             who = eligible(demand, requester=requester, members=self._approvers.members)
             if len(who) < demand.quorum:
                 raise UnapprovableError(
-                    f"policy {demand.policy} asks for {demand.quorum} of {', '.join(demand.groups)}, and the"
-                    f" configuration has {len(who)} of them besides who asks",
+                    f"{demand_words(demand)}, and the configuration has {len(who)} of them besides who asks",
                     evidence={
                         "policy": demand.policy,
                         "quorum": demand.quorum,
@@ -174,13 +174,11 @@ class HeldRequests:
 def evidence_of(request: Request, *, state: State) -> Evidence:
     """What whoever asks is told of a request that waits."""
     ready = ready_ms(request)
-    missing = [each for each in progress_of(request) if each.missing]
-    words = "; ".join(f"{each.demand.policy}: {each.missing} of {', '.join(each.demand.groups)}" for each in missing)
     return {
         "approval": request.approval_id.hex(),
         "state": state.value,
         "request_hash": "0x" + request.request_hash.hex(),
-        "missing": words or None,
+        "missing": missing_words(progress_of(request)) or None,
         "ready_at": None if ready is None else moment_of(ready),
         "until": moment_of(request.expires_ms),
     }
@@ -197,4 +195,4 @@ def _claim(request: Request, *, at_ms: int, again: bool) -> ApprovalClaim:
 
 
 def _in_words(demands: Sequence[Demand]) -> str:
-    return "; ".join(f"{each.policy}: {each.quorum} of {', '.join(each.groups)}" for each in demands)
+    return "; ".join(demand_words(each) for each in demands)

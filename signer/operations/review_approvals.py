@@ -163,7 +163,10 @@ class ApprovalReview:
         key = None if approver is None else approver.public_key
         if signed is None:
             if key is not None:
-                raise StatementError(f"{name} has an approval key, so what they say counts only with their signature")
+                raise StatementError(
+                    f"{name} has an approval key, so what they say counts only with their signature: vote with"
+                    f" `--key FILE --as {name}`, where FILE is what `holdfast approvals keygen` has made"
+                )
             return
         if key is None:
             raise StatementError(f"{name} has no approval_key in security.principals to verify this with")

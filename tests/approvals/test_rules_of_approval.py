@@ -5,6 +5,7 @@ from approvals.sample_approvals import HOUR_MS, OPENED_MS, demand, request, vote
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signer.approvals.in_words import missing_words
 from signer.approvals.request import OPEN, Ending, State
 from signer.approvals.rules import act_on, cast, counting_today, eligible, end, progress_of, state_of
 from signer.errors import ApprovalClosedError, NotAnApproverError
@@ -229,3 +230,13 @@ def dull_state(demands, told, now: int) -> str:
 
 def test_open_states_are_those_that_have_not_ended() -> None:
     assert {state.value for state in OPEN} == {"waiting", "delayed", "approved"}
+
+
+def test_what_is_missing_is_told_in_sentences() -> None:
+    wanted = request(demand(2, "board", "owners", policy="exits"), demand(1, policy="limits"))
+    assert missing_words(progress_of(wanted)) == (
+        "exits needs 2 approvals from members of board or owners; limits needs 1 approval from members of custodians"
+    )
+    after = cast(wanted, vote("ann", "board", "custodians"))
+    assert missing_words(progress_of(after)) == "exits needs 1 more approval from members of board or owners"
+    assert not missing_words(progress_of(cast(after, vote("bob", "owners"))))

@@ -97,7 +97,7 @@ async def test_from_the_question_to_the_spending(people: People) -> None:
         "approval": approval_id.hex(),
         "state": "waiting",
         "request_hash": "0x" + hold().request_hash.hex(),
-        "missing": "exits: 2 of custodians",
+        "missing": "exits needs 2 approvals from members of custodians",
         "ready_at": None,
         "until": "2027-01-15T09:00:00+00:00",
     }
@@ -246,7 +246,7 @@ async def test_who_sees_what(people: People) -> None:
 
 @EMBEDDED
 async def test_nobody_is_asked_in_vain(people: People) -> None:
-    with pytest.raises(UnapprovableError, match="asks for 5 of custodians, and the configuration has 4"):
+    with pytest.raises(UnapprovableError, match="exits needs 5 approvals from members of custodians, and"):
         await people.held.admit(hold(demand(5)), ASKS)
     with pytest.raises(UnapprovableError, match="has 3 of them besides who asks"):
         await people.held.admit(hold(demand(4), requester="ann"), ANN)
@@ -268,7 +268,7 @@ async def test_one_client_cannot_bury_the_request_that_matters(people: People) -
     first = await opened(people)
     for root in (b"\x0a" * 32, b"\x0b" * 32):
         await opened(people, hold(root=root))
-    with pytest.raises(TooManyApprovalsError):
+    with pytest.raises(TooManyApprovalsError, match="has 3 requests waiting for approval"):
         await people.held.admit(hold(root=b"\x0c" * 32), ASKS)
     assert await opened(people) == first
     await people.review.cancel(first, ASKS)
@@ -319,7 +319,7 @@ async def test_each_step_is_told_once_and_those_that_wait_are_counted(people: Pe
 
 async def test_with_a_key_only_what_is_signed_counts_and_the_log_keeps_it_for_anybody_to_verify(people: People) -> None:
     approval_id = await opened(people, hold(demand(1)))
-    with pytest.raises(StatementError, match="counts only with their signature"):
+    with pytest.raises(StatementError, match="only with their signature: vote with `--key FILE --as sid`"):
         await people.vote(approval_id, SID)
     request = (await people.review.show(approval_id, SID)).request
     text = statement_of(request, approver="sid", decision="approve", time=OPENED_MS // 1000)

@@ -152,7 +152,7 @@ def test_an_exit_waits_for_two_people_and_is_signed_once_however_often_it_is_col
         status, held = station.sign(1)
         assert status == 202
         approval = held["approval"]["approval"]
-        assert held["approval"]["missing"] == "staking: 2 of operators"
+        assert held["approval"]["missing"] == "staking needs 2 approvals from members of operators"
         assert [each["policy"] for each in held["policies"]] == ["staking"]
 
         status, refused = station.sign(1, "/api/v1/eth2/sign")

@@ -18,6 +18,7 @@ from signer.cli.policy_change_words import change_words
 from signer.cli.problem import EXIT_REFUSED, UsageFault
 from signer.cli.session import Session
 from signer.cli.statements import Verified, find_statements, verify_statement
+from signer.counted import counted
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="32 digits, as `holdfast approvals list` shows them.")]
 KeyOption = Annotated[
@@ -292,7 +293,11 @@ def _demand_words(demand: Any) -> str:
 
 
 def _missing_words(shown: Shown) -> str:
-    missing = [f"{each['missing']} more of {', '.join(each['groups'])}" for each in shown["demands"] if each["missing"]]
+    missing = [
+        f"{counted(each['missing'], 'more approval')} from members of {' or '.join(each['groups'])}"
+        for each in shown["demands"]
+        if each["missing"]
+    ]
     return ": " + "; ".join(missing) if missing and shown["state"] == "waiting" else ""
 
 
