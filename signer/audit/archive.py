@@ -9,6 +9,7 @@ index (8 bytes), count (4), head (32), length (4) and entries.
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,33 @@ def verify_archives(directory: Path, *, log_id: bytes, end: LogStart) -> int:
             evidence={"archives_end": at.size, "database_begins": end.size},
         )
     return first
+
+
+class ArchivedBatches:
+    """Single batches out of the archives, for one walk over a few of them. Owned by one thread.
+
+    Whether the archives are what they were is not looked at: `verify_archives` is for that.
+    """
+
+    def __init__(self, directory: Path, *, log_id: bytes) -> None:
+        self._log_id = log_id
+        self._files = _files(directory, log_id)
+        self._name, self._batches = "", list[StoredBatch]()
+        """Of the file that was read last."""
+
+    def find(self, index: int) -> StoredBatch | None:
+        """The batch that has this entry; None where no file at hand does. Raises AuditError: the file is at fault."""
+        # A file's name has a hyphen after its first index, which sorts before the dot.
+        last = f"{_stem(self._log_id)}{index:016d}."
+        following = bisect_right(self._files, last, key=lambda file: file.name)
+        if following == 0:
+            return None
+        file = self._files[following - 1]
+        if file.name != self._name:
+            self._name, self._batches = file.name, _read(file, self._log_id).batches
+        at = bisect_right(self._batches, index, key=lambda batch: batch.first_index) - 1
+        found = self._batches[at] if at >= 0 else None
+        return found if found is not None and index < found.first_index + found.count else None
 
 
 def set_aside(directory: Path, *, log_id: bytes, start: LogStart) -> None:

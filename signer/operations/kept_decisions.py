@@ -6,17 +6,22 @@ One call reads a bounded piece and says where the next one goes on. It reads bes
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from signer.audit.archive import ArchivedBatches
 from signer.audit.chain import unpack
 from signer.audit.entry import decode_entry
+from signer.audit.verify import StoredBatch
 from signer.auth.authorize import check_authorized
 from signer.auth.principal import Action, Caller
-from signer.errors import ForbiddenError, MalformedRequestError
+from signer.errors import AuditError, ForbiddenError, MalformedRequestError
 from signer.journal.ledger import Transaction
-from signer.journal.reader import Reading
+from signer.journal.postgres_setup import log_schema
+from signer.operations.kept_record import RecordView
 from signer.operations.reading import read_record
 from signer.operations.story import told_kept
 from signer.policy.kept_facts import KeptRow, Place, digest_of, read_kept
@@ -32,7 +37,9 @@ _LOG = re.compile(r"holdfast_log_[0-9a-f]{32}")
 _PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-(|holdfast_log_[0-9a-f]{32})")
 
 Vouched = Literal["matches", "differs", "archived"]
-"""What the audit log says: its entry has this body's hash; or another one, or none; or the entry is in an archive."""
+"""What the audit log says: its entry has this body's hash; or another one, or none; or the entry is in an archive that
+is not at hand.
+"""
 
 
 class DecisionQuery(Struct, frozen=True):
@@ -62,10 +69,11 @@ class DecisionPage(Struct, frozen=True):
 
 
 class DecisionReading:
-    """One instance for the life of the process; reads through connections of its own."""
+    """One instance for the life of the process; reads through connections of its own, and this signer's archives."""
 
-    def __init__(self, *, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, view: RecordView, *, archive_directory: Path) -> None:
+        self._view = view
+        self._archive_directory = archive_directory
 
     async def __call__(self, query: DecisionQuery, caller: Caller) -> DecisionPage:
         """The next decisions. Raises ForbiddenError, MalformedRequestError, StartupError, AuditError."""
@@ -78,7 +86,21 @@ class DecisionReading:
             )
         if not 1 <= query.limit <= MOST_DECISIONS:
             raise MalformedRequestError(f"limit must be 1 to {MOST_DECISIONS}", path="limit")
-        return await asyncio.to_thread(read_record, self._reading, lambda moment: _page(moment, query))
+        return await asyncio.to_thread(read_record, self._view.reading, lambda moment: self._page(moment, query))
+
+    def _page(self, moment: Transaction, query: DecisionQuery) -> DecisionPage:
+        after = query.after or (query.since_ms, "", -1)
+        rows = read_kept(moment, after=after, until_ms=query.until_ms, most=query.limit)
+        taken = _within(rows)
+        more = len(taken) < len(rows) or len(rows) == query.limit
+        last = taken[-1] if taken else None
+        following = f"{last.time_ms}-{last.audit_index}-{last.log}" if more and last is not None else None
+        own_log = "" if self._view.instance is None else log_schema(self._view.instance)
+        archives = ArchivedBatches(self._archive_directory, log_id=self._view.log_id(moment))
+        told = [
+            ToldDecision(row, _vouched(moment, row, archives=archives if row.log == own_log else None)) for row in taken
+        ]
+        return DecisionPage(tuple(told), following)
 
 
 def decision_query(
@@ -118,15 +140,6 @@ def told_decisions(page: DecisionPage) -> Mapping[str, Any]:
     }
 
 
-def _page(moment: Transaction, query: DecisionQuery) -> DecisionPage:
-    rows = read_kept(moment, after=query.after or (query.since_ms, "", -1), until_ms=query.until_ms, most=query.limit)
-    taken = _within(rows)
-    more = len(taken) < len(rows) or len(rows) == query.limit
-    last = taken[-1] if taken else None
-    following = f"{last.time_ms}-{last.audit_index}-{last.log}" if more and last is not None else None
-    return DecisionPage(tuple(ToldDecision(row, _vouched(moment, row)) for row in taken), following)
-
-
 def _within(rows: Sequence[KeptRow]) -> Sequence[KeptRow]:
     size = 0
     for n, row in enumerate(rows):
@@ -136,20 +149,33 @@ def _within(rows: Sequence[KeptRow]) -> Sequence[KeptRow]:
     return rows
 
 
-def _vouched(moment: Transaction, row: KeptRow) -> Vouched:
+def _vouched(moment: Transaction, row: KeptRow, *, archives: ArchivedBatches | None) -> Vouched:
+    """`archives`: those of the row's log; None where they are another signer's."""
     if row.log and not _LOG.fullmatch(row.log):
         return "differs"
+    batch = _recorded(moment, row)
+    if batch is None and archives is not None:
+        # A file that cannot be read is found by `holdfast audit verify`: here it is as if it were not at hand.
+        with suppress(AuditError):
+            batch = archives.find(row.audit_index)
+    if batch is None:
+        return "archived"
+    at = row.audit_index - batch.first_index
+    if at >= batch.count:
+        return "differs"
+    entry = decode_entry(list(unpack(batch.entries))[at])
+    named = entry.note.partition("; ")[0] == told_kept(digest_of(row.body))
+    same = (entry.time_ms, entry.public_key, entry.code) == (row.time_ms, row.public_key, row.code)
+    return "matches" if named and same else "differs"
+
+
+def _recorded(moment: Transaction, row: KeptRow) -> StoredBatch | None:
+    """The last batch in the database that begins no later than this entry; None where all begin later."""
     table = f"{row.log}.audit_batches" if row.log else "audit_batches"
     statement = (
-        f"SELECT first_index, count, entries FROM {table}"  # noqa: S608 - a name of ours, checked above
+        f"SELECT first_index, count, head, entries FROM {table}"  # noqa: S608 - a name of ours, checked above
         " WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1"
     )
-    for first, count, entries in moment.rows(statement, (row.audit_index,)):
-        at = row.audit_index - int(first)
-        if at >= int(count):
-            return "differs"
-        entry = decode_entry(list(unpack(bytes(entries)))[at])
-        named = entry.note.partition("; ")[0] == told_kept(digest_of(row.body))
-        same = (entry.time_ms, entry.public_key, entry.code) == (row.time_ms, row.public_key, row.code)
-        return "matches" if named and same else "differs"
-    return "archived"
+    for first, count, head, entries in moment.rows(statement, (row.audit_index,)):
+        return StoredBatch(int(first), int(count), bytes(head), bytes(entries))
+    return None

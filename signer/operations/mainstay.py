@@ -121,7 +121,7 @@ class RecordOperations:
                 reading=view.reading,
                 namespace_of=lambda key: DEFAULT_NAMESPACE if (found := ring.find(key)) is None else found.namespace,
             ),
-            DecisionReading(reading=view.reading),
+            DecisionReading(view, archive_directory=archive_directory),
         )
 
 

@@ -1,6 +1,7 @@
 """Kept decisions are read in pieces, held against the audit log, and a candidate is asked about them."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from policy.wat_policies import policy as wat_policy
 
 from signer.audit.entry import Kind
 from signer.auth.principal import Action, Caller, Principal
+from signer.clock import FixedClock
 from signer.errors import ForbiddenError, MalformedRequestError
 from signer.operations.kept_decisions import DecisionPage, DecisionQuery, DecisionReading, decision_query
 from signer.operations.story import NoteStory
+from signer.operations.upkeep import DAY_MS, AuditArchiver
 from signer.policy.bindings import ToNamespace
 from signer.policy.grants import HostFunction
 from signer.policy.kept_facts import decode_decision
@@ -42,7 +45,8 @@ def listed(name: str) -> bytes:
 
 
 async def page(on: Road, caller: Caller = CALLER, **query: Any) -> DecisionPage:
-    return await DecisionReading(reading=on.record.view.reading)(DecisionQuery(**query), caller)
+    reading = DecisionReading(on.record.view, archive_directory=on.house.archives)
+    return await reading(DecisionQuery(**query), caller)
 
 
 async def compared(on: Road, candidate: bytes, *, everywhere: bool = False) -> list[Compared | NotAsked | Unknown]:
@@ -188,7 +192,51 @@ async def test_a_row_that_was_altered_is_told_by_the_audit_log(house: House, sta
         assert found == (["matches"] if statement.startswith("DELETE") else ["differs", "differs"])
 
 
-async def test_what_the_archive_has_is_said_to_be_there(house: House) -> None:
+async def archive(on: Road) -> list[Path]:
+    """Every decision so far moves to files, which are told: all of the log does but its newest batch."""
+    await on.record.writer.perform(lambda _: None, lambda _: NoteStory(Kind.STARTED, 0, "newest"))
+    before = set(on.house.archives.glob("*.log"))
+    # Later each time: that a file was written is an entry of that moment.
+    later = FixedClock(on.house.clock.now() + 100 * (1 + len(before)) * DAY_MS / 1000)
+    archiver = AuditArchiver(
+        changes=on.record.writer, view=on.record.view, directory=on.house.archives, clock=later, keep_days=30
+    )
+    assert await archiver.archive_once()
+    return sorted(set(on.house.archives.glob("*.log")) - before)
+
+
+async def test_what_is_archived_is_held_against_the_archive(house: House) -> None:
+    async with keeping(house, NO_BLOCKS) as on:
+        for n in range(3):
+            await ask(on, vote(NOW_EPOCH - 3 + n), block((NOW_EPOCH - 1) * 32 + n))
+            await archive(on)
+        await ask(on, vote(NOW_EPOCH + 1))
+        with on.record.view.reading() as moment:
+            [(left,)] = moment.rows("SELECT sum(count) FROM audit_batches")
+        assert left < 5, "the rest is in files"
+        assert len(list(on.house.archives.glob("*.log"))) == 3
+        found = (await page(on)).decisions
+        assert [each.vouched for each in found] == ["matches"] * 7
+        await on.record.writer.perform(
+            lambda transaction: transaction.run("UPDATE policy_facts SET code = 'OTHER' WHERE code = ''"),
+            lambda _: NoteStory(Kind.STARTED, 0, "altered"),
+        )
+        assert [each.vouched for each in (await page(on)).decisions] == ["differs", "matches"] * 3 + ["differs"]
+
+
+async def test_an_archive_that_is_not_at_hand_or_cannot_be_read_vouches_for_nothing(house: House) -> None:
+    async with keeping(house, NO_BLOCKS) as on:
+        await ask(on, vote(NOW_EPOCH - 1))
+        [first] = await archive(on)
+        await ask(on, vote())
+        [second] = await archive(on)
+        first.rename(first.with_suffix(".elsewhere"))
+        assert [each.vouched for each in (await page(on)).decisions] == ["archived", "matches"]
+        second.write_bytes(second.read_bytes()[:-3])
+        assert [each.vouched for each in (await page(on)).decisions] == ["archived", "archived"]
+
+
+async def test_what_no_archive_has_is_said_to_be_archived(house: House) -> None:
     async with keeping(house, NO_BLOCKS) as on:
         await ask(on, vote())
         await on.record.writer.perform(
