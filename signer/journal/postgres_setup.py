@@ -12,6 +12,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from signer.errors import ForeignDatabaseError, StartupError
+from signer.journal.postgres_guards import check_guards
 from signer.journal.postgres_session import Session, filled
 from signer.journal.postgres_tables import COLUMNS, MEDDLING, check_columns, check_meddling
 from signer.journal.schema_files import schema_files
@@ -231,6 +232,7 @@ def _web3signer_schema(session: Session, *, may_create: bool) -> str:
             evidence={"database_version": version},
         )
     check_columns(session, seconds=SETUP_SECONDS)
+    check_guards(session, seconds=SETUP_SECONDS)
     return str(schema)
 
 

@@ -148,6 +148,129 @@ def test_columns_that_are_not_those_of_version_12_are_named(
     assert postgres.psql("SELECT to_regnamespace('holdfast') IS NULL", name_of(database_url)) == "t"
 
 
+EMPTIED = "CREATE OR REPLACE FUNCTION {} RETURNS trigger AS 'BEGIN RETURN NEW; END' LANGUAGE plpgsql"
+OTHER_IDS = (
+    "DROP FUNCTION upsert_validators;"
+    " CREATE FUNCTION upsert_validators(_vals bytea[]) RETURNS TABLE (v_id integer, v_public_key bytea) AS"
+    " 'SELECT 1, v FROM unnest(_vals) v' LANGUAGE sql"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "evidence"),
+    [
+        ("ALTER TABLE validators DROP CONSTRAINT validators_public_key_key", ("validators", "public_key")),
+        ("ALTER TABLE signed_blocks DROP CONSTRAINT unique_signed_block", ("signed_blocks", "slot,validator_id")),
+        (
+            (
+                "ALTER TABLE signed_attestations DROP CONSTRAINT unique_signed_attestation;"
+                " CREATE UNIQUE INDEX u ON signed_attestations (validator_id, target_epoch) WHERE target_epoch > 9"
+            ),
+            ("signed_attestations", "target_epoch,validator_id"),
+        ),
+        (
+            (
+                "ALTER TABLE low_watermarks DROP CONSTRAINT low_watermarks_validator_id_key;"
+                " ALTER TABLE low_watermarks ADD UNIQUE (validator_id) DEFERRABLE INITIALLY DEFERRED"
+            ),
+            ("low_watermarks", "validator_id"),
+        ),
+        ("ALTER TABLE metadata DROP CONSTRAINT metadata_pkey", ("metadata", "id")),
+    ],
+    ids=["keys", "blocks", "votes, but for some", "low watermarks, but later", "metadata"],
+)
+def test_a_column_that_takes_a_value_twice_is_named(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, change: str, evidence: tuple[str, str]
+) -> None:
+    make_web3signer_database(postgres, name_of(database_url))
+    postgres.psql(change, name_of(database_url))
+    with pytest.raises(ForeignDatabaseError, match=f"no UNIQUE constraint on {evidence[0]} ") as caught:
+        open_shared(database_url, tmp_path)
+    assert caught.value.evidence == {"table": evidence[0], "columns": evidence[1]}
+    assert postgres.psql("SELECT to_regnamespace('holdfast') IS NULL", name_of(database_url)) == "t"
+
+
+def test_another_index_that_keeps_values_apart_will_do(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    make_web3signer_database(postgres, name_of(database_url))
+    postgres.psql(
+        "ALTER TABLE signed_blocks DROP CONSTRAINT unique_signed_block;"
+        " CREATE UNIQUE INDEX u ON signed_blocks (slot, validator_id) INCLUDE (signing_root)",
+        name_of(database_url),
+    )
+    open_shared(database_url, tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (EMPTIED.format("check_low_watermarks()"), "function check_low_watermarks"),
+        (EMPTIED.format("check_high_watermarks()"), "function check_high_watermarks"),
+        ("DROP FUNCTION upsert_validators", "function upsert_validators"),
+        (OTHER_IDS, "function upsert_validators"),
+        (
+            "ALTER TABLE low_watermarks DISABLE TRIGGER check_before_insert_or_update_low_watermarks",
+            "trigger check_before_insert_or_update_low_watermarks",
+        ),
+        (
+            "DROP TRIGGER check_before_insert_or_update_high_watermarks ON metadata",
+            "trigger check_before_insert_or_update_high_watermarks",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER check_before_insert_or_update_low_watermarks BEFORE INSERT ON low_watermarks"
+                " FOR EACH ROW EXECUTE FUNCTION check_low_watermarks()"
+            ),
+            "trigger check_before_insert_or_update_low_watermarks",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER check_before_insert_or_update_low_watermarks BEFORE INSERT OR UPDATE"
+                " ON low_watermarks FOR EACH ROW WHEN (NEW.slot < 0) EXECUTE FUNCTION check_low_watermarks()"
+            ),
+            "trigger check_before_insert_or_update_low_watermarks",
+        ),
+    ],
+    ids=["low emptied", "high emptied", "ids gone", "ids made up", "off", "dropped", "inserts alone", "on a condition"],
+)
+def test_a_guard_of_web3signers_that_guards_nothing_is_named(
+    postgres: PostgresServer, database_url: str, tmp_path: Path, change: str, told: str
+) -> None:
+    make_web3signer_database(postgres, name_of(database_url))
+    postgres.psql(change, name_of(database_url))
+    with pytest.raises(ForeignDatabaseError, match=f"the {told} ") as caught:
+        open_shared(database_url, tmp_path)
+    assert "migration" in caught.value.remedy
+    places = SharedPlaces(database_url, tmp_path, tmp_path / "head")
+    findings = examine_shared_record(places, shown="the database", may_begin=False, running=False)
+    [fault] = [finding for finding in findings if finding.grade is Grade.FAULT]
+    assert told in fault.sentence
+
+
+def test_a_guard_that_is_emptied_while_the_record_is_in_use_stops_the_next_start(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    open_shared(database_url, tmp_path).close()
+    postgres.psql(EMPTIED.format("check_low_watermarks()"), name_of(database_url))
+    with pytest.raises(ForeignDatabaseError, match="function check_low_watermarks"):
+        open_shared(database_url, tmp_path)
+
+
+def test_line_breaks_and_capitals_of_a_guard_do_not_count(
+    postgres: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    name = name_of(database_url)
+    make_web3signer_database(postgres, name)
+    text = postgres.psql("SELECT prosrc FROM pg_proc WHERE proname = 'check_low_watermarks'", name)
+    spread = text.replace("\n", "\r\n\t ").replace("BEGIN", "begin")
+    assert spread != text
+    postgres.psql(
+        f"CREATE OR REPLACE FUNCTION check_low_watermarks() RETURNS trigger AS $f${spread}$f$ LANGUAGE plpgsql", name
+    )
+    open_shared(database_url, tmp_path).close()
+
+
 def test_commits_that_skip_the_replicas_are_refused(other_server: PostgresServer, tmp_path: Path) -> None:
     other_server.psql("ALTER SYSTEM SET synchronous_commit = local")
     other_server.psql("ALTER SYSTEM SET synchronous_standby_names = 'replica'")
