@@ -54,6 +54,8 @@ class CastVote(Struct, frozen=True, array_like=True, forbid_unknown_fields=True,
     """Of the policies under which the request was found to stand: at another one the caller looks again."""
 
     signed: SignedStatement | None = None
+    void: str = ""
+    """Why the request was found to be void at that revision: then the vote is refused, and that is on record."""
 
 
 class CancelRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):

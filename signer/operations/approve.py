@@ -6,10 +6,8 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 
-from signer.approvals.hashes import facts_hash
 from signer.approvals.record import (
     NEWEST,
     Place,
@@ -28,12 +26,19 @@ from signer.approvals.record import (
     write_request,
 )
 from signer.approvals.request import APPROVAL_ID_BYTES, Ending, Request, State, Vote
-from signer.approvals.rules import cast, check_open, end, ready_ms, state_of
+from signer.approvals.rules import cast, check_open, end, may_vote, ready_ms, state_of
 from signer.audit.entry import Kind
 from signer.auth.principal import Caller
 from signer.clock import Clock
 from signer.crypto.aead import NONCE_BYTES, Sealer
-from signer.errors import ElsewhereError, PolicyChangedError, SealError, TooManyApprovalsError, WrongRequestError
+from signer.errors import (
+    ApprovalClosedError,
+    ElsewhereError,
+    PolicyChangedError,
+    SealError,
+    TooManyApprovalsError,
+    WrongRequestError,
+)
 from signer.events import ApprovalMoved, ApprovalsCounted, ApprovalStep, Events
 from signer.journal.ledger import Transaction
 from signer.journal.reader import Reading
@@ -47,6 +52,7 @@ from signer.operations.approval_orders import (
     ReadContent,
     Waits,
 )
+from signer.operations.approval_stories import ended_story, late_vote_story, opened_story, vote_story
 from signer.operations.changes import Changes
 from signer.operations.reading import read_record
 from signer.operations.standing_approvals import Standings
@@ -105,28 +111,9 @@ class LocalApprovalOrders:
         """See ApprovalOrders."""
         match order:
             case OpenRequest():
-                wanted = self._wanted(order, caller)
-                change = partial(self._open, wanted, self._seal(wanted, order.content), order.revision)
-                opened = await self._changes.perform(change, partial(self._opened_story, wanted, caller))
-                request = opened.request
-                if opened.ended is not None:
-                    self._moved(opened.ended, Ending.EXPIRED, Ending.VOID)
-                if request.approval_id == wanted.approval_id:
-                    self._events.publish(ApprovalMoved("opened"))
-                    _log.info(
-                        "approval %s: %s asks for %s and waits for people",
-                        request.approval_id.hex(),
-                        request.requester,
-                        request.subject,
-                    )
+                request = await self._open_request(order, caller)
             case CastVote():
-                voted = await self._changes.perform(
-                    partial(self._vote, order, caller), partial(self._vote_story, order, caller)
-                )
-                request = voted.request
-                if voted.completes:
-                    self._events.publish(ApprovalMoved("approved"))
-                self._moved(request, Ending.DENIED)
+                request = await self._cast_vote(order, caller)
             case CancelRequest():
                 request = await self._changes.perform(
                     partial(self._cancel, order, caller), partial(self._ended_story, caller)
@@ -135,6 +122,39 @@ class LocalApprovalOrders:
             case ReadContent():
                 return Content(await asyncio.to_thread(read_record, self._reading, partial(self._content, order)))
         return Waits(request)
+
+    async def _open_request(self, order: OpenRequest, caller: Caller) -> Request:
+        wanted = self._wanted(order, caller)
+        opened = await self._changes.perform(
+            partial(self._open, wanted, self._seal(wanted, order.content), order.revision),
+            lambda opened: opened_story(wanted, opened.request, caller, now_ms=self._now_ms()),
+        )
+        request = opened.request
+        if opened.ended is not None:
+            self._moved(opened.ended, Ending.EXPIRED, Ending.VOID)
+        if request.approval_id == wanted.approval_id:
+            self._events.publish(ApprovalMoved("opened"))
+            _log.info(
+                "approval %s: %s asks for %s and waits for people",
+                request.approval_id.hex(),
+                request.requester,
+                request.subject,
+            )
+        return request
+
+    async def _cast_vote(self, order: CastVote, caller: Caller) -> Request:
+        try:
+            voted = await self._changes.perform(
+                partial(self._vote, order, caller),
+                lambda voted: vote_story(order, voted.request, caller, now_ms=self._now_ms()),
+            )
+        except ApprovalClosedError as closed:
+            await self._tell_late_vote(order, caller, closed)
+            raise
+        if voted.completes:
+            self._events.publish(ApprovalMoved("approved"))
+        self._moved(voted.request, Ending.DENIED)
+        return voted.request
 
     async def run(self) -> None:
         """End what is overdue, and remove what has ended long ago, again and again. Runs until cancelled."""
@@ -175,7 +195,9 @@ class LocalApprovalOrders:
             for approval_id, why in (await self._standings.of(page)).void.items():
                 # Crash before this commit: whoever looks or votes is told the same, and the next upkeep ends it.
                 change = partial(self._void, approval_id)
-                self._moved(await self._changes.perform(change, partial(self._void_story, why)), Ending.VOID)
+                self._moved(
+                    await self._changes.perform(change, partial(self._ended_story, None, reason=why)), Ending.VOID
+                )
             place = place_of(page[-1]) if len(page) == _LOOKED_AT_ONCE else None
         self._tidied_at = revision
 
@@ -231,8 +253,10 @@ class LocalApprovalOrders:
         def rule(found: Request) -> Request:
             if found.request_hash != order.request_hash:
                 raise WrongRequestError(found.approval_id.hex())
-            groups = tuple(sorted(set(order.groups)))
-            return cast(found, Vote(caller.principal.name, groups, order.approves, self._now_ms(), order.signed))
+            groups, name = tuple(sorted(set(order.groups))), caller.principal.name
+            if order.void and found.ending in (None, Ending.VOID) and may_vote(found, approver=name, groups=groups):
+                raise ApprovalClosedError(found.approval_id.hex(), state=State.VOID.value, reason=order.void)
+            return cast(found, Vote(name, groups, order.approves, self._now_ms(), order.signed))
 
         after = change_request(transaction, order.approval_id, rule)
         return _Voted(after, ready_ms(before) is None and after.ending is None and ready_ms(after) is not None)
@@ -273,52 +297,23 @@ class LocalApprovalOrders:
 
     # --- how it is told ------------------------------------------------------------------------------
 
-    def _opened_story(self, wanted: Request, caller: Caller, opened: "_Opened") -> NoteStory:
-        """Also where the same request waited already: it was asked for again."""
-        request = opened.request
-        note = {
-            **_told(request),
-            "requester": request.requester,
-            "type": request.subject,
-            "facts_hash": "0x" + facts_hash(request.facts).hex(),
-            "expires_ms": request.expires_ms,
-            "demands": [f"{each.policy}: {each.quorum} of {', '.join(each.groups)}" for each in request.demands],
-        }
-        if request.approval_id != wanted.approval_id:
-            note["waited_before"] = True
-        return self._story(Kind.APPROVAL_OPENED, caller, request, note)
+    async def _tell_late_vote(self, order: CastVote, caller: Caller, closed: ApprovalClosedError) -> None:
+        """An approver has decided, and it came too late: that is on record, though nothing follows from it."""
+        await self._changes.perform(
+            partial(get_request, approval_id=order.approval_id),
+            lambda request: late_vote_story(order, request, caller, closed, now_ms=self._now_ms()),
+        )
 
-    def _vote_story(self, order: CastVote, caller: Caller, voted: "_Voted") -> NoteStory:
-        request = voted.request
-        note = {**_told(request), "decision": "approve" if order.approves else "deny", "state": self._state(request)}
-        if order.signed is not None:
-            note["signed"] = msgspec.to_builtins(order.signed)
-        return self._story(Kind.APPROVAL_VOTE, caller, request, note)
-
-    def _ended_story(self, caller: Caller | None, request: Request) -> NoteStory:
-        return self._story(Kind.APPROVAL_ENDED, caller, request, {**_told(request), "state": self._state(request)})
-
-    def _void_story(self, why: str, request: Request) -> NoteStory:
-        note = {**_told(request), "state": self._state(request), "reason": why}
-        return self._story(Kind.APPROVAL_ENDED, None, request, note)
-
-    def _removed_story(self, count: int) -> NoteStory:
-        return NoteStory(Kind.APPROVALS_REMOVED, self._now_ms(), f"approvals={count} keep_days={self._keep_days}")
-
-    def _story(self, kind: Kind, caller: Caller | None, request: Request, note: dict[str, object]) -> NoteStory:
-        text = msgspec.json.encode(note).decode()
-        if caller is None:
-            return NoteStory(kind, self._now_ms(), text, public_key=request.public_key)
-        name, request_id = caller.principal.name, caller.request_id
-        return NoteStory(kind, self._now_ms(), text, name, request_id, request.public_key)
+    def _ended_story(self, caller: Caller | None, request: Request, *, reason: str = "") -> NoteStory:
+        return ended_story(request, caller, now_ms=self._now_ms(), reason=reason)
 
     def _moved(self, request: Request, *endings: Ending) -> None:
         """Tell how it has ended, if it is in one of these ways."""
         if request.ending is not None and request.ending in endings:
             self._events.publish(ApprovalMoved(_STEPS[request.ending]))
 
-    def _state(self, request: Request) -> str:
-        return state_of(request, now_ms=self._now_ms()).value
+    def _removed_story(self, count: int) -> NoteStory:
+        return NoteStory(Kind.APPROVALS_REMOVED, self._now_ms(), f"approvals={count} keep_days={self._keep_days}")
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
@@ -349,14 +344,6 @@ def _check_revision(transaction: Transaction, judged_by: int) -> None:
     newest = read_revision(transaction)
     if newest != judged_by:
         raise PolicyChangedError(judged_by=judged_by, newest=newest)
-
-
-def _told(request: Request) -> dict[str, object]:
-    return {
-        "approval": request.approval_id.hex(),
-        "request_hash": "0x" + request.request_hash.hex(),
-        "policies_hash": "0x" + request.policies_hash.hex(),
-    }
 
 
 def _bound(request: Request) -> bytes:

@@ -101,9 +101,10 @@ class ApprovalReview:
         for look in range(1, _LOOKS + 1):
             request = await self._get(approval_id, caller)
             standing = await self._standings.of((request,))
-            _check_stands(request, standing)
-            self._check_statement(signed, request, caller, decision)
-            order = CastVote(approval_id, request_hash, decision == "approve", groups, standing.revision, signed)
+            void = standing.void.get(approval_id, "")
+            if not void:
+                self._check_statement(signed, request, caller, decision)
+            order = CastVote(approval_id, request_hash, decision == "approve", groups, standing.revision, signed, void)
             try:
                 return await self._tell(await self._carry_out(order, caller))
             except PolicyChangedError:

@@ -92,6 +92,32 @@ class NoteStory(Struct, frozen=True):
         )
 
 
+class RefusedStory(Struct, frozen=True):
+    """What somebody ordered and was refused, where nothing else is on record of it."""
+
+    kind: Kind
+    time_ms: int
+    note: str
+    caller: Caller
+    refused_as: SignerError
+    public_key: bytes = b""
+
+    def entry(self, _verdict: Verdict) -> bytes:
+        """See `Chronicle.entry`."""
+        return encode_entry(
+            Entry(
+                self.kind,
+                Outcome.REFUSED,
+                self.time_ms,
+                self.caller.request_id,
+                self.caller.principal.name,
+                self.public_key,
+                code=self.refused_as.code,
+                note=self.note,
+            )
+        )
+
+
 def told_outcomes(outcomes: Sequence[PolicyOutcome]) -> str:
     """The policies that had a say in what is allowed, for its entry: names and versions."""
     named = [f"{each.policy}@{each.version[:_SHOWN_DIGITS]}" for each in outcomes if each.version]

@@ -43,6 +43,8 @@ async def assert_no_vote(on: Road, approval_id: bytes) -> None:
                 request_hash=request_of(on, approval_id).request_hash,
                 signed=None,
             )
+    late = [entry for entry in on.audit() if entry.kind is Kind.APPROVAL_VOTE and entry.code == "APPROVAL_CLOSED"]
+    assert [(entry.principal, '"state":"void"' in entry.note) for entry in late[-2:]] == [("ann", True)] * 2
 
 
 def orders(on: Road) -> LocalApprovalOrders:

@@ -29,7 +29,7 @@ from signer.approvals.ledger import ApprovalClaim
 from signer.approvals.record import get_request, read_sealed
 from signer.approvals.request import State
 from signer.approvals.signed_statement import check_signature, sign_statement, statement_of
-from signer.audit.entry import Kind
+from signer.audit.entry import Kind, Outcome
 from signer.auth.approvers import Approver
 from signer.auth.principal import ANONYMOUS, Action, Caller
 from signer.crypto.ed25519 import ed25519_public_key
@@ -134,6 +134,27 @@ async def test_every_step_is_in_the_audit_log_in_the_same_commit(people: People)
     assert notes[0]["demands"] == ["exits: 2 of custodians"]
     assert [note.get("decision") for note in notes] == [None, "approve", "deny"]
     assert notes[2]["state"] == "denied"
+
+
+async def test_a_vote_that_came_too_late_is_an_entry_of_the_log_without_effect(people: People) -> None:
+    approval_id = await opened(people)
+    await people.vote(approval_id, ANN, "deny")
+    for who, decision in ((BOB, "approve"), (ANN, "deny")):
+        with pytest.raises(ApprovalClosedError, match="it is denied"):
+            await people.vote(approval_id, who, decision)
+    with pytest.raises(ForbiddenError):
+        await people.review.vote(approval_id, WATCH, decision="approve", request_hash=hold().request_hash, signed=None)
+    late = [entry for entry in people.audit() if entry.kind is Kind.APPROVAL_VOTE][1:]
+    assert [(entry.outcome, entry.code, entry.principal, entry.public_key) for entry in late] == [
+        (Outcome.REFUSED, "APPROVAL_CLOSED", "bob", KEY),
+        (Outcome.REFUSED, "APPROVAL_CLOSED", "ann", KEY),
+    ]
+    notes = [json.loads(entry.note) for entry in late]
+    assert [(note["approval"], note["decision"], note["state"]) for note in notes] == [
+        (approval_id.hex(), "approve", "denied"),
+        (approval_id.hex(), "deny", "denied"),
+    ]
+    assert [vote.approver for vote in (await people.review.show(approval_id, ANN)).request.votes] == ["ann"]
 
 
 async def test_other_policies_or_other_demands_make_what_waits_void(people: People) -> None:
