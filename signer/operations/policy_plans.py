@@ -141,7 +141,9 @@ def _changing_list(order: ChangeList) -> Plan:
         shown = " ".join(moved[:MOVED_ITEMS_TOLD]) + (
             f" and {len(moved) - MOVED_ITEMS_TOLD} more" if len(moved) > MOVED_ITEMS_TOLD else ""
         )
-        return f"list {name}: {len(had)} -> {counted(len(has), 'item')} {shown}".rstrip()
+        is_there = any(each.name == name for each in after.lists)
+        now = counted(len(has), "item") if is_there else "no such list"
+        return f"list {name}: {len(had)} -> {now} {shown}".rstrip()
 
     return Plan(Kind.POLICY_LIST_CHANGED, make, told)
 

@@ -399,11 +399,17 @@ async def test_lists_are_set_added_to_and_taken_from(post: Post) -> None:
         ("add", ("c", "a"), ("a", "b", "c")),
         ("remove", ("b", "x"), ("a", "c")),
         ("set", (), ()),
+        ("add", ("d",), ("d",)),
     ]
     for change, items, expected in steps:
         await post.all(ChangeList(name="receivers", change=change, items=items))
         assert (await post.management.named_list("receivers", CALLER)).items == expected
     await post.all(ChangeList(name="receivers", change="drop"))
+    assert [note.partition(";")[0] for _, note in post.notes()[-3:]] == [
+        "list receivers: 2 -> 0 items -a -c",
+        "list receivers: 0 -> 1 item +d",
+        "list receivers: 1 -> no such list -d",
+    ]
     with pytest.raises(UnknownPolicyError):
         await post.management.named_list("receivers", CALLER)
 
