@@ -22,6 +22,9 @@ class Verified:
     fault: str
     """Empty where it verifies."""
 
+    approval: str = ""
+    """That it says it is about; empty where it cannot be read."""
+
 
 def find_statements(text: str) -> list[SignedStatement]:
     """Every signed statement in a document: of `audit show --json` or `approvals show --json`, or one a line.
@@ -41,12 +44,16 @@ def verify_statement(signed: SignedStatement, keys: Mapping[str, bytes]) -> Veri
     """`keys`: each approver's public key, from a source that the verifier trusts."""
     try:
         claimed = msgspec.json.decode(signed.statement, type=Statement)
-        key = keys.get(claimed.approver)
-        if key is None:
-            return Verified(claimed, f"no key of {claimed.approver} is known: give --key {claimed.approver}=HEX")
-        return Verified(check_signature(signed, public_key=key), "")
-    except (msgspec.MsgspecError, StatementError) as error:
-        return Verified(None, getattr(error, "sentence", None) or str(error))
+    except msgspec.MsgspecError as error:
+        return Verified(None, str(error))
+    key = keys.get(claimed.approver)
+    if key is None:
+        fault = f"no key of {claimed.approver} is known: give --key {claimed.approver}=HEX"
+        return Verified(claimed, fault, claimed.approval)
+    try:
+        return Verified(check_signature(signed, public_key=key), "", claimed.approval)
+    except StatementError as error:
+        return Verified(None, error.sentence, claimed.approval)
 
 
 def _statements(value: Any) -> Iterator[Mapping[str, Any]]:

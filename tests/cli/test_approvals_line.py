@@ -241,10 +241,12 @@ def test_without_a_running_signer_nobody_is_asked(cli: Cli) -> None:
 # --- verification, without any signer ------------------------------------------------------------------
 
 
-def statement(decision: str = "approve", approver: str = "ann", key: bytes = b"\1" * 32) -> SignedStatement:
+def statement(
+    decision: str = "approve", approver: str = "ann", key: bytes = b"\1" * 32, approval: str = APPROVAL
+) -> SignedStatement:
     text = encode_statement(
         Statement(
-            approval=APPROVAL,
+            approval=approval,
             approver=approver,
             decision=decision,  # type: ignore[arg-type]
             facts_hash="0x" + "01" * 32,
@@ -262,10 +264,11 @@ def log_of(*signed: SignedStatement) -> str:
     return json.dumps({"entries": [{"kind": "approval_vote", "note": note} for note in notes]})
 
 
-def verify(cli: Cli, tmp_path: Path, text: str, *keys: str):
+def verify(cli: Cli, tmp_path: Path, text: str, *keys: str, about: str = ""):
     file = tmp_path / "audit.json"
     file.write_text(text)
-    return cli("approvals", "verify", file, *[word for key in keys for word in ("--key", key)])
+    words = [word for key in keys for word in ("--key", key)] + (["--approval", about] if about else [])
+    return cli("approvals", "verify", file, *words)
 
 
 def test_statements_of_the_audit_log_verify_offline(cli: Cli, tmp_path: Path) -> None:
@@ -279,6 +282,23 @@ def test_statements_of_the_audit_log_verify_offline(cli: Cli, tmp_path: Path) ->
     ]
     lines = "\n".join(json.dumps(msgspec.to_builtins(each)) for each in (one, other))
     assert verify(cli, tmp_path, lines, *keys).code == 0, "one a line, as well"
+
+
+def test_of_a_long_log_one_approval_is_verified(cli: Cli, tmp_path: Path) -> None:
+    other = "b2" * 16
+    one, denied = statement(), statement("deny", approval=other)
+    key = f"ann={one.public_key}"
+    said = verify(cli, tmp_path, log_of(one, denied), key, about=other)
+    assert (said.code, said.out.splitlines()) == (0, [f"verifies\tann\tdeny\t{other}\t2027-01-15T08:00:00Z"])
+    forged = statement(key=b"\2" * 32)
+    assert verify(cli, tmp_path, log_of(forged, denied), key, about=other).code == 0, "another's is another question"
+    assert verify(cli, tmp_path, log_of(forged, denied), key, about=APPROVAL.upper()).code == 1
+    unreadable = msgspec.structs.replace(denied, statement='{"approver":"ann"}')
+    assert verify(cli, tmp_path, log_of(unreadable, denied), key, about=other).code == 1, "it may be about this one"
+    none = verify(cli, tmp_path, log_of(denied), key, about="c3" * 16)
+    assert (none.code, none.out) == (1, "")
+    assert "no signed statement about c3c3" in none.err
+    assert verify(cli, tmp_path, log_of(denied), key, about="c3").code == 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`holdfast approvals`: requests that wait for people."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,13 +178,17 @@ def verify(
         list[str] | None,
         typer.Option(metavar="NAME=HEX", help="An approver's public key; without any, those of the configuration."),
     ] = None,
+    approval: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only what is said of this one, or cannot be read; without, everything."),
+    ] = None,
 ) -> int:
     """Verify approvers' signed statements, without a signer. Exit code 1 where one does not verify, or there is none.
 
     For example:
 
     - `holdfast approvals verify audit.json --key ann=0x8a88e3dd7409f195...`
-    - `holdfast approvals verify audit.json --config holdfast.yaml`
+    - `holdfast approvals verify audit.json --approval ID --config holdfast.yaml`
     """
     session = session_of(context)
     keys = _named_keys(key) if key else _configured_keys(session)
@@ -194,11 +199,14 @@ def verify(
             f"{file} is no JSON: {error}", remedy="give it what `audit show --json` has printed"
         ) from error
     verified = [verify_statement(each, keys) for each in found]
+    if approval is not None:
+        wanted = _approval_id(approval)
+        verified = [each for each in verified if each.approval in (wanted, "")]
     session.output.document({"statements": [_told(each) for each in verified]})
     for each in verified:
         session.output.line(_line(each))
     if not verified:
-        session.output.notice(f"{file} holds no signed statement")
+        session.output.notice(f"{file} holds no signed statement{f' about {approval}' if approval else ''}")
     return 0 if verified and not any(each.fault for each in verified) else EXIT_REFUSED
 
 
@@ -316,6 +324,15 @@ def _named_keys(words: Sequence[str]) -> dict[str, bytes]:
         except ValueError:
             raise UsageFault(f"--key {word} is no key", remedy="write NAME=HEX, 64 digits") from None
     return keys
+
+
+def _approval_id(word: str) -> str:
+    wanted = word.lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", wanted):
+        raise UsageFault(
+            f"{word!r} is no approval", remedy="write its 32 digits, as `holdfast approvals list` shows them"
+        )
+    return wanted
 
 
 def _configured_keys(session: Session) -> dict[str, bytes]:
