@@ -23,6 +23,7 @@ class CustodyTwin:
 
     def __init__(self, waiting: Sequence[PublicKey] = ()) -> None:
         self.waiting = list(waiting)
+        self.new = frozenset[PublicKey]()
         self.left: list[tuple[PublicKey, ...] | None] = []
         self.came: list[tuple[bytes, bytes, str | None]] = []
         self.taken_back: list[tuple[bytes, str]] = []
@@ -44,6 +45,10 @@ class CustodyTwin:
     async def waits(self, caller: Caller) -> tuple[Wait, ...]:
         check_authorized(caller.principal, Action.KEYS_LIST)
         return tuple(Wait(key, Epoch(300_003), "2026-01-02T03:04:05+00:00") for key in self.waiting)
+
+    async def newcomers(self, keys: Sequence[PublicKey], caller: Caller) -> frozenset[PublicKey]:
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        return self.new & frozenset(keys)
 
     async def release(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
         check_authorized(caller.principal, Action.KEYS_RELEASE)

@@ -26,6 +26,9 @@ class ListedKey:
     silent: tuple[str, ...] = ()
     """Why it signs nothing, in words (`moved away`, `frozen by tag:NAME`); empty where nothing stands against it."""
 
+    waits_from_start: bool = False
+    """No server runs, and its wait will begin with the first that serves it."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPreferences:

@@ -73,6 +73,9 @@ class LocalService:
         tags = self._runner.run(self._operations.custody.tagging.tags(CALLER))
         waits = {one.public_key: one for one in self._runner.run(self._operations.custody.quarantine.waits(CALLER))}
         silent = self._runner.run(self._operations.freezing.why_silent(CALLER))
+        described = self._operations.keys.describe_keys(CALLER)
+        named = [key.public_key for key in described]
+        newcomers = self._runner.run(self._operations.custody.quarantine.newcomers(named, CALLER))
         return [
             ListedKey(
                 "0x" + key.public_key.hex(),
@@ -83,8 +86,9 @@ class LocalService:
                 None if wait is None else wait.until,
                 tags.get(key.public_key, ()),
                 why_silent(silent, key.public_key),
+                key.public_key in newcomers,
             )
-            for key in self._operations.keys.describe_keys(CALLER)
+            for key in described
         ]
 
     def export_slashing(self, selection: Selection = ALL) -> Iterator[bytes]:

@@ -107,7 +107,7 @@ class RecordOperations:
             ),
             RecordKeeping(orders=mainstay.record_orders, horizon=horizon),
             KeyFreezing(orders=mainstay.orders, reading=view.reading),
-            _custody(mainstay, ring, view, horizon, raises_floors=quarantine_epochs > 0),
+            _custody(mainstay, ring, view, horizon, quarantine_epochs=quarantine_epochs),
             KeyManager(
                 orders=mainstay.orders,
                 ring=ring,
@@ -125,10 +125,12 @@ class RecordOperations:
         )
 
 
-def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horizon, *, raises_floors: bool) -> Custody:
+def _custody(
+    mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horizon, *, quarantine_epochs: int
+) -> Custody:
     reading = view.reading
     return Custody(
-        Quarantine(orders=mainstay.orders, reading=reading, horizon=horizon),
+        Quarantine(orders=mainstay.orders, reading=reading, horizon=horizon, epochs=quarantine_epochs),
         Migration(
             orders=mainstay.orders,
             imports=mainstay.imports,
@@ -137,6 +139,6 @@ def _custody(mainstay: Mainstay, ring: KeyRing, view: RecordView, horizon: Horiz
             loaded=lambda: ring.public_keys,
             data_directory=view.data_directory,
         ),
-        MigrationUndo(orders=mainstay.orders, reading=reading, horizon=horizon, raises_floors=raises_floors),
+        MigrationUndo(orders=mainstay.orders, reading=reading, horizon=horizon, raises_floors=quarantine_epochs > 0),
         tagging=KeyTagging(orders=mainstay.orders, reading=reading),
     )

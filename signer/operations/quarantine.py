@@ -117,7 +117,9 @@ class QuarantiningLoader:
 class Quarantine:
     """What operators see of quarantine, and how they end it. One instance for the life of the process."""
 
-    def __init__(self, *, orders: Orders, reading: Reading, horizon: Horizon) -> None:
+    def __init__(self, *, orders: Orders, reading: Reading, horizon: Horizon, epochs: int) -> None:
+        """`epochs`: how many whole ones a key without history waits, from its first load for signing on."""
+        self._epochs = epochs
         self._orders = orders
         self._reading = reading
         self._horizon = horizon
@@ -131,6 +133,13 @@ class Quarantine:
         """The same, for those who may count them. Asks nobody who they are."""
         return tuple(await asyncio.to_thread(self._read))
 
+    async def newcomers(self, keys: Sequence[PublicKey], caller: Caller) -> frozenset[PublicKey]:
+        """Those of these keys whose wait will begin when they are first loaded for signing. Raises ForbiddenError."""
+        check_authorized(caller.principal, Action.KEYS_LIST)
+        if not self._epochs:
+            return frozenset()
+        return frozenset(await asyncio.to_thread(self._find_new, keys))
+
     async def release(self, keys: Sequence[PublicKey], caller: Caller) -> tuple[Carried, ...]:
         """End the wait of these keys. Raises ForbiddenError, UnknownKeyError, JournalDownError."""
         check_authorized(caller.principal, Action.KEYS_RELEASE)
@@ -138,6 +147,10 @@ class Quarantine:
             if key == EVERY_KEY or not may_see(caller.principal, key):
                 raise UnknownKeyError(shown(key))
         return await self._orders.carry_out(ReleaseKeys(tuple(keys)), caller)
+
+    def _find_new(self, keys: Sequence[PublicKey]) -> Sequence[PublicKey]:
+        with self._reading() as moment:
+            return find_new_keys(moment, keys)
 
     def _read(self) -> list[Wait]:
         with self._reading() as moment:

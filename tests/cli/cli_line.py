@@ -147,6 +147,8 @@ class MemoryHost:
     accepted: list[RestorePlan] = field(default_factory=list)
     anyway: bool = False
     closed: int = 0
+    new: frozenset[PublicKey] = frozenset()
+    """Keys that no server has served yet, without history."""
 
     def version(self) -> str:
         return "9.8.7"
@@ -162,6 +164,8 @@ class MemoryHost:
         if self.refusal:
             raise self.refusal
         loop = asyncio.get_running_loop()
+        custody = CustodyTwin()
+        custody.new = self.new
         try:
             yield MemoryOperations(
                 MemoryKeys(load_keys),
@@ -169,6 +173,7 @@ class MemoryHost:
                 self.freezing,
                 MemoryKeyManager(),
                 self.audit_broken,
+                custody,
                 explaining=MemoryExplaining(self.marks),
             )
         finally:

@@ -45,6 +45,7 @@ def test_what_a_server_says_is_shown_in_json(cli: Cli, server: AdminServer, data
                 "quarantined_until": None,
                 "tags": [],
                 "silent": [],
+                "waits_from_start": False,
             }
         ]
     }
@@ -106,6 +107,17 @@ def test_without_a_server_the_command_works_in_this_process(cli: Cli, host: Memo
         f"0x{KEY_B.hex()}\tdefault\tfile-raw",
     ]
     assert host.closed == 1
+
+
+def test_keys_that_will_wait_from_the_next_start_are_told_where_no_server_runs(
+    cli: Cli, host: MemoryHost, data: Path
+) -> None:
+    host.new = frozenset({KEY_B})
+    said = cli("keys", "list", *DEVELOPMENT)
+    assert said.out.splitlines()[1] == f"0x{KEY_B.hex()}\tdefault\tfile-raw\t\t\tquarantined from its first start"
+    assert f"1 keys came without slashing history, the first 0x{KEY_B.hex()}" in said.err
+    listed = cli("keys", "list", "--json", *DEVELOPMENT).json["keys"]
+    assert [key["waits_from_start"] for key in listed] == [False, True]
 
 
 def test_a_socket_that_a_crash_left_behind_does_not_count_as_a_server(

@@ -80,7 +80,7 @@ def load(house: House, record: Record, *keys: PublicKey, present: Horizon | None
     return loader.load(lambda _done, _all: None, None).warnings
 
 
-def quarantine(house: House, record: Record) -> Quarantine:
+def quarantine(house: House, record: Record, *, epochs: int = 2) -> Quarantine:
     orders = LocalOrders(
         changes=record.writer,
         reading=house.reading,
@@ -89,7 +89,7 @@ def quarantine(house: House, record: Record) -> Quarantine:
         holding=None,  # type: ignore[arg-type]  # nothing here brings keys in or deletes any
         moving=None,  # type: ignore[arg-type]  # or moves them
     )
-    return Quarantine(orders=orders, reading=house.reading, horizon=horizon(house))
+    return Quarantine(orders=orders, reading=house.reading, horizon=horizon(house), epochs=epochs)
 
 
 async def signed(record: Record, key: PublicKey, epoch: int | None, *claims: object) -> str:
@@ -275,6 +275,17 @@ def test_an_import_tells_whether_it_ends_a_wait_and_the_dry_run_told_it_before(
     assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is ends
     assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is False
     assert len(asyncio.run(quarantine(house, record).waits(CALLER))) == (1 if ends else 2)
+
+
+def test_keys_that_will_wait_are_known_before_they_are_loaded(house: House, record: Record) -> None:
+    with_history = public_key(3)
+    asyncio.run(imported(house, record, with_history, now(house) - 5))
+    load(house, record, OTHER)
+    keys = [ONE, OTHER, with_history]
+    assert asyncio.run(quarantine(house, record).newcomers(keys, CALLER)) == {ONE}
+    assert asyncio.run(quarantine(house, record, epochs=0).newcomers(keys, CALLER)) == frozenset()
+    load(house, record, ONE)
+    assert asyncio.run(quarantine(house, record).newcomers(keys, CALLER)) == frozenset()
 
 
 def test_an_import_for_a_key_that_does_not_wait_ends_no_wait(house: House, record: Record) -> None:

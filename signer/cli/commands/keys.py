@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from signer.cli.answers import ListedKey
 from signer.cli.commands import key_preferences, key_removal, key_tags
 from signer.cli.commands.context import session_of
 from signer.cli.commands.ordered_keys import KeysArgument, named_keys, show_orders
@@ -73,7 +74,7 @@ def list_keys(
                 key.origin,
                 key.derivation_path or "",
                 " ".join(key.tags),
-                ", ".join([*key.silent, *(["quarantined"] if key.quarantined_until_epoch is not None else [])]),
+                _state(key),
             )
             for key in keys
         ],
@@ -86,8 +87,22 @@ def list_keys(
                 " holdfast migrate in), or, if"
                 f" nothing else can sign with it: holdfast keys release {key.public_key}"
             )
+    waiting = [key.public_key for key in keys if key.waits_from_start]
+    if waiting:
+        session.output.notice(
+            f"{len(waiting)} keys came without slashing history, the first {waiting[0]}: with the signer's next start"
+            " their quarantine begins (keys.quarantine_epochs). Import their history before it (holdfast slashing"
+            " import, holdfast migrate in), and they do not wait"
+        )
     if session.output.on_terminal:
         session.output.notice(f"{len(keys)} keys")
+
+
+def _state(key: ListedKey) -> str:
+    """What the key does not sign, in words; nothing where it signs all."""
+    waits = ["quarantined"] if key.quarantined_until_epoch is not None else []
+    will_wait = ["quarantined from its first start"] if key.waits_from_start else []
+    return ", ".join([*key.silent, *waits, *will_wait])
 
 
 def import_(
