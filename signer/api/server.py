@@ -17,6 +17,7 @@ from signer.api.answer import Answer, DateLine
 from signer.api.connection import Connection, Doorkeeper, seal_with
 from signer.api.decoding import INLINE_BODY_BYTES, DecodingThread
 from signer.api.exchange import Exchange
+from signer.api.not_served import why_not_served
 from signer.api.problems import UNFORESEEN, Problem, challenge, document_answer, problem_answer
 from signer.api.request_ids import RequestIds
 from signer.api.routing import Access, Route, RouteTable
@@ -175,7 +176,7 @@ class ApiServer(web.Server):
             return refusal
         found = self._table.find(_path_of(request))
         if found is None:
-            return self._refuse(exchange, _NOT_FOUND)
+            return self._refuse(exchange, _not_found(exchange.request))
         route = found.routes.get(request.method)
         if route is None:
             allow = b"Allow: " + ", ".join(sorted(found.routes)).encode() + b"\r\n"
@@ -242,8 +243,12 @@ class ApiServer(web.Server):
         )
 
 
-_NOT_FOUND = Problem(404, "NO_SUCH_ROUTE", "nothing is served at this path; /openapi.json lists what is", {})
+_NOTHING_HERE = "nothing is served at this path; /openapi.json lists what is"
 _WRONG_METHOD = Problem(405, "WRONG_METHOD", "this path takes other methods; the Allow header lists them", {})
+
+
+def _not_found(request: web.BaseRequest) -> Problem:
+    return Problem(404, "NO_SUCH_ROUTE", why_not_served(_path_of(request)) or _NOTHING_HERE, {})
 
 
 def _path_of(request: web.BaseRequest) -> str:

@@ -109,6 +109,25 @@ async def test_an_unknown_path_is_a_404_problem(path):
     assert json.loads(answer.body)["code"] == "NO_SUCH_ROUTE"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize(
+    ("path", "is_told"),
+    [
+        ("/eth/v1/validator/0xab/builders", True),
+        ("/eth/v1/validator/0xab/builder_config", True),
+        ("/eth/v1/validator/0xab/builders/x", False),
+        ("/eth/v1/validators/builders", False),
+    ],
+)
+async def test_whoever_looks_for_settings_of_builders_is_told_where_they_are(
+    method: str, path: str, *, is_told: bool
+) -> None:
+    answer = await ask(ApiSettings(), f"{method} {path} HTTP/1.1\nHost: localhost\nContent-Length: 0")
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["code"]) == (404, "NO_SUCH_ROUTE")
+    assert ("settings of builders are the validator client's" in problem["detail"]) is is_told
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
