@@ -86,7 +86,7 @@ async def test_others_are_answered_while_a_large_body_is_read(path, body):
             assert (await quick.ask("GET", "/upcheck")).status == 200
             answered += 1
         assert (await asked).status == 200
-    assert answered > 20  # one or two, where the loop itself reads the body
+    assert answered > 5  # one or two, where the loop itself reads the body
 
 
 class HeldDecoder:
