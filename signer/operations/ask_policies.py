@@ -56,7 +56,10 @@ class RecordHost:
 
 
 class Hearing:
-    """The question of one request, for one turn on a policy thread. Its methods never raise."""
+    """The question of one request, for one turn on a policy thread.
+
+    Its methods raise TakesLongError where the sandbox may not take long, and nothing else.
+    """
 
     def __init__(self, facts: Facts, *, reading: Reading, lists: Lists) -> None:
         self._facts = facts

@@ -56,8 +56,8 @@ _DECIDED_AT_A_TIME = 64
 """Entries of a batch that walk the gate before others on the event loop have a turn: about 1 ms."""
 
 
-_WALKS = 4
-"""The first, and three more where the commit says that what was decided by does not hold any more."""
+_WALKS = 8
+"""The first, and more where the commit says that what was decided by does not hold any more."""
 
 _Overtaken = PolicyChangedError | CounterChangedError | ApprovalChangedError
 

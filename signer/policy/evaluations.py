@@ -3,6 +3,8 @@
 One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. While it is
 in a long decision, or when nothing was begun for a whole tick, another thread joins in; a thread goes to sleep when
 nothing waits. The ticks also end decisions that are over their time.
+
+Rule: what takes long is put off to turns of its own, and never has every thread, however many policies take long.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +23,7 @@ from signer.errors import ShutDownError
 from signer.policy import native
 from signer.policy.grants import Host
 from signer.policy.guest import TICK_SECONDS
-from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox
+from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox, TakesLongError
 from signer.policy.turns import Lane, Turns
 
 Result = TypeVar("Result")
@@ -33,21 +36,30 @@ that burn fuel would keep the event loop from running."""
 class _Job(Generic[Result]):
     """One piece of work, and who waits for it."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "is_long", "result", "work")
 
     def __init__(self, work: Callable[[Sandbox], Result], future: "asyncio.Future[Result]") -> None:
         self.work = work
         self.future = future
+        self.is_long = False
+        """Whether it was begun once, and put off."""
+
         self.result: Result | None = None
         self.error: BaseException | None = None
 
-    def run(self, sandbox: Sandbox) -> None:
+    def run(self, sandbox: Sandbox) -> bool:
+        """False where it takes long and is to be run again in its turn."""
         if self.future.cancelled():
-            return
+            return True
+        sandbox.only_quick = not self.is_long
         try:
             self.result = self.work(sandbox)
+        except TakesLongError:
+            self.is_long = True
+            return False
         except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
             self.error = error
+        return True
 
     def deliver(self) -> None:
         if self.future.done():
@@ -56,6 +68,16 @@ class _Job(Generic[Result]):
             self.future.set_result(self.result)  # type: ignore[arg-type] # None only where that is the result
         else:
             self.future.set_exception(self.error)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A job whose turn it is."""
+
+    turns: Turns[_Job[Any]]
+    lane: Lane
+    job: _Job[Any]
+    is_put_off: bool = False
 
 
 class Evaluations:
@@ -70,7 +92,9 @@ class Evaluations:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._turns: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
+        self._quick: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
+        self._long: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
+        self._long_is_next = False
         self._begun = 0
         """How much was begun since the last tick."""
 
@@ -110,7 +134,7 @@ class Evaluations:
         with self._lock:
             if self._closed:
                 raise ShutDownError("policies are not asked any more")
-            self._turns.add(lane, _Job(work, future))
+            self._quick.add(lane, _Job(work, future))
             idle = len(self._asleep) == len(self._wakers)
             woken = self._asleep.pop() if self._asleep and (idle or self._stalled()) else None
             if not self._busy.is_set():
@@ -123,7 +147,7 @@ class Evaluations:
         """Let decisions that have begun come to their end; what waits gets a ShutDownError."""
         with self._lock:
             self._closed = True
-            waiting = self._turns.drain()
+            waiting = [*self._quick.drain(), *self._long.drain()]
             self._asleep.clear()
         for job in waiting:
             job.error = ShutDownError("policies are not asked any more")
@@ -140,28 +164,60 @@ class Evaluations:
 
     def _serve(self, number: int) -> None:
         sandbox = self._sandboxes[number] = Sandbox(self._engine)
-        ended: Lane | None = None
+        ended: _Taken | None = None
         while (taken := self._next(number, ended)) is not None:
-            ended, job = taken
-            job.run(sandbox)
-            self._done.append(job)
-            self._announce()
+            job = taken.job
+            taken.is_put_off = not job.run(sandbox)
+            if not taken.is_put_off:
+                self._done.append(job)
+                self._announce()
+            ended = taken
 
-    def _next(self, number: int, ended: Lane | None) -> tuple[Lane, _Job[Any]] | None:
-        """What to do next, where what was taken from this lane has ended; None when this is being closed."""
+    def _next(self, number: int, ended: _Taken | None) -> _Taken | None:
+        """What to do next, where this has ended; None when this is being closed."""
         while True:
             with self._lock:
                 if ended is not None:
-                    self._turns.done(ended)
+                    self._end(ended)
                     ended = None
                 if self._closed:
                     return None
-                taken = self._turns.take()
-                if taken is not None:
+                taken = self._take()
+                woken: int | None = None
+                if taken is None:
+                    self._asleep.append(number)
+                else:
                     self._begun += 1
-                    return taken
-                self._asleep.append(number)
+                    if taken.job.is_long and self._quick.waiting and self._asleep:
+                        woken = self._asleep.pop()
+            if woken is not None:
+                self._wakers[woken].put(None)
+            if taken is not None:
+                return taken
             self._wakers[number].get()
+
+    def _take(self) -> _Taken | None:
+        """One of those that take long in every other turn, unless no thread would be left then."""
+        long_is_next, self._long_is_next = self._long_is_next, not self._long_is_next
+        for is_long in (long_is_next, not long_is_next):
+            if is_long and not self._may_be_long():
+                continue
+            turns = self._long if is_long else self._quick
+            if (taken := turns.take()) is not None:
+                return _Taken(turns, *taken)
+        return None
+
+    def _may_be_long(self) -> bool:
+        return self._long.under_way < len(self._wakers) - 1
+
+    def _end(self, ended: _Taken) -> None:
+        ended.turns.done(ended.lane)
+        if ended.is_put_off:
+            if self._closed:
+                ended.job.error = ShutDownError("policies are not asked any more")
+                self._done.append(ended.job)
+            else:
+                self._long.add(ended.lane, ended.job)
 
     def _tick(self) -> None:
         while True:
@@ -169,7 +225,7 @@ class Evaluations:
             time.sleep(TICK_SECONDS)
             native.increment_epoch(native.address(self._engine.ptr()))
             with self._lock:
-                if self._closed and not self._turns.under_way:
+                if self._closed and not self._quick.under_way and not self._long.under_way:
                     return
                 woken = self._helper()
                 self._begun = 0
@@ -180,7 +236,8 @@ class Evaluations:
 
     def _helper(self) -> int | None:
         """A thread that shall join in; None where none must, or all do."""
-        if not self._turns.waiting or not self._asleep:
+        waiting = self._quick.waiting or (self._long.waiting and self._may_be_long())
+        if not waiting or not self._asleep:
             return None
         return self._asleep.pop() if not self._begun or self._stalled() else None
 

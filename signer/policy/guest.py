@@ -162,6 +162,14 @@ class Guest:
         """Of this thread, since the decision began."""
         return self._deadline.used_seconds()
 
+    def check_fuel(self) -> None:
+        """Raises Stopped: none is left. It is looked at in loops and calls only, and straight-line code runs past its
+        end.
+        """
+        if self.fuel_used() >= self._budget:
+            fault, sentence = _FAULTS[TrapCode.OUT_OF_FUEL.value]
+            raise Stopped(fault, sentence, self._evidence("none", memory_bytes=self.memory_bytes()))
+
     def fuel_used(self) -> int:
         """Of what it began with."""
         native.get_fuel(self._context, ctypes.addressof(self._fuel))
@@ -182,13 +190,8 @@ class Guest:
         """Why it stopped: because of one of our functions (an error), or of a trap of its own."""
         trap = self._taken_trap(error)
         limits = self._limits
-        evidence: Evidence = {
-            "trap": "none" if trap is None else _TRAP_NAMES.get(trap, "unknown"),
-            "fuel_used": self.fuel_used(),
-            "fuel_limit": limits.fuel,
-            "memory_bytes": memory_bytes,
-            "memory_limit_bytes": limits.memory_bytes,
-        }
+        name = "none" if trap is None else _TRAP_NAMES.get(trap, "unknown")
+        evidence = self._evidence(name, memory_bytes=memory_bytes)
         if self._deadline.is_over:
             fault, sentence = Fault.TIMED_OUT, "the policy has used up its time"
         elif self._questions is not None and self._questions.fault is not None:
@@ -204,6 +207,15 @@ class Guest:
         else:
             fault, sentence = Fault.TRAPPED, f"the policy stopped itself ({evidence['trap']})"
         return Stopped(fault, sentence, evidence)
+
+    def _evidence(self, trap: str, *, memory_bytes: int) -> Evidence:
+        return {
+            "trap": trap,
+            "fuel_used": self.fuel_used(),
+            "fuel_limit": self._limits.fuel,
+            "memory_bytes": memory_bytes,
+            "memory_limit_bytes": self._limits.memory_bytes,
+        }
 
     def _taken_trap(self, error: int | None) -> int | None:
         """The code of the trap there was; None where it was no trap. Both are given back to wasmtime."""

@@ -20,7 +20,7 @@ from signer.policy.grants import NO_GRANTS, EmptyHost, Grants, Host
 from signer.policy.guest import Guest
 from signer.policy.host_functions import CounterRead, Questions
 from signer.policy.limits import DEFAULT_LIMITS, Limits
-from signer.policy.verdict import Deny, Verdict
+from signer.policy.verdict import Verdict
 
 QUICK_FUEL = 60_000
 """What a decision is tried with: 20 to 100 us, a fifth of the time for which a thread may keep the interpreter."""
@@ -66,6 +66,10 @@ class Evaluation:
     """What the policy said while it thought; printable."""
 
 
+class TakesLongError(Exception):
+    """A decision was put off: it needs all its fuel."""
+
+
 class Sandbox:
     """Makes decisions, one at a time. Owned by one thread.
 
@@ -76,21 +80,30 @@ class Sandbox:
         self._guest = Guest(engine)
         self._slow: dict[bytes, int] = {}
         """Modules that were not quick, and how many quick decisions in a row they owe."""
+        self.only_quick = False
+        """Set by its owner: what is not quick is not decided now."""
+
         self.is_long = False
         """Whether it is deciding with all fuel; asked by other threads."""
 
     def decide(self, policy: LoadedPolicy, facts: bytes, host: Host) -> Evaluation:
-        """What the policy says of these facts. Never raises; takes as long as the policy's limits allow."""
+        """What the policy says of these facts; takes as long as the policy's limits allow.
+
+        Raises:
+            TakesLongError: nothing was decided, since that takes longer; where `only_quick` is set, and never else.
+        """
         started = time.perf_counter()
         sha256 = policy.module.sha256
         if policy.module.memory_bytes <= QUICK_MEMORY_BYTES and sha256 not in self._slow:
             fuel = min(QUICK_FUEL, policy.limits.fuel)
             evaluation = self._attempt(policy, facts, host, started, quick_fuel=fuel)
-            if fuel == policy.limits.fuel or not _ran_out(evaluation.verdict):
+            if fuel == policy.limits.fuel or evaluation.fuel_used < fuel:
                 if evaluation.seconds > QUICK_SECONDS and self._guest.processor_seconds() > QUICK_SECONDS:
                     self._remember_slow(sha256)
                 return evaluation
             self._remember_slow(sha256)
+        if self.only_quick:
+            raise TakesLongError
         self.is_long = True
         try:
             evaluation = self._attempt(policy, facts, host, started)
@@ -150,11 +163,13 @@ class Sandbox:
             match policy.module.interface:
                 case Interface.VERSION_1:
                     initializes = len(policy.module.exports) == len(version_1.EXPORTS)
-                    return version_1.ask(self._guest, facts, initializes=initializes)
+                    verdict = version_1.ask(self._guest, facts, initializes=initializes)
                 case Interface.OPA:
-                    return opa.ask(self._guest, facts, data=policy.data, entry_point=policy.entry_point)
+                    verdict = opa.ask(self._guest, facts, data=policy.data, entry_point=policy.entry_point)
+            self._guest.check_fuel()
         except Stopped as stopped:
             return stopped.verdict
+        return verdict
 
     def needs_of(self, module: CompiledModule, limits: Limits = DEFAULT_LIMITS) -> opa.Needs:
         """What a module of Open Policy Agent says of itself. Raises PolicyModuleInvalidError where it cannot."""
@@ -166,8 +181,3 @@ class Sandbox:
             raise PolicyModuleInvalidError(f"the module cannot say what it needs: {stopped}") from None
         finally:
             self._guest.end()
-
-
-def _ran_out(verdict: Verdict) -> bool:
-    """No policy may use this code itself."""
-    return isinstance(verdict, Deny) and verdict.code == Fault.OUT_OF_FUEL

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from wat_policies import policy
+from wat_policies import COUNTING, answering, policy
 
 from signer.errors import ShutDownError
 from signer.policy.evaluations import Evaluations
 from signer.policy.faults import Fault
 from signer.policy.grants import NO_GRANTS, EmptyHost
 from signer.policy.limits import Limits
-from signer.policy.sandbox import LoadedPolicy
+from signer.policy.sandbox import QUICK_FUEL, LoadedPolicy
 from signer.policy.turns import Lane
 from signer.policy.verdict import ALLOW, Deny
 
@@ -79,6 +79,36 @@ async def test_one_policy_never_holds_every_thread(evaluations):
     finally:
         released.set()
     assert all(await soon(asyncio.gather(*stuck)))
+
+
+async def test_however_many_policies_burn_their_fuel_another_decides(evaluations, modules):
+    """As many different ones as there are threads, and more."""
+    burners = [policy(f"(loop $again (drop (i32.const {number})) (br $again)) (unreachable)") for number in range(3)]
+    limits = Limits(fuel=2**62, wall_seconds=1.0)
+    burning = [
+        asyncio.ensure_future(
+            evaluations.decide([LoadedPolicy(modules.load(each, NO_GRANTS), limits=limits)], b"{}", EmptyHost(), key=1)
+        )
+        for each in burners
+    ]
+    allowing = [LoadedPolicy(modules.load(policy(), NO_GRANTS))]
+    for number in range(50):
+        ((decision,),) = await soon(asyncio.gather(evaluations.decide(allowing, b"{}", EmptyHost(), key=number)))
+        assert decision.verdict is ALLOW
+    assert not all(each.done() for each in burning), "they burn for seconds"
+    for (decision,) in await soon(asyncio.gather(*burning)):
+        assert decision.verdict.code == Fault.TIMED_OUT
+
+
+async def test_what_takes_long_and_what_does_not_are_both_done_to_their_end(evaluations, modules):
+    long = [LoadedPolicy(modules.load(policy(COUNTING.format(30_000, answering())), NO_GRANTS))]
+    quick = [LoadedPolicy(modules.load(policy(), NO_GRANTS))]
+    waiting = [
+        evaluations.decide(quick if number % 3 else long, b"{}", EmptyHost(), key=number % 5) for number in range(600)
+    ]
+    decided = await soon(asyncio.gather(*waiting))
+    assert all(decision.verdict is ALLOW for (decision,) in decided)
+    assert {decision.fuel_used > QUICK_FUEL for (decision,) in decided} == {True, False}
 
 
 async def test_what_comes_while_the_only_thread_awake_is_stuck_is_done_by_another(evaluations):

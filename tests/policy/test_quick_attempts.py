@@ -8,12 +8,14 @@ from wasmtime import Engine
 from wat_policies import COUNTING, answering, policy, quoted
 
 from signer.policy import native, sandbox
+from signer.policy.faults import Fault
 from signer.policy.grants import EmptyHost, Grants, HostFunction
 from signer.policy.guest import Guest
 from signer.policy.host_functions import Questions
 from signer.policy.limits import Limits
 from signer.policy.modules import Modules
-from signer.policy.sandbox import QUICK_FUEL, QUICK_MEMORY_BYTES, Evaluation, LoadedPolicy, Sandbox
+from signer.policy.sandbox import QUICK_FUEL, QUICK_MEMORY_BYTES, Evaluation, LoadedPolicy, Sandbox, TakesLongError
+from signer.policy.verdict import ALLOW, Deny
 
 GRANTS = Grants(frozenset({HostFunction.LOG, HostFunction.READ_COUNTER}), counters=frozenset({"spend"}))
 IMPORTS = f"""
@@ -129,6 +131,36 @@ def test_the_interpreter_is_kept_for_little_fuel_alone(engine: Engine, modules: 
             deciding.decide(load(modules, module), facts, EmptyHost())
     assert len(attempts.kept_with) > 8
     assert max(attempts.kept_with) == QUICK_FUEL
+
+
+STRAIGHT = "(drop (i32.div_s (i32.const 7) (i32.const 3)))" * 20_000
+"""Code without a loop or a call: wasmtime looks at its fuel when it begins, and not again."""
+
+
+@pytest.mark.parametrize(("limit", "allows"), [(1_000, False), (50_000, False), (QUICK_FUEL, False), (60_100, True)])
+def test_code_that_runs_past_the_end_of_its_fuel_is_denied(
+    engine: Engine, modules: Modules, limit: int, *, allows: bool
+) -> None:
+    loaded = load(modules, policy(STRAIGHT + answering()), limits=Limits(fuel=limit))
+    for evaluation in (Sandbox(engine).decide(loaded, b"{}", EmptyHost()) for _ in range(2)):
+        if allows:
+            assert evaluation.verdict is ALLOW
+            assert QUICK_FUEL < evaluation.fuel_used < 60_100
+        else:
+            assert isinstance(evaluation.verdict, Deny)
+            assert evaluation.verdict.code == Fault.OUT_OF_FUEL
+            assert evaluation.verdict.evidence["fuel_used"] == evaluation.fuel_used == limit
+
+
+def test_what_may_not_take_long_decides_nothing(engine: Engine, modules: Modules) -> None:
+    loaded, deciding = load(modules, policy(BY_FACTS)), Sandbox(engine)
+    deciding.only_quick = True
+    assert deciding.decide(loaded, b"0", EmptyHost()).verdict is ALLOW
+    for facts in (b"1", b"0"):  # the second: it is known as slow
+        with pytest.raises(TakesLongError):
+            deciding.decide(loaded, facts, EmptyHost())
+    deciding.only_quick = False
+    assert deciding.decide(loaded, b"1", EmptyHost()).verdict is ALLOW
 
 
 def test_a_module_that_begins_with_much_memory_is_not_tried(
