@@ -20,6 +20,7 @@ from running import HOLDFAST, REPOSITORY, START_SECONDS, STOP_SECONDS, free_port
 
 from signer.app import App
 from signer.cli.main import run
+from signer.cli.problem import EXIT_USAGE
 from signer.errors import PolicyToolMissingError
 from signer.policy.building.languages import NEEDS
 from signer.policy.cases import read_cases
@@ -30,6 +31,14 @@ from signer.policy.rules.file import read_rule_file
 PAGE = REPOSITORY / "docs" / "policy-authors.md"
 PORT = "127.0.0.1:9000"
 """Where the page finds the signer; a test's listens elsewhere."""
+
+OTHER_PORTS = re.compile(r"--set server\.port=9100 --set metrics\.port=9101")
+"""What the page adds to `init` where its ports are taken."""
+
+RULES_ONLY = "# rules only"
+MODULES_ONLY = "# modules only"
+NO_RULES = "a module has no rules that could be shown"
+"""What a module's author is told who types a line for rules all the same; the page says so too."""
 
 HEADINGS = {
     Language.YAML: "YAML rules",
@@ -96,7 +105,7 @@ class Reader:
             (self._directory / block.file).write_text(block.text)
         elif self.said:
             assert block.kind == "text"
-            check_was_said(block.text, self.said)
+            check_was_said(told_of(block.text, language), self.said)
 
     def _type(self, text: str, language: Language) -> None:
         self.said, script = "", []
@@ -106,15 +115,17 @@ class Reader:
                 continue
             self._bash(script)
             script = []
-            if "# rules only" in line and language is not Language.YAML:
-                continue
             before, _, command = line.rpartition(" | ")
             if "$key" in command:
                 command = command.replace("$key", self._bash(["printf %s $key"], told=False))
             code = self._holdfast(command, stdin=self._bash([before], told=False) if before else "")
-            expected = re.search(r"# exit code (\d)", line)
             if "POLICY_TOOL_MISSING" in self.said:
                 raise PolicyToolMissingError(self.said, program=COMPILER[language], remedy=NEEDS[language])
+            if RULES_ONLY in line and language is not Language.YAML:
+                assert (code, NO_RULES in self.said) == (EXIT_USAGE, True), self.said
+                self.said = ""
+                continue
+            expected = re.search(r"# exit code (\d)", line)
             assert code == (int(expected[1]) if expected else 0), f"{line}\n{self.said}"
         self._bash(script)
 
@@ -138,7 +149,7 @@ class Reader:
         if not any(script):
             return ""
         text = "\n".join(script).replace(PORT, self._address)
-        kept = "code=$?; { declare -p key; declare -f; } >.shell 2>/dev/null; exit $code"
+        kept = "code=$?; { declare -p key signer; declare -f; } >.shell 2>/dev/null; exit $code"
         line = f"source ./.shell 2>/dev/null\n{text}\n{kept}"
         ended = subprocess.run(
             ["bash", "-c", line], cwd=self._directory, capture_output=True, text=True, check=False, timeout=LINE_SECONDS
@@ -147,6 +158,13 @@ class Reader:
         if told:
             self.said += ended.stdout
         return ended.stdout
+
+
+def told_of(text: str, language: Language) -> str:
+    """The lines that are told of a policy in this language."""
+    not_told = MODULES_ONLY if language is Language.YAML else RULES_ONLY
+    lines = [line for line in text.splitlines() if not_told not in line]
+    return "\n".join(re.sub(f" *({RULES_ONLY}|{MODULES_ONLY})$", "", line) for line in lines)
 
 
 def check_was_said(expected: str, said: str) -> None:
@@ -159,7 +177,7 @@ def check_was_said(expected: str, said: str) -> None:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The page's signer: where its data is, and its address. Ports are free ones, all else as the page makes it."""
+    """The page's signer: where its data is, and its address. It has free ports, as the page says for taken ones."""
     directory = tmp_path_factory.mktemp("authors")
     [block] = [block for block in BLOCKS if block.section == FIRST]
     init, serve = (shlex.split(line, comments=True)[1:] for line in block.text.splitlines())
@@ -168,10 +186,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
         "env": {**os.environ, "PYTHONPATH": str(REPOSITORY)},
         "stdin": subprocess.DEVNULL,
     }
-    subprocess.run([*HOLDFAST, *init], check=True, capture_output=True, timeout=LINE_SECONDS, **command)
     port = free_port()
-    with (directory / "data" / "holdfast.yaml").open("a") as file:
-        file.write(f"server: {{port: {port}}}\nmetrics: {{port: {free_port()}}}\n")
+    [ports] = OTHER_PORTS.findall(PAGE.read_text())
+    init += shlex.split(ports.replace("9100", str(port)).replace("9101", str(free_port())))
+    subprocess.run([*HOLDFAST, *init], check=True, capture_output=True, timeout=LINE_SECONDS, **command)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([*HOLDFAST, *serve], stdout=log, stderr=log, **command)
     try:
@@ -206,6 +224,8 @@ def test_the_page_works_line_by_line(language: Language, address: tuple[Path, st
             if block.section != FIRST and block.subsection in ("", HEADINGS[language]):
                 reader.follow(block, language)
                 said += reader.said if block.kind == "sh" else ""
+    [proposed] = set(re.findall(r"^next: .*validators$", said, re.MULTILINE))
+    assert f"`{proposed}`" in PAGE.read_text()
     if language is not Language.YAML:
         module, fuel = figures_of(language)
         measured = re.search(r"^fuel: median (\d+)", said, re.MULTILINE)
@@ -247,3 +267,9 @@ def test_every_language_has_its_section_and_every_file_a_place() -> None:
     assert set(HEADINGS) == set(Language)
     assert {block.subsection for block in BLOCKS} == {"", *HEADINGS.values()}
     assert all(block.file or block.kind in {"sh", "text"} for block in BLOCKS)
+
+
+def test_a_line_that_is_for_rules_only_says_before_it_what_others_are_told() -> None:
+    before, _, after = PAGE.read_text().partition(NO_RULES)
+    assert RULES_ONLY not in "".join(block.text for block in BLOCKS if block.kind == "sh" and block.text in before)
+    assert RULES_ONLY in after
