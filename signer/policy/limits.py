@@ -42,8 +42,8 @@ class Limits:
 
     fuel: int = 2_000_000
     """About one for each instruction and each byte that is copied: 2 million are 0.3 to 3 ms. It is not time: so much
-    of `memory.grow` and `table.grow`, failing ones too, were 15 to 40 ms, and touching 16 MiB for the first time is
-    40,000 fuel and 8 to 20 ms. `wall_seconds` is what bounds those."""
+    of `memory.grow` and `table.grow`, failing ones too, were 9 to 40 ms, and touching 16 MiB for the first time is
+    40,000 fuel and 7 to 20 ms. `wall_seconds` is what bounds those."""
 
     memory_bytes: int = MAX_MEMORY_BYTES
     wall_seconds: float = 0.1
