@@ -235,9 +235,9 @@ class Policies:
         if bound.is_loaded:
             return bound
         loading, _ = self._machinery()
-        return Bound(
-            tuple([changed(each, decider=await loading.get(each.name, each.version)) for each in bound.policies])
-        )
+        found = [changed(each, decider=await loading.get(each.name, each.version)) for each in bound.policies]
+        self._in_force = self._in_force.with_loaded(found)
+        return Bound(tuple(found))
 
     async def judge(self, facts: Facts, bound: Bound, in_force: InForce) -> Judged:
         """What these policies, or the default where there are none, make of a request.

@@ -4,8 +4,8 @@ made by it.
 Rule: immutable but for caches of what follows from it. A change of the policies makes another one.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from signer.auth.principal import Principal
 from signer.keys.key import Key
@@ -103,6 +103,15 @@ class InForce:
     def revision(self) -> int:
         """Of the record."""
         return self.policies.revision
+
+    def with_loaded(self, found: Iterable[Served]) -> "InForce":
+        """The same, with what is loaded by now: nobody looks for it again."""
+        fresh = {
+            each.name: replace(known, decider=each.decider)
+            for each in found
+            if (known := self.served.get(each.name)) and known.version == each.version and known.decider is None
+        }
+        return replace(self, served={**self.served, **fresh}, _bound={}) if fresh else self
 
     def is_as(self, other: "InForce") -> bool:
         """Whether every decision would be made alike: then what follows from it need not be found again."""
