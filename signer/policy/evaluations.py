@@ -102,8 +102,8 @@ class Evaluations:
         self._done: deque[_Job[Any]] = deque()
         self._announced = False
         self._asleep: list[int] = []
-        self._sandboxes: dict[int, Sandbox] = {}
-        """Of each thread."""
+        self._sandboxes: list[Sandbox | None] = [None] * threads
+        """Of each thread, once it runs."""
 
         self._wakers: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(threads)]
         self._busy = threading.Event()
@@ -243,7 +243,10 @@ class Evaluations:
 
     def _stalled(self) -> bool:
         """Whoever is awake is in a long decision."""
-        return all(sandbox.is_long or each in self._asleep for each, sandbox in self._sandboxes.items())
+        return all(
+            sandbox is None or sandbox.is_long or number in self._asleep
+            for number, sandbox in enumerate(self._sandboxes)
+        )
 
     def _announce(self) -> None:
         """Many results are delivered by one call of the loop. The flag is lowered before the results are taken, so a

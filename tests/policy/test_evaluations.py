@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -79,6 +80,18 @@ async def test_one_policy_never_holds_every_thread(evaluations):
     finally:
         released.set()
     assert all(await soon(asyncio.gather(*stuck)))
+
+
+async def test_whoever_brings_something_to_a_thread_that_falls_asleep_waits_for_no_tick(engine, monkeypatch):
+    monkeypatch.setattr("signer.policy.evaluations.TICK_SECONDS", 2.0)
+    evaluations, late = Evaluations(engine, threads=2), 0
+    for wave in range(2_000):
+        began = time.monotonic()
+        waiting = [evaluations.submit(Lane("p", key), lambda _: sum(range(50))) for key in range(1 + wave % 3)]
+        await soon(asyncio.gather(*waiting))
+        late += time.monotonic() - began > 1.0
+    await evaluations.close()
+    assert late < 10, "a machine may stand still for a second, but not for each of them"
 
 
 async def test_however_many_policies_burn_their_fuel_another_decides(evaluations, modules):
