@@ -4,7 +4,7 @@ A start of Python with the whole program costs a second of processor, and the te
 process loads the program (warm_program.py) and each start is a copy of it: its own process id, memory, descriptors,
 directory, signals and exit code, which is all that a test of a running signer looks at. What is about the start itself
 (tests/cli/test_program.py, tests/docker) runs the command as anybody does, and so does what has an environment of its
-own: a library that is loaded first, another path, no coverage.
+own: a library that is loaded first, another path.
 """
 
 import json

@@ -28,9 +28,6 @@ MOST_LOAD_SECONDS = 0.35
 START_KILLED = 0.15
 """How often, of all rounds, the signer is killed while it starts too."""
 
-UNCOVERED = {"COVERAGE_PROCESS_CONFIG": None, "COVERAGE_PROCESS_START": None}
-"""A killed process writes no coverage: it need not pay for measuring it."""
-
 
 class RecordAtRest:
     """What the killed signer left on the disk, read by another connection to a copy of it."""
@@ -102,7 +99,7 @@ def crash(tmp_path: Path, *, rounds: int, seed: str, workers: int = 1) -> Witnes
     witness, at_rest = Witness(keys, secrets, bls), RecordAtRest()
     sections = {**NO_GUARD, "server": {"workers": workers}}
     all_keys = map(interop_secret, range(KEYS))
-    with running_signer(tmp_path, secrets=all_keys, sections=sections, environment=UNCOVERED) as signer:
+    with running_signer(tmp_path, secrets=all_keys, sections=sections) as signer:
         for round_ in range(rounds):
             before = set(witness.received)
             seconds = draw.uniform(0.01, MOST_LOAD_SECONDS)
