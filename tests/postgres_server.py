@@ -1,5 +1,7 @@
 """A real PostgreSQL for tests: on a free port, with its socket and data in a temporary directory."""
 
+import atexit
+import functools
 import os
 import pwd
 import shutil
@@ -16,6 +18,10 @@ import pytest
 USER = "postgres"
 """Who runs the server where the tests run as root: initdb refuses root."""
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30
+"""Free there at least, or the tests' servers are on disk: each takes up to 200 MB."""
+
 
 def find_program(name: str) -> Path | None:
     """A PostgreSQL program: Debian keeps them out of the path."""
@@ -27,9 +33,9 @@ def find_program(name: str) -> Path | None:
 class PostgresServer:
     """One cluster. `stop` or `kill` it; `start` it again on the same data."""
 
-    def __init__(self, *, port: int | None = None) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir="/tmp"))
-        self.port = port or _free_port()
+    def __init__(self, *, parent: Path = Path("/tmp")) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir=parent))
+        self.port = _free_port()
         self.data = self.directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self.own(self.directory)
@@ -38,13 +44,18 @@ class PostgresServer:
         self._run("initdb", "-D", self.data, "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8")
         self.configure(listen_addresses="127.0.0.1", unix_socket_directories=str(self.directory), **settings)
 
+    def copy_from(self, template: "PostgresServer", **settings: str) -> None:
+        """What `initialise` makes, from a stopped server's data; the two have a system identifier in common."""
+        self._run("cp", "-a", template.data, self.data)
+        self.configure(unix_socket_directories=str(self.directory), **settings)
+
     def configure(self, **settings: str) -> None:
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def make_replica(self) -> "PostgresServer":
         """A running hot standby that streams from this server; every commit here waits for it from now on."""
-        replica = PostgresServer()
+        replica = PostgresServer(parent=self.directory.parent)
         replica._run("pg_basebackup", "-D", replica.data, "-R", "-X", "stream", "-c", "fast", "-d", self.url())
         replica.configure(unix_socket_directories=str(replica.directory), synchronous_standby_names="")
         replica.start()
@@ -91,8 +102,8 @@ class PostgresServer:
         assert self._process is not None
         processes = self._signal_all(signal.SIGKILL)
         self._process.wait()
-        while any(Path(f"/proc/{process}/stat").exists() for process in processes):
-            time.sleep(0.01)  # each holds a part of the shared memory that the next server wants
+        while not all(map(_has_ended, processes)):
+            time.sleep(0.005)  # each holds a part of the shared memory that the next server wants
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self) -> None:
@@ -156,7 +167,7 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _run(self, name: str, *arguments: object) -> None:
-        line = [str(find_program(name)), *map(str, arguments)]
+        line = [str(find_program(name) or name), *map(str, arguments)]
         done = subprocess.run(line, check=False, capture_output=True, text=True, **self._as_owner())
         assert done.returncode == 0, done.stderr
 
@@ -179,10 +190,35 @@ def started_server(**settings: str) -> PostgresServer:
         if os.environ.get("CI"):
             pytest.fail("CI must run the tests of PostgreSQL; install Debian's postgresql-15 (make counterparts)")
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    server = PostgresServer()
-    server.initialise(**settings)
+    server = PostgresServer(parent=_quick_place())
+    # mmap: a server that is killed leaves nothing of its shared memory outside its directory.
+    server.copy_from(_template(), dynamic_shared_memory_type="mmap", **settings)
     server.start()
     return server
+
+
+@functools.cache
+def _template() -> PostgresServer:
+    """Never started. initdb takes a second, and a module of tests has a server for each of its tests."""
+    template = PostgresServer(parent=_quick_place())
+    atexit.register(template.remove)
+    template.initialise()
+    return template
+
+
+def _quick_place() -> Path:
+    """In memory where there is room: no test cuts the power, so what a server syncs is as safe there as on disk."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    return MEMORY if roomy else Path("/tmp")
+
+
+def _has_ended(process: int) -> bool:
+    """True also while whoever inherited it has not asked for its exit code."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def _free_port() -> int:
