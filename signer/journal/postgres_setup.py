@@ -46,6 +46,8 @@ _SETTINGS = (
 _KEEP = "set_config('synchronous_commit', current_setting('synchronous_commit'), false)"
 """What this connection began with it keeps: a change of the server's configuration does not reach its commits."""
 
+_WHICH_ARE_THERE = "SELECT " + ", ".join(f"to_regclass('{name}') IS NOT NULL" for name in WEB3SIGNER_TABLES)
+
 _UNLOGGED = """
 SELECT min(c.oid::regclass::text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 'p' AND (
@@ -204,11 +206,8 @@ def _web3signer_schema(session: Session, *, may_create: bool) -> str:
         " LEFT JOIN pg_class ON pg_class.oid = found",
         seconds=SETUP_SECONDS,
     )
-    there = [
-        name
-        for name in WEB3SIGNER_TABLES
-        if session.rows("SELECT to_regclass(?) IS NOT NULL", (name,), seconds=SETUP_SECONDS)[0][0]
-    ]
+    ((*found,),) = session.rows(_WHICH_ARE_THERE, seconds=SETUP_SECONDS)
+    there = [name for name, is_there in zip(WEB3SIGNER_TABLES, found, strict=True) if is_there]
     if schema is None:
         if there:
             raise ForeignDatabaseError(
@@ -238,19 +237,12 @@ def _web3signer_schema(session: Session, *, may_create: bool) -> str:
 
 def _our_tables(session: Session, *, may_create: bool) -> bytes:
     ((there,),) = session.rows("SELECT to_regnamespace('holdfast') IS NOT NULL", seconds=SETUP_SECONDS)
-    done = 0
-    if there:
-        done = schema_of(session)
-    elif not may_create:
+    if not there and not may_create:
         raise StartupError(
             "this database was never used by Holdfast",
             remedy="`holdfast init` adopts a database of Web3Signer's; otherwise correct its name in journal.url",
         )
-    else:
-        session.script(
-            "CREATE SCHEMA holdfast; CREATE TABLE holdfast.migrations (number integer PRIMARY KEY)",
-            seconds=SETUP_SECONDS,
-        )
+    done = schema_of(session) if there else 0
     newest = newest_schema()
     if done > newest:
         raise ForeignDatabaseError(
@@ -258,15 +250,24 @@ def _our_tables(session: Session, *, may_create: bool) -> bytes:
             remedy="a signer of a newer release has upgraded this database: install that release here too, then start"
             " (docs/postgresql.md, Upgrade); nothing was changed",
         )
-    for number, file in _migrations().items():
-        if number > done:
-            note = filled("INSERT INTO holdfast.migrations (number) VALUES (?)", (number,))
-            session.script(f"{file.read_text()}; {note}", seconds=SETUP_SECONDS)
-    if not done:
-        statement = "INSERT INTO holdfast.identity (id, database_id, incarnation) VALUES (1, ?, holdfast.incarnation())"
-        session.script(filled(statement, (secrets.token_bytes(16),)), seconds=SETUP_SECONDS)
+    if done < newest:
+        session.script(_changes_since(done), seconds=SETUP_SECONDS)
     ((database_id,),) = session.rows("SELECT database_id FROM holdfast.identity", seconds=SETUP_SECONDS)
     return bytes(database_id)
+
+
+def _changes_since(done: int) -> str:
+    """What brings our tables from this number to the newest; 0: there are none. One script: a line may be long."""
+    changes = []
+    if not done:
+        changes.append("CREATE SCHEMA holdfast; CREATE TABLE holdfast.migrations (number integer PRIMARY KEY)")
+    for number, file in _migrations().items():
+        if number > done:
+            changes += [file.read_text(), filled("INSERT INTO holdfast.migrations (number) VALUES (?)", (number,))]
+    if not done:
+        statement = "INSERT INTO holdfast.identity (id, database_id, incarnation) VALUES (1, ?, holdfast.incarnation())"
+        changes.append(filled(statement, (secrets.token_bytes(16),)))
+    return ";\n".join(changes)
 
 
 def _migrations() -> Mapping[int, Traversable]:
