@@ -49,6 +49,9 @@ class Lease:
     instance: bytes
     """16 bytes: the id of its audit log."""
 
+    renewal_seconds: float = RENEWAL_SECONDS
+    """How often whoever holds it renews it."""
+
     token: int | None = None
     """What stands in its row while it is ours; None before it was taken."""
 

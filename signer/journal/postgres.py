@@ -25,7 +25,7 @@ from signer.errors import (
     StartupError,
 )
 from signer.journal.database import NO_CLAIMS, Claims, Failure, StaleFactsError
-from signer.journal.lease import IDLE_IN_TRANSACTION, RENEWAL_SECONDS, Lease
+from signer.journal.lease import IDLE_IN_TRANSACTION, Lease
 from signer.journal.ledger import Row, Transaction
 from signer.journal.postgres_session import LostConnectionError, Session, StillConnectingError, filled
 from signer.journal.postgres_setup import SharedPlace, check_server
@@ -177,7 +177,7 @@ class PostgresDatabase:
 
     def rest(self, *, last: bool = False) -> bool:
         """Renew the lease, or give it back."""
-        self._renew_at = time.monotonic() + RENEWAL_SECONDS
+        self._renew_at = time.monotonic() + self._lease.renewal_seconds
         if last:
             with suppress(LostConnectionError, asyncpg.PostgresError):
                 self._lease.release(self._connected(), seconds=self._deadline_seconds)
@@ -322,7 +322,7 @@ class PostgresDatabase:
 
     def _take_over(self) -> None:
         self._lease.take(self._connected(), seconds=self._left(), new_run=False)
-        self._renew_at = time.monotonic() + RENEWAL_SECONDS
+        self._renew_at = time.monotonic() + self._lease.renewal_seconds
 
     def _compare(self) -> None:
         self._confirm(self)

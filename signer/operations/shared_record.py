@@ -21,7 +21,7 @@ from signer.audit.ledger import AuditLog, read_log_head
 from signer.durable import sweep, write_durably
 from signer.errors import CorruptDatabaseError, ForeignDatabaseError, RolledBackError, StartupError
 from signer.journal.files import check_only_name
-from signer.journal.lease import LEASE_SECONDS, Lease
+from signer.journal.lease import LEASE_SECONDS, RENEWAL_SECONDS, Lease
 from signer.journal.ledger import Ledger, Transaction
 from signer.journal.lock import DirectoryLock
 from signer.journal.postgres import PostgresDatabase
@@ -128,6 +128,7 @@ def open_shared_record(
     observer: CommitObserver | None = None,
     max_batch: int = MAX_BATCH,
     deadline_seconds: float = 2.0,
+    renewal_seconds: float = RENEWAL_SECONDS,
     may_create: bool = True,
     far_future_epochs: int = 0,
     now: Callable[[], float] = time.time,
@@ -145,6 +146,7 @@ def open_shared_record(
         undo.callback(lock.close)
         sweep(places.data_directory)
         place, lease, known = _enter(places, may_create=may_create)
+        lease.renewal_seconds = renewal_seconds
         undo.callback(_give_up, places, lease)
         known = replace(known, reach_epochs=max(known.reach_epochs, far_future_epochs))
         log = AuditLog(known, HeadFile(places.head_file), now=now)

@@ -163,14 +163,14 @@ async def test_a_commit_that_waits_for_its_replica_too_long_is_known_once_the_re
 async def test_a_server_that_is_made_unsafe_while_it_runs_gets_no_more_records(
     own_server: PostgresServer, tmp_path: Path, setting: str
 ) -> None:
-    record = open_shared(own_server.url(), tmp_path)
+    record = open_shared(own_server.url(), tmp_path, renewal_seconds=0.5)  # it looks again with each renewal
     assert await code_of(record.writer.commit(vote(1, 2))) == "new"
     await asyncio.to_thread(_configure, own_server, f"SET {setting} = off")
     ends, target = time.monotonic() + 3 * RENEWAL_SECONDS, 3
     while await code_of(record.writer.commit(vote(1, target))) != "DATABASE_DOWN":
         assert time.monotonic() < ends, f"{setting}=off was not noticed"
         target += 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
     await asyncio.to_thread(_configure, own_server, f"RESET {setting}")
     assert await soon(record, vote(1, 1000)) == "new"
     record.close()
@@ -305,7 +305,7 @@ async def test_a_lease_that_ended_and_that_nobody_took_is_taken_again(database_u
 
 
 async def test_a_copy_of_a_running_signers_directory_does_not_start(database_url: str, tmp_path: Path) -> None:
-    record = open_shared(database_url, tmp_path / "one")
+    record = open_shared(database_url, tmp_path / "one", renewal_seconds=0.5)
     with pytest.raises(InstanceInUseError):
         await asyncio.to_thread(open_shared, database_url, copy_of(tmp_path / "one"))
     assert await code_of(record.writer.commit(vote(1, 2))) == "new"
@@ -351,6 +351,7 @@ async def test_a_replica_that_took_over_without_our_newest_commits_is_refused_wh
     assert outcome in {"OUTCOME_UNKNOWN", "JOURNAL_DOWN"}
     assert isinstance(deaths[0], RolledBackError)
     record.close()
+    await end_lease(own_server.url())
     with pytest.raises(RolledBackError):
         await asyncio.to_thread(open_shared, own_server.url(), tmp_path)
 

@@ -46,7 +46,7 @@ def death() -> Death:
 
 @pytest.fixture
 def shared(emptied_url: str, tmp_path: Path, death: Death):
-    record = open_shared(emptied_url, tmp_path / "1", on_death=death)
+    record = open_shared(emptied_url, tmp_path / "1", on_death=death, renewal_seconds=0.3)
     yield record
     record.close()
 
