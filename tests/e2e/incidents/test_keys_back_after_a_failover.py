@@ -6,13 +6,15 @@ nothing. What comes with a receipt knows its past, and no receipt is used twice.
 """
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
-from subprocess import CompletedProcess, run
+from subprocess import CompletedProcess
 
 import pytest
 from chain_witness import NOW, WITHOUT_QUARANTINE, Witness, signer_at
-from running import HOLDFAST, REPOSITORY, RunningSigner, merged
+from running import RunningSigner, merged
+from warm_starts import WARM_STARTS
 
 
 def test_without_the_safeguard_a_stopped_signer_that_starts_again_slashes(tmp_path: Path) -> None:
@@ -98,8 +100,10 @@ def test_keys_move_through_the_worker_processes_of_a_signer_far_away(tmp_path: P
     with signer_at(tmp_path / "a", merged(WITHOUT_QUARANTINE, sections)) as a, signer_at(tmp_path / "b", sections) as b:
 
         def far(signer: RunningSigner, *words: str | Path) -> CompletedProcess[str]:
-            line = [*HOLDFAST, *words, "--endpoint", f"http://127.0.0.1:{signer.port}", "--token-file", token]
-            return run(line, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+            line = [*words, "--endpoint", f"http://127.0.0.1:{signer.port}", "--token-file", token]
+            program = WARM_STARTS.program(os.environ)
+            assert program is not None
+            return program.run(line, seconds=120)
 
         assert witness.ask(a, NOW - 2, NOW - 1) == "signed"
         left = far(a, "migrate", "out", "--all", "--to", tmp_path / "first")
