@@ -17,7 +17,7 @@ from signer.operations.story import NoteStory
 FROZEN_SECONDS = 15.0
 """How often what others have frozen is looked for: a scrape of the metrics."""
 
-MOVED_SECONDS = 5.0
+MOVED_SECONDS = 2.0
 """How often it is looked for which keys others have moved: so long a database that goes back may hide a move here."""
 
 DELETED_SECONDS = 2.0
