@@ -201,16 +201,14 @@ def test_a_vote_for_the_end_of_the_wait_does_not_end_it_earlier(house: House, re
     assert asyncio.run(signed(record, ONE, began + 2)) == "KEY_QUARANTINED"
 
 
-@pytest.mark.parametrize(("reach", "more"), [(None, 0), (0, 0), (1, 0), (2, 1), (10, 9)])
-def test_where_more_is_signed_ahead_of_the_clock_the_wait_is_as_much_longer(
-    house: House, record: Record, reach: int | None, more: int
-) -> None:
+def test_where_more_is_signed_ahead_of_the_clock_the_wait_is_as_much_longer(house: House, record: Record) -> None:
     """Else a vote for its end, asked for at once, would surround the votes of the signer that the wait is for."""
-    present = replace(horizon(house), far_future_epochs=reach)
-    load(house, record, ONE, present=present)
     began = now(house)
-    assert asyncio.run(voted(record, 1, began + 2 + more)) == "KEY_QUARANTINED"
-    assert asyncio.run(voted(record, 1, began + 3 + more)) == "signed"
+    for number, (reach, more) in enumerate([(None, 0), (0, 0), (1, 0), (2, 1), (10, 9)], start=1):
+        present = replace(horizon(house), far_future_epochs=reach)
+        assert load(house, record, public_key(number), present=present) != (), reach
+        assert asyncio.run(voted(record, number, began + 2 + more)) == "KEY_QUARANTINED", reach
+        assert asyncio.run(voted(record, number, began + 3 + more)) == "signed", reach
 
 
 async def _order(record: Record) -> None:
@@ -218,63 +216,71 @@ async def _order(record: Record) -> None:
     await record.writer.perform(lambda change: thaw_key(change, OTHER), lambda _: PlainStory())
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        MoveWatermarks(ONE, low_epoch=1),
-        MoveWatermarks(ONE, low_epoch=1, low_slot=1),
-        MoveWatermarks(low_epoch=1, low_slot=1),
-    ],
-    ids=["epoch", "both", "for all keys"],
-)
 @pytest.mark.parametrize("is_first", [True, False], ids=["before the key is loaded", "while it waits"])
-def test_a_watermark_is_no_history(house: House, record: Record, order: MoveWatermarks, *, is_first: bool) -> None:
+def test_a_watermark_of_a_key_is_no_history(house: House, record: Record, *, is_first: bool) -> None:
+    check_no_history(house, record, MoveWatermarks(ONE, low_epoch=1), key=1, is_first=is_first)
+    check_no_history(house, record, MoveWatermarks(OTHER, low_epoch=1, low_slot=1), key=2, is_first=is_first)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before the key is loaded", "while it waits"])
+def test_a_watermark_for_all_keys_is_no_history(house: House, record: Record, *, is_first: bool) -> None:
+    check_no_history(house, record, MoveWatermarks(low_epoch=1, low_slot=1), key=1, is_first=is_first)
+
+
+def check_no_history(house: House, record: Record, order: MoveWatermarks, *, key: int, is_first: bool) -> None:
     if not is_first:
-        load(house, record, ONE)
+        load(house, record, public_key(key))
     asyncio.run(keeping(house, record).move(order, CALLER))
-    assert load(house, record, ONE) != ()
+    assert load(house, record, public_key(key)) != ()
     began = now(house)
-    assert asyncio.run(voted(record, 1, began)) == "KEY_QUARANTINED"
-    assert asyncio.run(signed(record, ONE, began, *block(began * 32).claims)) == "KEY_QUARANTINED"
-    asyncio.run(quarantine(house, record).release([ONE], CALLER))
-    assert asyncio.run(voted(record, 1, began)) == "signed"
+    assert asyncio.run(voted(record, key, began)) == "KEY_QUARANTINED"
+    told = asyncio.run(signed(record, public_key(key), began, *block(began * 32, key=key).claims))
+    assert told == "KEY_QUARANTINED"
+    asyncio.run(quarantine(house, record).release([public_key(key)], CALLER))
+    assert asyncio.run(voted(record, key, began)) == "signed"
 
 
-@pytest.mark.parametrize(
-    ("target", "slot", "is_history"),
-    [(0, None, False), (None, 0, False), (0, 0, False), (1, None, True), (None, 1, True), (0, 1, True), (1, 0, True)],
-)
-def test_what_is_written_for_a_validator_that_never_signed_is_no_history(
-    house: House, record: Record, target: int | None, slot: int | None, *, is_history: bool
-) -> None:
-    asyncio.run(imported(house, record, ONE, target, slot=slot))
-    assert (load(house, record, ONE) == ()) is is_history
-    assert asyncio.run(voted(record, 1, now(house))) == ("signed" if is_history else "KEY_QUARANTINED")
+def test_what_is_written_for_a_validator_that_never_signed_is_no_history(house: House, record: Record) -> None:
+    nothing = ((0, None), (None, 0), (0, 0))
+    history = ((1, None), (None, 1), (0, 1), (1, 0))
+    for number, (target, slot) in enumerate((*nothing, *history), start=1):
+        key, is_history = public_key(number), (target, slot) in history
+        asyncio.run(imported(house, record, key, target, slot=slot))
+        assert (load(house, record, key) == ()) is is_history, (target, slot)
+        told = asyncio.run(voted(record, number, now(house)))
+        assert told == ("signed" if is_history else "KEY_QUARANTINED"), (target, slot)
+        asyncio.run(quarantine(house, record).release([key], CALLER))  # or each load after this warns of it again
 
 
-@pytest.mark.parametrize(("target", "told"), [(0, "KEY_QUARANTINED"), (1, "signed")])
-def test_only_a_vote_above_epoch_0_ends_a_wait(house: House, record: Record, target: int, told: str) -> None:
-    load(house, record, ONE)
-    asyncio.run(imported(house, record, ONE, target, slot=0))
-    assert asyncio.run(voted(record, 1, now(house))) == told
-
-
-@pytest.mark.parametrize(
-    ("distance", "slot", "ends"),
-    [(-5, None, True), (-5, 7, True), (2, None, True), (3, None, False), (None, 7, False)],
-    ids=["a vote", "a vote and a block", "a vote just before its end", "a vote of its end", "a block alone"],
-)
-def test_an_import_tells_whether_it_ends_a_wait_and_the_dry_run_told_it_before(
-    house: House, record: Record, distance: int | None, slot: int | None, *, ends: bool
-) -> None:
+def test_only_a_vote_above_epoch_0_ends_a_wait(house: House, record: Record) -> None:
     load(house, record, ONE, OTHER)
-    target = None if distance is None else now(house) + distance
-    preview = ImportOptions(dry_run=True, far_ahead=True)
-    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=preview)) is ends
-    assert len(asyncio.run(quarantine(house, record).waits(CALLER))) == 2, "a dry run ends nothing"
-    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is ends
-    assert asyncio.run(imported(house, record, ONE, target, slot=slot, options=ImportOptions(far_ahead=True))) is False
-    assert len(asyncio.run(quarantine(house, record).waits(CALLER))) == (1 if ends else 2)
+    for number, target, told in ((1, 0, "KEY_QUARANTINED"), (2, 1, "signed")):
+        asyncio.run(imported(house, record, public_key(number), target, slot=0))
+        assert asyncio.run(voted(record, number, now(house))) == told
+
+
+def test_an_import_tells_whether_it_ends_a_wait_and_the_dry_run_told_it_before(house: House, record: Record) -> None:
+    cases = {
+        "a vote": (-5, None, True),
+        "a vote and a block": (-5, 7, True),
+        "a vote just before its end": (2, None, True),
+        "a vote of its end": (3, None, False),
+        "a block alone": (None, 7, False),
+    }
+    load(house, record, *map(public_key, range(1, len(cases) + 2)))
+
+    def waiting() -> set[PublicKey]:
+        return {one.public_key for one in asyncio.run(quarantine(house, record).waits(CALLER))}
+
+    preview, real = ImportOptions(dry_run=True, far_ahead=True), ImportOptions(far_ahead=True)
+    for number, (case, (distance, slot, ends)) in enumerate(cases.items(), start=1):
+        key, before = public_key(number), waiting()
+        target = None if distance is None else now(house) + distance
+        assert asyncio.run(imported(house, record, key, target, slot=slot, options=preview)) is ends, case
+        assert waiting() == before, f"a dry run ends nothing: {case}"
+        assert asyncio.run(imported(house, record, key, target, slot=slot, options=real)) is ends, case
+        assert asyncio.run(imported(house, record, key, target, slot=slot, options=real)) is False, case
+        assert waiting() == (before - {key} if ends else before), case
 
 
 def test_keys_that_will_wait_are_known_before_they_are_loaded(house: House, record: Record) -> None:
@@ -388,12 +394,13 @@ def test_nothing_is_released_by_the_word_for_all_keys(house: House, record: Reco
     assert asyncio.run(voted(record, 1, now(house))) == "KEY_QUARANTINED"
 
 
-@pytest.mark.parametrize("actions", [frozenset({Action.KEYS_LIST}), frozenset({Action.SIGN_DUTY})])
-def test_who_may_only_look_or_sign_releases_nothing(house: House, record: Record, actions: frozenset[Action]) -> None:
+def test_who_may_only_look_or_sign_releases_nothing(house: House, record: Record) -> None:
     load(house, record, ONE)
-    with pytest.raises(ForbiddenError):
-        asyncio.run(quarantine(house, record).release([ONE], Caller(Principal("somebody", actions=actions))))
-    assert asyncio.run(voted(record, 1, now(house))) == "KEY_QUARANTINED"
+    for action in (Action.KEYS_LIST, Action.SIGN_DUTY):
+        somebody = Principal("somebody", actions=frozenset({action}))
+        with pytest.raises(ForbiddenError):
+            asyncio.run(quarantine(house, record).release([ONE], Caller(somebody)))
+        assert asyncio.run(voted(record, 1, now(house))) == "KEY_QUARANTINED"
 
 
 def test_without_a_genesis_time_new_keys_stop_the_load_and_known_ones_do_not(house: House, record: Record) -> None:
