@@ -13,8 +13,11 @@ ROOT = bytes(range(32))
 PUBKEY = bytes(range(48))
 UINT64_MAX = 2**64 - 1
 
-steady = settings(derandomize=True, deadline=None)
+steady = settings(derandomize=True, deadline=None, max_examples=60)
 """The same examples on every run, and no clock in the verdict."""
+
+long = settings(deadline=None, max_examples=5_000)
+"""New examples on every run: for the long forms, which are marked `torture`."""
 
 numbers = st.one_of(st.integers(0, 12), st.integers(0, UINT64_MAX))
 small_numbers = st.integers(0, 8)

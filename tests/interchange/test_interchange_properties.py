@@ -15,6 +15,7 @@ from interchange_samples import (
     documents,
     everything,
     histories_of,
+    long,
     numbers,
     plain,
     reading,
@@ -46,6 +47,17 @@ from interchange.serialise import arranged
 @steady
 @given(documents)
 def test_what_is_written_is_read_back(document) -> None:
+    check_read_back(document)
+
+
+@pytest.mark.torture
+@long
+@given(documents)
+def test_whatever_is_written_is_read_back(document) -> None:
+    check_read_back(document)
+
+
+def check_read_back(document) -> None:
     again = read_interchange(serialise(document.metadata, document.validators))
     assert arranged(again.validators) == arranged(document.validators)
     assert again.metadata == document.metadata
@@ -112,6 +124,17 @@ def test_a_minified_document_holds_the_highest_of_each_field(document) -> None:
 @steady
 @given(st.lists(st.lists(histories_of(numbers, roots), max_size=3), min_size=1, max_size=4))
 def test_a_merge_is_the_highest_of_each_field_and_lowers_none(contents) -> None:
+    check_merge(contents)
+
+
+@pytest.mark.torture
+@long
+@given(st.lists(st.lists(histories_of(numbers, roots), max_size=3), min_size=1, max_size=4))
+def test_no_merge_lowers_any_field(contents) -> None:
+    check_merge(contents)
+
+
+def check_merge(contents) -> None:
     sources = [Interchange(Metadata(ROOT), tuple(content)) for content in contents]
     merged = gather_maxima(merge(reading(source)() for source in sources).validators)
     assert merged == gather_maxima(history for source in sources for history in source.validators)
@@ -136,9 +159,20 @@ def test_merging_nothing_is_a_mistake() -> None:
         merge([])
 
 
-@settings(steady, max_examples=600)
+@settings(steady, max_examples=200)
 @given(crowded_documents)
 def test_check_agrees_with_a_judge_of_all_pairs(document) -> None:
+    compare_with_all_pairs(document)
+
+
+@pytest.mark.torture
+@long
+@given(crowded_documents)
+def test_check_agrees_with_a_judge_of_all_pairs_of_whatever_there_is(document) -> None:
+    compare_with_all_pairs(document)
+
+
+def compare_with_all_pairs(document) -> None:
     findings = check(reading(document))
     for pubkey, blocks, votes in everything(document):
         own = [finding for finding in findings if finding.pubkey == pubkey]
@@ -184,9 +218,20 @@ def test_a_history_that_is_torn_apart_is_judged_as_one() -> None:
     assert check(reading(document)) == (DoubleBlock(PUBKEY, SignedBlock(1, bytes(32)), SignedBlock(1, ROOT)),)
 
 
-@settings(steady, max_examples=300)
+@settings(steady, max_examples=100)
 @given(crowded_documents, crowded_documents)
 def test_diff_names_the_validators_whose_records_differ(first, second) -> None:
+    check_differences(first, second)
+
+
+@pytest.mark.torture
+@long
+@given(crowded_documents, crowded_documents)
+def test_diff_names_whatever_differs(first, second) -> None:
+    check_differences(first, second)
+
+
+def check_differences(first, second) -> None:
     differences = {difference.pubkey: difference for difference in diff(reading(first), reading(second))}
     old = {pubkey: {*blocks, *votes} for pubkey, blocks, votes in everything(first)}
     new = {pubkey: {*blocks, *votes} for pubkey, blocks, votes in everything(second)}
