@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from warm_starts import WARM_STARTS, WarmProcess
+from warm_starts import WARM_STARTS, WarmProcess, WarmProgram
 
 CURVE_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the groups of BLS12-381."""
@@ -98,7 +98,14 @@ def holdfast(config_file: Path, *words: str | Path, seconds: float = 120) -> sub
 class RunningSigner:
     """A `holdfast serve` process, owned by whoever started it."""
 
-    def __init__(self, config_file: Path, *, environment: Mapping[str, str | None] | None = None) -> None:
+    def __init__(
+        self,
+        config_file: Path,
+        *,
+        environment: Mapping[str, str | None] | None = None,
+        program: WarmProgram | None = None,
+    ) -> None:
+        """`program`: whose copy it is, whatever the environment."""
         settings = json.loads(config_file.read_text())
         self.config_file = config_file
         self.directory = config_file.parent
@@ -109,13 +116,14 @@ class RunningSigner:
         self.log_file = self.directory / "signer.log"
         variables = {**os.environ, **(environment or {})}
         self.environment = {name: value for name, value in variables.items() if value is not None}
+        self._program = program
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes] | WarmProcess:
         line = ["serve", "--config", self.config_file]
         with self.log_file.open("ab") as log:
-            if program := WARM_STARTS.program(self.environment):
-                return program.start(line, output=log.fileno(), errors=log.fileno())
+            if program := self._program or WARM_STARTS.program(self.environment):
+                return program.start(line, output=log.fileno(), errors=log.fileno(), environment=self.environment)
             return subprocess.Popen(
                 [*HOLDFAST, *line],
                 cwd=REPOSITORY,
@@ -213,10 +221,11 @@ def running_signer(
     secrets: Iterable[int] = (),
     sections: Mapping[str, Any] | None = None,
     environment: Mapping[str, str | None] | None = None,
+    program: WarmProgram | None = None,
 ) -> Iterator[RunningSigner]:
     """A ready signer with these private keys; `sections` overlay the test configuration.
 
-    `environment` is added to this process's own; None takes a variable away.
+    `environment` is added to this process's own; None takes a variable away. `program`: whose copy it is.
     """
     config_file = write_configuration(directory, sections or {})
     settings = json.loads(config_file.read_text())
@@ -224,7 +233,7 @@ def running_signer(
     if secrets:
         write_raw_keys(Path(settings["keys"]["config_directory"]), secrets)
     set_up(config_file)
-    signer = RunningSigner(config_file, environment=environment)
+    signer = RunningSigner(config_file, environment=environment, program=program)
     try:
         signer.wait_until_ready()
         yield signer

@@ -71,23 +71,36 @@ class WarmProcess:
 
 
 class WarmProgram:
-    """The process that has loaded the program."""
+    """The process that has loaded the program. Whoever makes one closes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, preloaded: Path | None = None) -> None:
+        """`preloaded`: a library of C that it, and so each copy, was loaded after."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         line = [sys.executable, "-P", PROGRAM, str(theirs.fileno())]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        if preloaded is not None:
+            environment["LD_PRELOAD"] = str(preloaded)
         with theirs:
             self._process = subprocess.Popen(
                 line, cwd=REPOSITORY, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
 
-    def start(self, words: Iterable[str | Path], *, output: int, errors: int) -> WarmProcess:
-        """Start `holdfast` with these words, in the repository's directory and with nothing to read."""
+    def start(
+        self,
+        words: Iterable[str | Path],
+        *,
+        output: int,
+        errors: int,
+        environment: Mapping[str, str] = os.environ,
+    ) -> WarmProcess:
+        """Start `holdfast` with these words, in the repository's directory and with nothing to read.
+
+        Of `environment` the loader and Python itself see nothing any more; what the copy starts does.
+        """
         line = list(map(str, words))
         told, tells = os.pipe()
         with open(os.devnull, "rb") as nothing:
-            message = {"words": line, "directory": str(REPOSITORY), "environment": dict(os.environ)}
+            message = {"words": line, "directory": str(REPOSITORY), "environment": dict(environment)}
             socket.send_fds(self._channel, [json.dumps(message).encode()], [nothing.fileno(), output, errors, tells])
         os.close(tells)
         return WarmProcess(line, _first_number(told), told)

@@ -13,12 +13,16 @@ import subprocess
 import sysconfig
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from duty_requests import NO_GUARD, line_to, vote_body
+from faults.dead_instance import hasten_end_of_lease
+from postgres_server import PostgresServer
 from running import RunningSigner, interop_secret, merged, running_signer
+from warm_starts import WarmProgram
 
 from signer.crypto import bls
 from signer.crypto.bls import SecretKey
@@ -41,13 +45,24 @@ AMONG_FILES = "before-unlink:.json"
 """The key's listing is removed, its keystore is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Killer:
+    """What ends a signer at one of its file operations."""
+
+    library: Path
+    program: WarmProgram
+    """Loaded after the library, as each of its copies."""
+
+
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
     made = tmp_path_factory.mktemp("library") / "killed_at.so"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     source = Path(__file__).with_name("killed_at.c")
     subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True)
-    return made
+    program = WarmProgram(preloaded=made)
+    yield Killer(made, program)
+    program.close()
 
 
 def keystore(number: int) -> tuple[str, str]:
@@ -110,55 +125,66 @@ def material(signer: RunningSigner, key: str) -> list[str]:
 
 @contextlib.contextmanager
 def doomed(
-    tmp_path: Path, library: Path, at: str, *, workers: int, sections: dict[str, Any] | None = None
+    tmp_path: Path, killer: Killer, at: str, *, workers: int, sections: dict[str, Any] | None = None
 ) -> Iterator[tuple[RunningSigner, Path]]:
     """A signer that dies at this operation once the file is there."""
     armed = tmp_path / "armed"
-    environment = {"LD_PRELOAD": str(library), "KILLED_WHEN": str(armed), "KILLED_AT": at}
+    environment = {"LD_PRELOAD": str(killer.library), "KILLED_WHEN": str(armed), "KILLED_AT": at}
     settings = merged({"key_manager": {"enabled": True}, "server": {"workers": workers}}, NO_GUARD)
     settings = merged(settings, sections or {})
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=settings, environment=environment) as signer:
+    secrets = [interop_secret(0)]
+    with running_signer(
+        tmp_path, secrets=secrets, sections=settings, environment=environment, program=killer.program
+    ) as signer:
         yield signer, armed
 
 
 @needs_compiler
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(("into_files", "at"), [(False, BETWEEN), (True, BETWEEN), (True, AMONG_FILES)])
 def test_a_key_whose_tombstone_is_on_record_never_signs_again_and_its_material_goes(
-    tmp_path: Path, library: Path, at: str, workers: int, *, into_files: bool
+    tmp_path: Path, killer: Killer, workers: int
 ) -> None:
-    with doomed(tmp_path, library, at, workers=workers) as (signer, armed):
-        key = bring_in(signer, 1, tmp_path, into_files=into_files)
-        assert verdict(signer, key, 5) == "signed"
-        armed.touch()
-        assert delete(signer, key) is None
-        assert signer.process.wait(timeout=60) == -9
-        assert material(signer, key), "killed before all of it was removed"
-        armed.unlink()
-        signer.restart()
-        assert material(signer, key) == []
-        assert key not in signer.public_keys()
-        assert verdict(signer, key, 6) == "404 UNKNOWN_KEY"
-        assert verdict(signer, key, 5) == "404 UNKNOWN_KEY", "what was signed before is not given again either"
-        for _ in range(2):
-            assert delete(signer, key) == ("not_active", ["6"])
-        text, _ = keystore(1)
-        answer = ask(signer, "POST", KEYSTORES, {"keystores": [text], "passwords": [PASSWORD]})
-        assert answer is not None
-        assert "holdfast keys allow" in answer["data"][0]["message"]
-        assert signer.holdfast("audit", "verify").returncode == 0
+    """One signer, killed over one key after the other: each moment's key is the business of the start that follows."""
+    moments = [(False, BETWEEN), (True, BETWEEN), (True, AMONG_FILES)]
+    with doomed(tmp_path, killer, moments[0][1], workers=workers) as (signer, armed):
+        for number, (into_files, _) in enumerate(moments, start=1):
+            key = bring_in(signer, number, tmp_path, into_files=into_files)
+            assert verdict(signer, key, 5) == "signed"
+            armed.touch()
+            assert delete(signer, key) is None
+            assert signer.process.wait(timeout=60) == -9
+            assert material(signer, key), "killed before all of it was removed"
+            armed.unlink()
+            for _, at in moments[number : number + 1]:
+                signer.environment["KILLED_AT"] = at  # where it dies next
+            signer.restart()
+            check_gone_for_good(signer, number, key)
+
+
+def check_gone_for_good(signer: RunningSigner, number: int, key: str) -> None:
+    assert material(signer, key) == []
+    assert key not in signer.public_keys()
+    assert verdict(signer, key, 6) == "404 UNKNOWN_KEY"
+    assert verdict(signer, key, 5) == "404 UNKNOWN_KEY", "what was signed before is not given again either"
+    for _ in range(2):
+        assert delete(signer, key) == ("not_active", ["6"])
+    text, _ = keystore(number)
+    answer = ask(signer, "POST", KEYSTORES, {"keystores": [text], "passwords": [PASSWORD]})
+    assert answer is not None
+    assert "holdfast keys allow" in answer["data"][0]["message"]
+    assert signer.holdfast("audit", "verify").returncode == 0
 
 
 @needs_compiler
 def test_a_tombstone_that_outlived_its_signer_holds_for_another_on_the_same_database(
-    tmp_path: Path, library: Path, database_url: str
+    tmp_path: Path, killer: Killer, postgres: PostgresServer, database_url: str
 ) -> None:
     on_database = {"journal": {"url": database_url}}
     other_sections = merged(merged(on_database, {"key_manager": {"enabled": True}}), NO_GUARD)
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     with (
-        doomed(tmp_path / "one", library, BETWEEN, workers=1, sections=on_database) as (signer, armed),
+        doomed(tmp_path / "one", killer, BETWEEN, workers=1, sections=on_database) as (signer, armed),
         running_signer(tmp_path / "other", secrets=[interop_secret(1)], sections=other_sections) as other,
     ):
         key = bring_in(signer, 1, tmp_path / "one", into_files=False)
@@ -170,6 +196,7 @@ def test_a_tombstone_that_outlived_its_signer_holds_for_another_on_the_same_data
         refused = ("412 KEY_DELETED", "404 UNKNOWN_KEY")  # the other one lets go of it within seconds
         assert verdict(other, key, 7) in refused, "while the first one is dead, and its material lies there"
         armed.unlink()
+        hasten_end_of_lease(postgres, signer.data_directory, database_url.rpartition("/")[2])
         signer.restart()
         assert material(signer, key) == []
         assert verdict(signer, key, 7) == "404 UNKNOWN_KEY"
@@ -177,8 +204,8 @@ def test_a_tombstone_that_outlived_its_signer_holds_for_another_on_the_same_data
 
 
 @needs_compiler
-def test_a_signer_that_dies_before_the_tombstone_has_deleted_nothing(tmp_path: Path, library: Path) -> None:
-    with doomed(tmp_path, library, BEFORE, workers=1) as (signer, armed):
+def test_a_signer_that_dies_before_the_tombstone_has_deleted_nothing(tmp_path: Path, killer: Killer) -> None:
+    with doomed(tmp_path, killer, BEFORE, workers=1) as (signer, armed):
         key = bring_in(signer, 1, tmp_path, into_files=True)
         assert verdict(signer, key, 5) == "signed"
         armed.touch()

@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from faults.cutting_proxy import CuttingProxy
+from faults.dead_instance import hasten_end_of_lease
 from faults.shared_judge import check_all_on_record, check_no_slashable_pair, released_by
 from journal.record import block, vote
 from journal.shared_record import Deaths, open_shared
@@ -32,7 +33,7 @@ from signer.errors import (
 )
 from signer.journal.lease import RENEWAL_SECONDS
 from signer.operations.restore import Floor
-from signer.operations.shared_record import SharedPlaces, read_instance
+from signer.operations.shared_record import SharedPlaces
 from signer.operations.shared_restore import Acceptance, accept_shared_restore
 from signer.units import Epoch, Slot
 
@@ -504,15 +505,6 @@ def start_signer(url: str, directory: Path, seed: int, turns: int) -> subprocess
     line = [sys.executable, str(TESTS / "faults" / "shared_signer.py"), url, str(directory), str(seed), str(turns)]
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-
-
-def hasten_end_of_lease(server: PostgresServer, directory: Path) -> None:
-    """The lease of one that was killed ends half a second from now, and not ten."""
-    if (instance := read_instance(directory)) is not None:
-        server.psql(
-            "UPDATE holdfast.instances SET expires_at = clock_timestamp() + interval '0.5 seconds'"
-            f" WHERE log_id = '\\x{instance.hex()}'"
-        )
 
 
 @pytest.mark.parametrize("signers", [2, 4])
