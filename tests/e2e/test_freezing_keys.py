@@ -5,9 +5,8 @@ import http.client
 import json
 from pathlib import Path
 
-import pytest
-from duty_requests import NO_GUARD, line_to, vote_body
-from e2e.worker_processes import line_to_each
+from duty_requests import NO_GUARD, vote_body
+from e2e.worker_processes import lines_to_processes, restart_in_one_process
 from running import RunningSigner, free_port, interop_secret, merged, running_signer
 
 
@@ -29,16 +28,15 @@ def metric(page: str, name: str) -> float:
     return float(line.split()[1])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_frozen_key_signs_nothing_in_any_process_until_it_is_thawed(tmp_path: Path, workers: int) -> None:
-    with running_signer(tmp_path, secrets=[interop_secret(0), interop_secret(1)], sections=sections(workers)) as signer:
+def test_a_frozen_key_signs_nothing_in_any_process_until_it_is_thawed(tmp_path: Path) -> None:
+    """It is frozen while two workers serve, and thawed after the start of one process alone."""
+    with running_signer(tmp_path, secrets=[interop_secret(0), interop_secret(1)], sections=sections(2)) as signer:
         one, other = signer.public_keys()
 
         def verdicts(epoch: int) -> set[tuple[str, str]]:
             """What every process says of a vote of each key."""
             body = vote_body(epoch, epoch + 1)
-            with line_to(signer.port) if workers == 1 else line_to_each(signer) as found:
-                lines = [found] if workers == 1 else list(found.values())
+            with lines_to_processes(signer) as lines:
                 return {(line.sign(one, body).verdict, line.sign(other, body).verdict) for line in lines}
 
         assert verdicts(1) == {("signed", "signed")}
@@ -60,11 +58,14 @@ def test_a_frozen_key_signs_nothing_in_any_process_until_it_is_thawed(tmp_path: 
         signer.stop()
         offline = signer.holdfast("thaw", "all")
         assert offline.returncode == 0, offline.stderr
-        signer.restart()
+        restart_in_one_process(signer)
         assert verdicts(4) == {("412 KEY_FROZEN", "signed")}
         assert metric(metrics_page(signer), "holdfast_keys_frozen") == 1
         assert signer.holdfast("thaw", one).returncode == 0
         assert verdicts(4) == {("signed", "signed")}
+        assert signer.holdfast("freeze", other).returncode == 0
+        assert verdicts(5) == {("signed", "412 KEY_FROZEN")}
+        assert signer.holdfast("thaw", other).returncode == 0
         assert "Nothing is frozen." in signer.holdfast("freeze").stdout
         told = json.loads(signer.holdfast("audit", "show", "--key", one, "--last", "50", "--json").stdout)["entries"]
         assert [entry["kind"] for entry in told if entry["kind"].startswith("key_")] == ["key_frozen", "key_thawed"]

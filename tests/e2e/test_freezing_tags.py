@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from duty_requests import NO_GUARD, Line, fork_info, line_to, lines_to, sign_request, vote_body
-from e2e.worker_processes import line_to_each, until
+from e2e.worker_processes import lines_to_processes, restart_in_one_process, until
 from running import RunningSigner, interop_secret, merged, running_signer, write_raw_keys
 
 RANDAO = {"type": "RANDAO_REVEAL", "fork_info": fork_info(), "randao_reveal": {"epoch": "3"}}
@@ -39,8 +39,8 @@ def test_a_frozen_tag_holds_for_the_keys_that_bear_it_or_get_it_in_any_process(t
         def verdicts(epoch: int) -> set[tuple[str, str]]:
             """What every process says of a vote of each key."""
             body = vote_body(epoch, epoch + 1)
-            with line_to_each(signer) as lines:
-                return {(each.sign(one, body).verdict, each.sign(other, body).verdict) for each in lines.values()}
+            with lines_to_processes(signer) as lines:
+                return {(each.sign(one, body).verdict, each.sign(other, body).verdict) for each in lines}
 
         assert verdicts(1) == {("signed", "signed")}
         said = signer.holdfast("freeze", "tag:lido", "--json")
@@ -58,7 +58,7 @@ def test_a_frozen_tag_holds_for_the_keys_that_bear_it_or_get_it_in_any_process(t
         signer.stop()
         assert signer.holdfast("freeze", one).returncode == 0
         give_tags(tmp_path / "keys", [0, 1])
-        signer.restart()
+        restart_in_one_process(signer)
         assert verdicts(3) == {("412 KEY_FROZEN", "412 KEY_FROZEN")}, "a document takes no tag away"
         assert signer.holdfast("thaw", "tag:lido").returncode == 0
         assert verdicts(4) == {("412 KEY_FROZEN", "signed")}, "it was frozen by its own name too"

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import http.client
 import json
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from duty_requests import MAINNET_ROOT, NO_GUARD, line_to, vote_body
-from e2e.worker_processes import line_to_each
+from duty_requests import MAINNET_ROOT, NO_GUARD, vote_body
+from e2e.worker_processes import lines_to_processes
 from running import RunningSigner, interop_secret, merged, running_signer
 
 from signer.crypto import bls
@@ -23,6 +24,7 @@ PASSWORD = "correct horse battery staple"
 KEYSTORES = "/eth/v1/keystores"
 
 
+@functools.cache
 def keystore(number: int) -> tuple[str, str]:
     """A keystore, and the public key inside it."""
     secret = SecretKey.from_bytes(interop_secret(number).to_bytes(32, "big"))
@@ -67,9 +69,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 def verdicts(signer: RunningSigner, key: str, epoch: int) -> set[str]:
     """What every process says of a vote."""
-    workers = json.loads(signer.config_file.read_text())["server"]["workers"]
-    with line_to(signer.port) if workers == 1 else line_to_each(signer) as found:
-        lines = [found] if workers == 1 else list(found.values())
+    with lines_to_processes(signer) as lines:
         return {line.sign(key, vote_body(epoch, epoch + 1)).verdict for line in lines}
 
 

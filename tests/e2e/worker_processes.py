@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from duty_requests import Line
+from duty_requests import Line, line_to
 from running import RunningSigner
 
 WAIT_SECONDS = 120.0
@@ -72,6 +73,25 @@ def line_to_each(signer: RunningSigner) -> Iterator[dict[int, Line]]:
 
         until(connect)
         yield {pid: line for pid, line in found.items() if pid in workers}
+
+
+@contextmanager
+def lines_to_processes(signer: RunningSigner) -> Iterator[list[Line]]:
+    """One open connection to each process that serves: the only one, or each worker."""
+    if json.loads(signer.config_file.read_text())["server"].get("workers", 1) == 1:
+        with line_to(signer.port) as line:
+            yield [line]
+    else:
+        with line_to_each(signer) as lines:
+            yield list(lines.values())
+
+
+def restart_in_one_process(signer: RunningSigner) -> None:
+    """Start a signer that has stopped again, without workers, and wait until it is ready."""
+    settings = json.loads(signer.config_file.read_text())
+    settings["server"]["workers"] = 1
+    signer.config_file.write_text(json.dumps(settings))
+    signer.restart()
 
 
 def write_into_link(worker: int, data: bytes) -> None:

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import pytest
 from chain_witness import NOW, WITHOUT_QUARANTINE, Witness, signer_at
 from running import RunningSigner, merged
 from warm_starts import WARM_STARTS
@@ -31,11 +30,13 @@ def test_without_the_safeguard_a_stopped_signer_that_starts_again_slashes(tmp_pa
     assert witness.slashed
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_has_left_stays_away_and_what_has_come_knows_its_past(tmp_path: Path, workers: int) -> None:
+def test_what_has_left_stays_away_and_what_has_come_knows_its_past(tmp_path: Path) -> None:
+    """From a signer of one process to one with workers; the other way of arriving is proven by the moves below."""
     witness = Witness()
-    sections = {"server": {"workers": workers}}
-    with signer_at(tmp_path / "a", WITHOUT_QUARANTINE) as a, signer_at(tmp_path / "b", sections) as b:
+    with (
+        signer_at(tmp_path / "a", WITHOUT_QUARANTINE) as a,
+        signer_at(tmp_path / "b", {"server": {"workers": 2}}) as b,
+    ):
         assert witness.ask(a, NOW - 2, NOW - 1) == "signed"
         assert witness.ask(b, NOW - 2, NOW - 1, "b") == "412 KEY_QUARANTINED"
         parcel = tmp_path / "parcel"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from chain_witness import NOW, WITHOUT_QUARANTINE, Witness, signer_at
+from e2e.worker_processes import restart_in_one_process
 from running import RunningSigner, free_port
 
 
@@ -21,10 +22,10 @@ def test_without_the_safeguard_two_records_slash(tmp_path: Path) -> None:
     assert witness.slashed
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_second_signer_waits_and_says_why_until_when_and_what_to_do(tmp_path: Path, workers: int) -> None:
+def test_the_second_signer_waits_and_says_why_until_when_and_what_to_do(tmp_path: Path) -> None:
+    """Two workers serve there, and after its restart one process alone."""
     witness = Witness()
-    sections = {"server": {"workers": workers}}
+    sections = {"server": {"workers": 2}}
     with signer_at(tmp_path / "one", WITHOUT_QUARANTINE) as one, signer_at(tmp_path / "two", sections) as two:
         key = two.public_keys()[0]
         assert witness.ask(one, NOW - 1, NOW, "head of one client") == "signed"
@@ -39,7 +40,7 @@ def test_the_second_signer_waits_and_says_why_until_when_and_what_to_do(tmp_path
             assert "slashing import" in words
             assert "keys release" in words
         assert two.stop() == 0
-        two.restart()
+        restart_in_one_process(two)
         assert witness.ask(two, NOW - 1, NOW, "head of another") == "412 KEY_QUARANTINED", "a restart ends no wait"
         released = two.holdfast("keys", "release", key, "--json")
         assert (released.returncode, json.loads(released.stdout)["keys"][0]["status"]) == (0, "released")
