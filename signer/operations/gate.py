@@ -17,6 +17,7 @@ Rule 1: the order is the order of this file; there is no second road and no swit
 Rule 2: everything here fails closed. What can change between here and the commit is judged again by a ledger.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 from signer.auth.authorize import check_authorized, may_see
@@ -147,19 +148,21 @@ class Gate:
         asking = None if bound is NOBODY else Asking(in_force, bound, len(claims))
         return Passed(key, digest, claims, asking)
 
-    async def ask(self, intent: SignDuty | SignExtension, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
+    def ask(
+        self, intent: SignDuty | SignExtension, passed: Passed, caller: Caller, *, listen: Listen
+    ) -> Awaitable[Passed]:
         """What the policies say; `passed` with its claims complete.
 
         Raises:
             PolicyDeniedError, ApprovalRequiredError, UnavailableError, StartupError.
         """
         if isinstance(intent, SignExtension):
-            return await self._policy_check.check_extension(intent, passed, caller, listen=listen)
-        return await self._policy_check.check_duty(intent, passed, caller, listen=listen)
+            return self._policy_check.check_extension(intent, passed, caller, listen=listen)
+        return self._policy_check.check_duty(intent, passed, caller, listen=listen)
 
-    async def ask_for_nothing(self, intent: SignDuty, passed: Passed, caller: Caller, *, listen: Listen) -> Passed:
+    def ask_for_nothing(self, intent: SignDuty, passed: Passed, caller: Caller, *, listen: Listen) -> Awaitable[Passed]:
         """The same where nothing will be signed; policies are told so. Raises as `ask`."""
-        return await self._policy_check.check_duty(intent, passed, caller, listen=listen, simulation=True)
+        return self._policy_check.check_duty(intent, passed, caller, listen=listen, simulation=True)
 
     async def judge_only(self, intent: SignDuty, caller: Caller) -> Judged:
         """What the policies alone say, where nothing will be signed.

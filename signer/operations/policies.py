@@ -291,11 +291,11 @@ class Policies:
         loading, _ = self._machinery()
         return Served(name, policy.version, loading.find(name, policy.version))
 
-    async def _turn(
+    def _turn(
         self, bound: Bound, facts: Facts, work: Callable[[Sandbox], tuple[Heard, ...]]
-    ) -> tuple[Heard, ...]:
+    ) -> "asyncio.Future[tuple[Heard, ...]]":
         _, evaluations = self._machinery()
-        return await evaluations.submit(Lane(bound.group, facts.signer.key_id), work)
+        return evaluations.submit(Lane(bound.group, facts.signer.key_id), work)
 
     def _publish(self, heard: Heard) -> None:
         outcome = heard.outcome

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from signer.auth.principal import Caller
 from signer.errors import PolicyDeniedError
@@ -155,4 +154,4 @@ class PolicyCheck:
 def _with_claims(passed: Passed, asking: Asking, judged: Judged, more: tuple[Any, ...]) -> Passed:
     """`more`: claims of the policies, in their place."""
     claims = (*passed.claims[: asking.place], *more, *passed.claims[asking.place :]) if more else passed.claims
-    return replace(passed, claims=claims, asking=None, outcomes=judged.outcomes)
+    return Passed(passed.key, passed.signing_root, claims, None, judged.outcomes)

@@ -1,6 +1,7 @@
 """The threads on which policies decide, off the event loop, and fairly.
 
-One thread does the work while decisions are quick: more of them would only quarrel over the interpreter. While it is
+One thread does the work while decisions are quick, several of one policy in a turn: more threads would only quarrel over
+the interpreter, and turns of one decision each would be mostly handing over. While the thread is
 in a long decision, or when nothing was begun for a whole tick, another thread joins in; a thread goes to sleep when
 nothing waits. The ticks also end decisions that are over their time.
 
@@ -13,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +25,7 @@ from signer.policy import native
 from signer.policy.grants import Host
 from signer.policy.guest import TICK_SECONDS
 from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox, TakesLongError
-from signer.policy.turns import Lane, Turns
+from signer.policy.turns import Lane, Turn, Turns
 
 Result = TypeVar("Result")
 
@@ -32,13 +33,22 @@ THREADS = max(2, min(4, os.cpu_count() or 2))
 """One works; the others are for when policies use up all that they may. Never more than there are processors: threads
 that burn fuel would keep the event loop from running."""
 
+AT_ONCE = 8
+"""Quick decisions that a thread takes in one turn: going back for each of them costs more than some of them do. What is
+not quick is found out within `QUICK_SECONDS`, and put off."""
+
+
+TELL_SECONDS = 0.001
+"""How long results of a turn wait for each other: the event loop wants the interpreter as soon as it is told."""
+
 
 class _Job(Generic[Result]):
     """One piece of work, and who waits for it."""
 
-    __slots__ = ("error", "future", "is_long", "result", "work")
+    __slots__ = ("error", "future", "is_long", "lane", "result", "work")
 
-    def __init__(self, work: Callable[[Sandbox], Result], future: "asyncio.Future[Result]") -> None:
+    def __init__(self, lane: Lane, work: Callable[[Sandbox], Result], future: "asyncio.Future[Result]") -> None:
+        self.lane = lane
         self.work = work
         self.future = future
         self.is_long = False
@@ -69,15 +79,19 @@ class _Job(Generic[Result]):
         else:
             self.future.set_exception(self.error)
 
+    def give_up(self) -> None:
+        """It is not done any more."""
+        self.error = ShutDownError("policies are not asked any more")
+
 
 @dataclass(slots=True)
 class _Taken:
-    """A job whose turn it is."""
+    """A turn on a thread."""
 
     turns: Turns[_Job[Any]]
-    lane: Lane
-    job: _Job[Any]
-    is_put_off: bool = False
+    turn: Turn[_Job[Any]]
+    is_long: bool
+    put_off: list[_Job[Any]] = field(default_factory=list)
 
 
 class Evaluations:
@@ -99,6 +113,9 @@ class Evaluations:
         """How much was begun since the last tick."""
 
         self._closed = False
+        self._new: list[_Job[Any]] = []
+        """Asked for in this round of the event loop, which alone knows of it."""
+
         self._done: deque[_Job[Any]] = deque()
         self._announced = False
         self._asleep: list[int] = []
@@ -130,27 +147,37 @@ class Evaluations:
 
         Raises ShutDownError when this is being closed.
         """
+        if self._closed:
+            raise ShutDownError("policies are not asked any more")
         future: asyncio.Future[Result] = self._loop.create_future()
+        if not self._new:
+            self._loop.call_soon(self._hand_over)
+        self._new.append(_Job(lane, work, future))
+        return future
+
+    def _hand_over(self) -> None:
+        """Whatever came in one round of the event loop wakes a thread once."""
+        new, self._new = self._new, []
         with self._lock:
             if self._closed:
-                raise ShutDownError("policies are not asked any more")
-            self._quick.add(lane, _Job(work, future))
+                return
+            for job in new:
+                self._quick.add(job.lane, job)
             idle = len(self._asleep) == len(self._wakers)
             woken = self._asleep.pop() if self._asleep and (idle or self._stalled()) else None
             if not self._busy.is_set():
                 self._busy.set()  # also while no thread is asleep: those that are starting may all be taken
         if woken is not None:
             self._wakers[woken].put(None)
-        return future
 
     async def close(self) -> None:
         """Let decisions that have begun come to their end; what waits gets a ShutDownError."""
         with self._lock:
             self._closed = True
-            waiting = [*self._quick.drain(), *self._long.drain()]
+            waiting = [*self._new, *self._quick.drain(), *self._long.drain()]
             self._asleep.clear()
         for job in waiting:
-            job.error = ShutDownError("policies are not asked any more")
+            job.give_up()
             job.deliver()
         self._busy.set()
         for waker in self._wakers:
@@ -166,12 +193,20 @@ class Evaluations:
         sandbox = self._sandboxes[number] = Sandbox(self._engine)
         ended: _Taken | None = None
         while (taken := self._next(number, ended)) is not None:
-            job = taken.job
-            taken.is_put_off = not job.run(sandbox)
-            if not taken.is_put_off:
-                self._done.append(job)
-                self._announce()
+            self._work(taken, sandbox)
             ended = taken
+
+    def _work(self, taken: _Taken, sandbox: Sandbox) -> None:
+        """What a turn has decided is told at its end, or sooner where that does not come soon."""
+        until = time.perf_counter() + TELL_SECONDS
+        for job in taken.turn.works:
+            if job.run(sandbox):
+                self._done.append(job)
+            else:
+                taken.put_off.append(job)
+            if time.perf_counter() > until:
+                self._announce()
+        self._announce()
 
     def _next(self, number: int, ended: _Taken | None) -> _Taken | None:
         """What to do next, where this has ended; None when this is being closed."""
@@ -188,7 +223,7 @@ class Evaluations:
                     self._asleep.append(number)
                 else:
                     self._begun += 1
-                    if taken.job.is_long and self._quick.waiting and self._asleep:
+                    if taken.is_long and self._quick.waiting and self._asleep:
                         woken = self._asleep.pop()
             if woken is not None:
                 self._wakers[woken].put(None)
@@ -203,21 +238,21 @@ class Evaluations:
             if is_long and not self._may_be_long():
                 continue
             turns = self._long if is_long else self._quick
-            if (taken := turns.take()) is not None:
-                return _Taken(turns, *taken)
+            if (turn := turns.take(most=1 if is_long else AT_ONCE)) is not None:
+                return _Taken(turns, turn, is_long)
         return None
 
     def _may_be_long(self) -> bool:
         return self._long.under_way < len(self._wakers) - 1
 
     def _end(self, ended: _Taken) -> None:
-        ended.turns.done(ended.lane)
-        if ended.is_put_off:
+        ended.turns.done(ended.turn.group)
+        for job in ended.put_off:
             if self._closed:
-                ended.job.error = ShutDownError("policies are not asked any more")
-                self._done.append(ended.job)
+                job.give_up()
+                self._done.append(job)
             else:
-                self._long.add(ended.lane, ended.job)
+                self._long.add(job.lane, job)
 
     def _tick(self) -> None:
         while True:

@@ -8,7 +8,7 @@ Rule 3: its time is the processor time of this thread: what a busy machine gives
 import ctypes
 import math
 import time
-from ctypes import c_uint8, c_uint64, c_void_p
+from ctypes import c_int64, c_uint8, c_uint64, c_void_p
 from typing import Any
 
 from wasmtime import Engine, TrapCode
@@ -19,10 +19,10 @@ from signer.policy.compiled import CompiledModule
 from signer.policy.faults import Fault, Stopped
 from signer.policy.host_functions import Questions
 from signer.policy.keccak import Keccak256
-from signer.policy.limits import MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
+from signer.policy.limits import MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS, MAX_TABLES, Limits
 
-TICK_SECONDS = 0.005
-"""How often the time of decisions is looked at (`evaluations.py`)."""
+TICK_SECONDS = 0.01
+"""How often the time of decisions is looked at (`evaluations.py`). Each look takes the interpreter from everybody."""
 
 MAX_EXPORTS_USED = 8
 MAX_ARGUMENTS = 8
@@ -77,14 +77,18 @@ class Guest:
         self._engine = native.address(engine.ptr())
         self._instance = native.Instance()
         self._externs = tuple(native.Extern() for _ in range(MAX_EXPORTS_USED))
-        self._places = tuple(ctypes.addressof(each) + native.PLACE for each in self._externs)
+        self._addresses = tuple(ctypes.addressof(each) for each in self._externs)
+        self._places = tuple(address + native.PLACE for address in self._addresses)
         self._memory = self._places[0]
-        self._values = (native.Value * MAX_ARGUMENTS)()
+        values = (native.Value * MAX_ARGUMENTS)()
+        self._values = (c_int64 * (MAX_ARGUMENTS * native.WORDS_OF_A_VALUE)).from_buffer(values)
+        """Each in the first of its words."""
         self._trap = c_void_p()
         self._fuel = c_uint64()
         self._at_instance = ctypes.addressof(self._instance)
         self._at_values = ctypes.addressof(self._values)
         self._at_trap = ctypes.addressof(self._trap)
+        self._at_fuel = ctypes.addressof(self._fuel)
         self._store = 0
         self._context = 0
         self._limits = Limits()
@@ -108,7 +112,8 @@ class Guest:
             self._call = native.call_quickly
         self._store = native.store_new(self._engine, None, None)
         self._context = native.store_context(self._store)
-        native.store_limiter(self._store, limits.memory_bytes, MAX_TABLE_ELEMENTS, 1, MAX_TABLES, 1)
+        if limits.memory_bytes < MAX_MEMORY_BYTES:  # otherwise the places that are kept ready are as small
+            native.store_limiter(self._store, limits.memory_bytes, MAX_TABLE_ELEMENTS, 1, MAX_TABLES, 1)
         native.set_fuel(self._context, self._budget)
         native.set_epoch_deadline(self._context, _ticks(limits.wall_seconds))
         native.epoch_deadline_callback(self._store, self._deadline.callback, None, None)
@@ -124,20 +129,20 @@ class Guest:
         error = self._instantiate(module.prepared, self._context, self._at_instance, self._at_trap)
         if error or self._trap.value is not None:
             raise self._stopped(error, memory_bytes=0)
-        for extern, name in zip(self._externs, module.exports, strict=False):
-            native.export_get(self._context, self._at_instance, name, len(name), ctypes.addressof(extern))
+        for address, name in zip(self._addresses, module.exports, strict=False):
+            native.export_get(self._context, self._at_instance, name, len(name), address)
 
     def call(self, export: int, *arguments: int) -> int:
         """The result of the export with this number in `CompiledModule.exports`, all 64 bits; 32 count for an i32."""
         values = self._values
         for number, argument in enumerate(arguments):
-            values[number].i64 = argument
+            values[number * native.WORDS_OF_A_VALUE] = argument
         # One slot at least: results stand where the arguments stood.
         count = len(arguments) or 1
         error = self._call(self._context, self._places[export], self._at_values, count, self._at_trap)
         if error or self._trap.value is not None:
             raise self._stopped(error, memory_bytes=self.memory_bytes())
-        return int(values[0].i64)
+        return values[0]
 
     def memory_bytes(self) -> int:
         """The size of its memory now."""
@@ -172,7 +177,7 @@ class Guest:
 
     def fuel_used(self) -> int:
         """Of what it began with."""
-        native.get_fuel(self._context, ctypes.addressof(self._fuel))
+        native.get_fuel(self._context, self._at_fuel)
         return self._budget - self._fuel.value
 
     def _checked(self, place: int, length: int, what: str) -> int:

@@ -101,6 +101,10 @@ class Value(ctypes.Union):
     _fields_ = [("i32", c_int32), ("i64", c_int64), ("_v128", c_uint8 * 16)]
 
 
+WORDS_OF_A_VALUE = 2
+"""Of 64 bits."""
+
+
 HOST_CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(Value), c_size_t)
 """`wasmtime_func_unchecked_callback_t`: environment, caller, arguments and results, how many; a trap or null."""
 

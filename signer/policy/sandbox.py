@@ -9,6 +9,7 @@ Rule 3: a decision is tried with little fuel first, for which the interpreter is
 import time
 from dataclasses import dataclass
 
+from msgspec import Struct
 from wasmtime import Engine
 
 from signer.errors import PolicyModuleInvalidError
@@ -52,8 +53,7 @@ class LoadedPolicy:
     """Open Policy Agent's number of the rule that decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """What came of one evaluation."""
 
     verdict: Verdict
@@ -124,13 +124,11 @@ class Sandbox:
             fuel_used = guest.fuel_used()
         finally:
             guest.end()
-        return Evaluation(
-            verdict,
-            fuel_used,
-            time.perf_counter() - started,
-            tuple(CounterRead(name, seconds, value) for (name, seconds), value in questions.counters.items()),
-            tuple(questions.log),
-        )
+        spent = time.perf_counter() - started
+        if not questions.counters and not questions.log:
+            return Evaluation(verdict, fuel_used, spent)
+        read = tuple([CounterRead(name, seconds, value) for (name, seconds), value in questions.counters.items()])
+        return Evaluation(verdict, fuel_used, spent, read, tuple(questions.log))
 
     def _remember_slow(self, sha256: bytes) -> None:
         if len(self._slow) >= _SLOW_KEPT:

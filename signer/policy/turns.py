@@ -1,7 +1,7 @@
 """Whose turn it is: every policy has its turn, and within a policy every key, however much waits behind one of them.
 
 Rule 1: what waits of one lane keeps its order.
-Rule 2: of one group no more than so many are under way at once, so that it never holds every thread.
+Rule 2: of one group no more than so many turns are under way at once, so that it never holds every thread.
 """
 
 from collections import OrderedDict, deque
@@ -25,6 +25,14 @@ class _Group(Generic[Work]):
     under_way: int = 0
 
 
+class Turn(NamedTuple, Generic[Work]):
+    """What was taken at once."""
+
+    group: Hashable
+    works: list[Work]
+    """Of different members where as many wait, in the order of their turns."""
+
+
 class Turns(Generic[Work]):
     """Work that waits. Not for several threads at once: whoever owns it holds a lock."""
 
@@ -34,7 +42,7 @@ class Turns(Generic[Work]):
         self.waiting = 0
         """How much waits, of all lanes."""
         self.under_way = 0
-        """How much was taken and has not ended."""
+        """Turns that were taken and have not ended."""
 
     def add(self, lane: Lane, work: Work) -> None:
         """At the end of its lane."""
@@ -47,20 +55,23 @@ class Turns(Generic[Work]):
         member.append(work)
         self.waiting += 1
 
-    def take(self) -> tuple[Lane, Work] | None:
-        """The work whose turn it is; None where nothing may begin. Whoever takes it tells `done` afterwards."""
+    def take(self, *, most: int = 1) -> Turn[Work] | None:
+        """The group whose turn it is, with so much of its work; None where nothing may begin.
+
+        Whoever takes it tells `done` afterwards.
+        """
         for name, group in self._groups.items():
             if group.members and group.under_way < self._most:
-                return self._taken(name, group)
+                return Turn(name, self._taken(name, group, most))
         return None
 
-    def done(self, lane: Lane) -> None:
-        """What was taken from this lane has ended."""
-        group = self._groups[lane.group]
+    def done(self, name: Hashable) -> None:
+        """A turn of this group has ended."""
+        group = self._groups[name]
         group.under_way -= 1
         self.under_way -= 1
         if not group.members and not group.under_way:
-            del self._groups[lane.group]
+            del self._groups[name]
 
     def drain(self) -> list[Work]:
         """All that waits; nothing waits afterwards."""
@@ -70,15 +81,17 @@ class Turns(Generic[Work]):
         self.waiting = 0
         return drained
 
-    def _taken(self, name: Hashable, group: _Group[Work]) -> tuple[Lane, Work]:
-        member, queue = next(iter(group.members.items()))
-        work = queue.popleft()
-        if queue:
-            group.members.move_to_end(member)
-        else:
-            del group.members[member]
+    def _taken(self, name: Hashable, group: _Group[Work], most: int) -> list[Work]:
+        works: list[Work] = []
+        while group.members and len(works) < most:
+            member, queue = next(iter(group.members.items()))
+            works.append(queue.popleft())
+            if queue:
+                group.members.move_to_end(member)
+            else:
+                del group.members[member]
         group.under_way += 1
         self.under_way += 1
         self._groups.move_to_end(name)
-        self.waiting -= 1
-        return Lane(name, member), work
+        self.waiting -= len(works)
+        return works

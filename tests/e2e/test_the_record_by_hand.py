@@ -130,87 +130,95 @@ def principals(workers: int) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_dry_run_says_what_signing_would_and_writes_nothing(tmp_path: Path, workers: int) -> None:
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=principals(workers)) as signer:
-        key = key_of(signer)
-        ask, sign = f"/api/v1/eth2/explain/{key}", f"/api/v1/eth2/sign/{key}"
-        for source, target, mark, verdict in [
-            (10, 11, "a", (True, False, None)),
-            (10, 11, "b", (False, False, "DOUBLE_VOTE")),
-            (10, 11, "a", (True, True, None)),
-            (9, 30, "a", (False, False, "BELOW_FLOOR")),
-            (12, 20, "a", (True, False, None)),
-            (13, 19, "a", (False, False, "SURROUNDED_VOTE")),
-            (11, 21, "a", (False, False, "SURROUNDING_VOTE")),
-        ]:
-            body = vote_body(source, target, mark)
-            before = entries_of(signer)
-            first, second = post(signer, ask, body), post(signer, ask, body)
-            assert entries_of(signer) == before, "asked twice, and not a trace"
-            status, told = first
-            refusal = told["refusal"]
-            assert (status, told["would_sign"], told["repeat"]) == (200, *verdict[:2])
-            assert (None if refusal is None else refusal["code"]) == verdict[2]
-            assert told["signing_root"] == "0x" + root_of(body).hex()
-            assert second[1]["would_sign"] == told["would_sign"]
-            signed, answer = post(signer, sign, body)
-            assert signed == (200 if told["would_sign"] else 412)
-            if refusal is not None:
-                assert refusal["status"] == 412
-                shared = answer.keys() - {"request_id", "public_key", "duty_type", "error"}
-                assert {name: refusal[name] for name in shared} == {name: answer[name] for name in shared}
-        body = vote_body(40, 41)
-        assert signer.holdfast("freeze", key).returncode == 0
-        refusal, answer = post(signer, ask, body)[1]["refusal"], post(signer, sign, body)[1]
-        assert refusal["code"] == answer["code"] == "KEY_FROZEN"
-        assert refusal["frozen_since_ms"] == answer["frozen_since_ms"]
-        assert signer.holdfast("thaw", key).returncode == 0
-        assert post(signer, ask, body)[1]["would_sign"]
-        assert post(signer, ask, body, "nobody")[0] == 401
-        assert post(signer, ask.replace(key, "0x" + "12" * 48), body)[0] == 404
-        assert post(signer, ask, {**body, "signing_root": "0x" + "12" * 32})[1]["code"] == "SIGNING_ROOT_MISMATCH"
+@pytest.fixture(scope="module", params=[1, 2])
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
+    """One with two keys that named clients ask: one process, and two workers."""
+    directory, secrets = tmp_path_factory.mktemp("asked"), [interop_secret(0), interop_secret(1)]
+    with running_signer(directory, secrets=secrets, sections=principals(request.param)) as running:
+        yield running
 
 
-def key_of(signer: RunningSigner) -> str:
-    """Its only key."""
-    [key] = json.loads(signer.holdfast("keys", "list", "--json").stdout)["keys"]
-    return str(key["public_key"])
+def test_a_dry_run_says_what_signing_would_and_writes_nothing(asked: RunningSigner) -> None:
+    key = keys_of(asked)[0]
+    ask, sign = f"/api/v1/eth2/explain/{key}", f"/api/v1/eth2/sign/{key}"
+    before, signed = decisions_of(asked, key), []
+    for source, target, mark, verdict in [
+        (10, 11, "a", (True, False, None)),
+        (10, 11, "b", (False, False, "DOUBLE_VOTE")),
+        (10, 11, "a", (True, True, None)),
+        (9, 30, "a", (False, False, "BELOW_FLOOR")),
+        (12, 20, "a", (True, False, None)),
+        (13, 19, "a", (False, False, "SURROUNDED_VOTE")),
+        (11, 21, "a", (False, False, "SURROUNDING_VOTE")),
+    ]:
+        body = vote_body(source, target, mark)
+        first, second = post(asked, ask, body), post(asked, ask, body)
+        status, told = first
+        refusal = told["refusal"]
+        assert (status, told["would_sign"], told["repeat"]) == (200, *verdict[:2])
+        assert (None if refusal is None else refusal["code"]) == verdict[2]
+        assert told["signing_root"] == "0x" + root_of(body).hex()
+        assert second[1]["would_sign"] == told["would_sign"]
+        status, answer = post(asked, sign, body)
+        signed.append("allowed" if status == 200 else answer["code"])
+        assert status == (200 if told["would_sign"] else 412)
+        if refusal is not None:
+            assert refusal["status"] == 412
+            shared = answer.keys() - {"request_id", "public_key", "duty_type", "error"}
+            assert {name: refusal[name] for name in shared} == {name: answer[name] for name in shared}
+    assert before == []
+    assert decisions_of(asked, key) == signed, "of what was asked twice before each there is not a trace"
+    body = vote_body(40, 41)
+    assert asked.holdfast("freeze", key).returncode == 0
+    refusal, answer = post(asked, ask, body)[1]["refusal"], post(asked, sign, body)[1]
+    assert refusal["code"] == answer["code"] == "KEY_FROZEN"
+    assert refusal["frozen_since_ms"] == answer["frozen_since_ms"]
+    assert asked.holdfast("thaw", key).returncode == 0
+    assert post(asked, ask, body)[1]["would_sign"]
+    assert post(asked, ask, body, "nobody")[0] == 401
+    assert post(asked, ask.replace(key, "0x" + "12" * 48), body)[0] == 404
+    assert post(asked, ask, {**body, "signing_root": "0x" + "12" * 32})[1]["code"] == "SIGNING_ROOT_MISMATCH"
+    assert decisions_of(asked, key) == [*signed, "KEY_FROZEN"], "nor of these"
 
 
-def entries_of(signer: RunningSigner) -> int:
-    """How many decisions about duties are in the audit log: there may be a summary once a minute besides."""
-    entries = json.loads(signer.holdfast("audit", "show", "--last", "1000", "--json").stdout)["entries"]
-    return sum(entry["kind"] == "duty" for entry in entries)
+def keys_of(signer: RunningSigner) -> list[str]:
+    """Its two keys."""
+    [one, other] = json.loads(signer.holdfast("keys", "list", "--json").stdout)["keys"]
+    return sorted((str(one["public_key"]), str(other["public_key"])))
+
+
+def decisions_of(signer: RunningSigner, key: str) -> list[str]:
+    """What was decided about duties of the key, as the audit log tells it: `allowed`, or why not."""
+    words = ("audit", "show", "--last", "1000", "--key", key, "--json")
+    entries = json.loads(signer.holdfast(*words).stdout)["entries"]
+    return [entry["code"] or entry["outcome"] for entry in entries if entry["kind"] == "duty"]
 
 
 # --- a second live client -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_second_live_client_is_noticed_in_metrics_log_and_audit_log(tmp_path: Path, workers: int) -> None:
-    with running_signer(tmp_path, secrets=[interop_secret(0)], sections=principals(workers)) as signer:
-        key = key_of(signer)
-        sign = f"/api/v1/eth2/sign/{key}"
-        assert post(signer, sign, vote_body(10, 11, "a"), "alice")[0] == 200
-        assert post(signer, sign, vote_body(10, 11, "a"), "bob")[0] == 200, "a repeat is no conflict"
-        assert post(signer, sign, vote_body(10, 11, "b"), "bob")[0] == 412
+def test_a_second_live_client_is_noticed_in_metrics_log_and_audit_log(asked: RunningSigner) -> None:
+    key = keys_of(asked)[1]
+    sign = f"/api/v1/eth2/sign/{key}"
+    assert post(asked, sign, vote_body(10, 11, "a"), "alice")[0] == 200
+    assert post(asked, sign, vote_body(10, 11, "a"), "bob")[0] == 200, "a repeat is no conflict"
+    assert post(asked, sign, vote_body(10, 11, "b"), "bob")[0] == 412
 
-        def page() -> str:
-            connection = http.client.HTTPConnection("127.0.0.1", signer.metrics_port, timeout=30)
-            with contextlib.closing(connection):
-                connection.request("GET", "/metrics")
-                return connection.getresponse().read().decode()
+    def page() -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", asked.metrics_port or 0, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
 
-        until(lambda: 'holdfast_conflicting_requests_total{principals="two"} 1.0' in page())
-        until(lambda: "two clients ask for one key" in signer.log)
+    until(lambda: 'holdfast_conflicting_requests_total{principals="two"} 1.0' in page())
+    until(lambda: "two clients ask for one key" in asked.log)
 
-        def noted() -> list[Any]:
-            entries = json.loads(signer.holdfast("audit", "show", "--json", "--key", key).stdout)["entries"]
-            return [entry for entry in entries if entry["kind"] == "conflicting_requests"]
+    def noted() -> list[Any]:
+        entries = json.loads(asked.holdfast("audit", "show", "--json", "--key", key).stdout)["entries"]
+        return [entry for entry in entries if entry["kind"] == "conflicting_requests"]
 
-        [note] = until(noted)
-        assert (note["principal"], note["code"]) == ("bob", "DOUBLE_VOTE")
-        assert "signed_for=alice" in note["note"]
-        for mark in "ab":
-            assert root_of(vote_body(10, 11, mark)).hex() in note["note"]
+    [note] = until(noted)
+    assert (note["principal"], note["code"]) == ("bob", "DOUBLE_VOTE")
+    assert "signed_for=alice" in note["note"]
+    for mark in "ab":
+        assert root_of(vote_body(10, 11, mark)).hex() in note["note"]

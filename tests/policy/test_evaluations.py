@@ -198,3 +198,24 @@ async def test_an_endless_policy_does_not_outlive_closing(engine, modules):
 async def test_one_thread_is_too_few(engine):
     with pytest.raises(ValueError, match="at least 2"):
         Evaluations(engine, threads=1)
+
+
+async def test_what_a_turn_has_decided_is_told_while_the_rest_of_the_turn_is_stuck(evaluations):
+    released = threading.Event()
+    slow = evaluations.submit(Lane("p", 0), lambda _: time.sleep(0.01) or "decided")
+    also = evaluations.submit(Lane("p", 1), lambda _: time.sleep(0.01) or "too")
+    stuck = evaluations.submit(Lane("p", 2), lambda _: released.wait(PATIENCE_SECONDS))
+    try:
+        assert await soon(asyncio.gather(slow, also)) == ["decided", "too"]
+        assert not stuck.done()
+    finally:
+        released.set()
+    assert await soon(stuck)
+
+
+async def test_what_was_asked_for_in_the_moment_of_closing_is_given_up(engine):
+    evaluations = Evaluations(engine, threads=2)
+    asked = evaluations.submit(Lane("p", 0), lambda _: "never")
+    await soon(evaluations.close())
+    with pytest.raises(ShutDownError):
+        await soon(asked)

@@ -22,7 +22,7 @@ def taken(turns: Turns[str], count: int) -> list[str]:
     names = []
     for _ in range(count):
         found = turns.take()
-        names.append(found[1] if found else "-")
+        names.append(found.works[0] if found else "-")
     return names
 
 
@@ -44,7 +44,7 @@ def test_no_policy_has_more_under_way_than_it_may():
     turns = filled("p/k/1", "p/l/2", "p/m/3", "q/k/4", most=1)
     assert taken(turns, 3) == ["1", "4", "-"]
     assert turns.waiting == 2
-    turns.done(Lane("p", "k"))
+    turns.done("p")
     assert taken(turns, 2) == ["2", "-"]
 
 
@@ -54,35 +54,55 @@ def test_what_is_drained_does_not_wait_any_more():
     assert sorted(turns.drain()) == ["2", "3"]
     assert turns.waiting == 0
     assert turns.take() is None
-    turns.done(Lane("p", "k"))
+    turns.done("p")
 
 
-steps = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("klm")) | st.just("take") | st.just("done"))
+def test_a_turn_of_several_goes_round_the_keys_of_one_policy():
+    turns = filled("p/k/1", "p/k/2", "q/k/3", "p/l/4", "p/m/5", "q/k/6", most=1)
+    assert turns.take(most=4).works == ["1", "4", "5", "2"]
+    assert turns.waiting == 2
+    assert turns.take(most=4).works == ["3", "6"]
+    assert turns.take(most=4) is None
+
+
+def test_a_turn_of_several_is_one_under_way():
+    turns = filled("p/k/1", "p/k/2", "p/k/3", most=1)
+    assert turns.take(most=2).works == ["1", "2"]
+    assert turns.under_way == 1
+    assert turns.take(most=2) is None
+    turns.done("p")
+    assert turns.take(most=2).works == ["3"]
+
+
+steps = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("klm")) | st.integers(1, 4) | st.just("done"))
 
 
 @given(steps, st.integers(1, 3))
 def test_nothing_is_lost_doubled_or_overtaken_within_its_lane(steps, most: int):
-    turns: Turns[int] = Turns(most_of_a_group=most)
-    under_way: list[Lane] = []
+    turns: Turns[tuple[Lane, int]] = Turns(most_of_a_group=most)
+    under_way: list[str] = []
     expected: dict[Lane, list[int]] = defaultdict(list)
-    for number, step in enumerate([*steps, *["take", "done"] * len(steps)]):
-        if step == "take":
-            found = turns.take()
+    for number, step in enumerate([*steps, *[1, "done"] * len(steps)]):
+        if isinstance(step, int):
+            found = turns.take(most=step)
             if found is None:
-                assert all(sum(lane.group == each.group for lane in under_way) >= most for each in expected)
+                assert all(under_way.count(each.group) >= most for each in expected)
                 continue
-            lane, work = found
-            assert work == expected[lane].pop(0)
-            if not expected[lane]:
-                del expected[lane]
-            under_way.append(lane)
-            assert sum(each.group == lane.group for each in under_way) <= most
+            assert len(found.works) == min(step, sum(len(expected[e]) for e in expected if e.group == found.group))
+            for lane, work in found.works:
+                assert lane.group == found.group
+                assert work == expected[lane].pop(0)
+                if not expected[lane]:
+                    del expected[lane]
+            under_way.append(found.group)
+            assert under_way.count(found.group) <= most
         elif step == "done":
             if under_way:
                 turns.done(under_way.pop(0))
         else:
-            turns.add(Lane(*step), number)
-            expected[Lane(*step)].append(number)
+            lane = Lane(*step)
+            turns.add(lane, (lane, number))
+            expected[lane].append(number)
         assert turns.waiting == sum(map(len, expected.values()))
         assert turns.under_way == len(under_way)
 
@@ -96,6 +116,6 @@ def test_a_newcomer_waits_for_one_turn_of_each_policy_at_most(crowds: list[int],
                 turns.add(Lane(number, member), "crowd")
     turns.add(Lane("mine", 0), "mine")
     before = 0
-    while turns.take()[1] != "mine":
+    while turns.take().works != ["mine"]:
         before += 1
     assert before <= len(crowds)
