@@ -1,9 +1,9 @@
 """The threads on which policies decide, off the event loop, and fairly.
 
 One thread does the work while decisions are quick, several of one policy in a turn: more threads would only quarrel over
-the interpreter, and turns of one decision each would be mostly handing over. While the thread is
-in a long decision, or when nothing was begun for a whole tick, another thread joins in; a thread goes to sleep when
-nothing waits. The ticks also end decisions that are over their time.
+the interpreter, and turns of one decision each would be mostly handing over. While that thread is in a long decision, or
+when nothing was begun for a whole tick, another joins in; a thread goes to sleep when nothing waits. The ticks also end
+decisions that are over their time.
 
 Rule: what takes long is put off to turns of its own, and never has every thread, however many policies take long.
 """
