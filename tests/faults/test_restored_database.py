@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from faults.dead_instance import hasten_end_of_lease
 from journal.record import vote
 from journal.shared_record import Deaths, open_shared
 from postgres_server import PostgresServer, find_program, started_server
@@ -129,6 +130,7 @@ async def test_files_that_were_put_back_are_noticed_by_a_signer_that_lost_nothin
     again = open_shared(own_server.url(), tmp_path / "stopped")
     assert await outcome(again, 1, 3, mark=2) == "DATABASE_DOWN"
     again.close()
+    hasten_end_of_lease(own_server, tmp_path / "went-on")  # in the copy it still runs
     with pytest.raises(RolledBackError):
         open_shared(own_server.url(), tmp_path / "went-on")
 
@@ -158,7 +160,8 @@ async def test_whoever_died_long_ago_holds_nobody_up_after_a_restart_of_the_serv
     own_server: PostgresServer, tmp_path: Path
 ) -> None:
     """What it had committed was on record while the others went on."""
-    going_on, dead = open_shared(own_server.url(), tmp_path / "on"), open_shared(own_server.url(), tmp_path / "dead")
+    going_on = open_shared(own_server.url(), tmp_path / "on", renewal_seconds=0.3)
+    dead = open_shared(own_server.url(), tmp_path / "dead")
     assert await outcome(dead, 1, 2) == "new"
     dead.close()
     own_server.psql(  # as if it had been killed
