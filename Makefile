@@ -8,6 +8,9 @@ ORACLES := .venv-consensus-specs
 POLICY_TOOLS := .venv-policy-tools
 DATA    := data
 
+# Tests start hundreds of processes: each reads what the first has compiled, also where the environment forbids it.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test check bench torture oracles counterparts policies lock clean
 
