@@ -146,10 +146,11 @@ class Lease:
         Until an operator accepts the loss: no word of this instance lifts it, for it cannot confirm its log.
         """
         try:
+            session.script("ROLLBACK", seconds=seconds)  # alone: where none is open it warns, and no commit may
             text = filled("SELECT holdfast.protest(?)", (self.instance,))
             if not self.is_known(session, seconds=seconds):
                 text += f"; SELECT holdfast.make_log('{log_schema(self.instance)}')"
-            session.script(f"ROLLBACK; BEGIN; {text}; COMMIT", seconds=seconds, commits=True)
+            session.script(f"BEGIN; {text}; COMMIT", seconds=seconds, commits=True)
         except (LostConnectionError, ServerRefusedError) as error:
             _log.error("the other signers of this database could not be told that it lost entries: %s", error)
 

@@ -18,8 +18,9 @@ def released_by(lines: Iterable[str]) -> Iterator[tuple[int, SignedVote]]:
 
 def check_no_slashable_pair(released: dict[int, list[SignedVote]]) -> None:
     for key, votes in released.items():
-        for n, first in enumerate(votes):
-            clash = next((second for second in votes[n + 1 :] if slashable(first, second)), None)
+        distinct = sorted(set(votes))  # the same vote twice is a repeat
+        for n, first in enumerate(distinct):
+            clash = next((second for second in distinct[n + 1 :] if slashable(first, second)), None)
             assert clash is None, f"validator {key}: {first} and {clash} were both released"
 
 

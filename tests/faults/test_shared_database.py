@@ -39,6 +39,8 @@ from signer.units import Epoch, Slot
 
 TESTS = Path(__file__).resolve().parent.parent
 
+LOST = "SELECT count(*) FROM holdfast.instances WHERE incarnation = 'lost'"
+
 WAL_WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
 
@@ -345,7 +347,7 @@ def copy_while_stopped(server: PostgresServer) -> Path:
 
 
 async def test_a_replica_that_took_over_without_our_newest_commits_is_refused_while_running_and_at_start(
-    own_server: PostgresServer, tmp_path: Path
+    own_server: PostgresServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deaths = Deaths()
     record = open_shared(own_server.url(), tmp_path, on_death=deaths.append)
@@ -356,10 +358,12 @@ async def test_a_replica_that_took_over_without_our_newest_commits_is_refused_wh
     outcome = await soon(record, vote(1, 3, mark=2))
     assert outcome in {"OUTCOME_UNKNOWN", "JOURNAL_DOWN"}
     assert isinstance(deaths[0], RolledBackError)
+    assert "could not be told" not in caplog.text
     record.close()
     await end_lease(own_server.url())
     with pytest.raises(RolledBackError):
         await asyncio.to_thread(open_shared, own_server.url(), tmp_path)
+    assert await asyncio.to_thread(own_server.psql, LOST) == "1", "the other signers hear of it"
 
 
 async def test_an_accepted_loss_raises_every_floor_and_each_instance_accepts_its_own(
