@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interchange_samples import PUBKEY, ROOT, documents, events_of, small, steady, text_of
+from interchange_samples import PUBKEY, ROOT, documents, events_of, long, small, steady, text_of
 
 from interchange import (
     Fault,
@@ -291,9 +291,20 @@ def test_another_writers_document_is_read_whatever_its_layout(document, cut, ind
     assert read_interchange(pieces) == document
 
 
-@settings(steady, max_examples=300)
+@settings(steady, max_examples=120)
 @given(documents, st.data())
 def test_no_change_of_a_byte_does_more_than_raise_an_interchange_error(document, data) -> None:
+    change_bytes(document, data)
+
+
+@pytest.mark.torture
+@long
+@given(documents, st.data())
+def test_no_change_of_a_byte_ever_does_more_than_raise_an_interchange_error(document, data) -> None:
+    change_bytes(document, data)
+
+
+def change_bytes(document, data) -> None:
     text = bytearray(text_of(document))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(text) - 1))

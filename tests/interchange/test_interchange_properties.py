@@ -143,7 +143,7 @@ def check_merge(contents) -> None:
             assert merged[pubkey] == merged[pubkey].raised_to(maxima)
 
 
-@steady
+@settings(steady, max_examples=20)
 @given(documents, documents)
 def test_documents_of_two_chains_are_neither_merged_nor_compared(first, second) -> None:
     if first.metadata == second.metadata:
