@@ -18,7 +18,14 @@ from typing import Any
 
 MESSAGE_BYTES = 1 << 20
 
-LATER = ("pydantic.type_adapter", "zoneinfo")
+LATER = (
+    "pydantic._internal._validators",
+    "pydantic.plugin._loader",
+    "pydantic.type_adapter",
+    "typer._adapters",
+    "typer._click.decorators",
+    "zoneinfo",
+)
 """What the program's libraries import when they are first used, and every line uses."""
 
 
