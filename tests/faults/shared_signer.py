@@ -29,7 +29,9 @@ async def run(url: str, directory: Path, seed: int, turns: int) -> None:
             print("-", error.code, flush=True)  # the database is being killed: what runs us would start us again
     chance = random.Random(seed)
     print("ready", flush=True)
-    for turn in range(turns):
+    turn = 0
+    while turn < turns:
+        served = True
         horizon = 5 + turn // 2
         wanted = [(chance.randrange(KEYS), propose_vote(chance, horizon=horizon)) for _ in range(8)]
         commands = [vote(v[0], v[1], key=k, mark=10 * v[0] + v[2]) for k, v in wanted]
@@ -40,12 +42,14 @@ async def run(url: str, directory: Path, seed: int, turns: int) -> None:
                 continue
             except SignerError as error:
                 print("-", error.code, flush=True)
+                served = False  # this turn does not count: whoever ends while nothing serves cannot say goodbye
                 await asyncio.sleep(0.01)  # the client's pause; not waited upon by anybody
             else:
                 print(key, one[0], one[1], 10 * one[0] + one[2], flush=True)
         if deaths:
             print("died", type(deaths[0]).__name__, deaths[0], flush=True)
             break
+        turn += served
     await asyncio.to_thread(record.close)
 
 

@@ -522,7 +522,7 @@ def test_signers_and_database_killed_at_random_moments_release_no_slashable_pair
     answered = {n: [] for n in range(signers)}
 
     def collect(n: int) -> None:
-        output = running[n].communicate(timeout=60)[0]
+        output = running[n].communicate(timeout=120)[0]
         answered[n].extend(output.splitlines())
 
     for _ in range(3):
