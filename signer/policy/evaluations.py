@@ -1,20 +1,22 @@
 """The threads on which policies decide, off the event loop, and fairly.
 
-One thread does the work while decisions are quick, several of one policy in a turn: more threads would only quarrel over
-the interpreter, and turns of one decision each would be mostly handing over. While that thread is in a long decision, or
-when nothing was begun for a whole tick, another joins in; a thread goes to sleep when nothing waits. The ticks also end
-decisions that are over their time.
+One thread makes the quick decisions, several of one policy in a turn: more threads would only quarrel over the
+interpreter, and turns of one decision each would be mostly handing over. Another joins in where that thread has begun
+nothing for a while: it may be waiting for a counter. Threads of their own make the decisions that take long: they step
+back for everybody else, and rest as long as they have worked while quick decisions are made. A thread goes to sleep
+when nothing waits for it. The ticks end decisions that are over their time.
 
-Rule: what takes long is put off to turns of its own, and never has every thread, however many policies take long.
+Rule: what takes long never has a thread that makes quick decisions, however many policies take long.
 """
 
 import asyncio
+import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -24,14 +26,28 @@ from signer.errors import ShutDownError
 from signer.policy import native
 from signer.policy.grants import Host
 from signer.policy.guest import TICK_SECONDS
+from signer.policy.pace import Pace
 from signer.policy.sandbox import Evaluation, LoadedPolicy, Sandbox, TakesLongError
 from signer.policy.turns import Lane, Turn, Turns
 
 Result = TypeVar("Result")
 
-THREADS = max(2, min(4, os.cpu_count() or 2))
-"""One works; the others are for when policies use up all that they may. Never more than there are processors: threads
-that burn fuel would keep the event loop from running."""
+QUICK_THREADS = 2
+"""One works; the other is for when it is stuck."""
+
+LONG_THREADS = max(1, min(3, (os.cpu_count() or 2) - 1))
+"""Fewer than there are processors."""
+
+LONG_NICENESS = 10
+"""More than everybody else's, of threads that make long decisions: a tenth of a processor each while others want it."""
+
+RESTS = 1.0
+"""How long a thread rests after a long decision, as a multiple of what that took. A policy that burns all that it may,
+all the time, then keeps half a processor busy, and half as many refusals are to be recorded and told."""
+
+MOST_REST_SECONDS = 0.01
+BESIDE_SECONDS = 0.1
+"""Nobody rests where nothing was quickly decided for so long."""
 
 AT_ONCE = 8
 """Quick decisions that a thread takes in one turn: going back for each of them costs more than some of them do. What is
@@ -45,27 +61,22 @@ TELL_SECONDS = 0.001
 class _Job(Generic[Result]):
     """One piece of work, and who waits for it."""
 
-    __slots__ = ("error", "future", "is_long", "lane", "result", "work")
+    __slots__ = ("error", "future", "lane", "result", "work")
 
     def __init__(self, lane: Lane, work: Callable[[Sandbox], Result], future: "asyncio.Future[Result]") -> None:
         self.lane = lane
         self.work = work
         self.future = future
-        self.is_long = False
-        """Whether it was begun once, and put off."""
-
         self.result: Result | None = None
         self.error: BaseException | None = None
 
     def run(self, sandbox: Sandbox) -> bool:
-        """False where it takes long and is to be run again in its turn."""
+        """False where it takes long and is to be run again by others."""
         if self.future.cancelled():
             return True
-        sandbox.only_quick = not self.is_long
         try:
             self.result = self.work(sandbox)
         except TakesLongError:
-            self.is_long = True
             return False
         except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
             self.error = error
@@ -84,14 +95,46 @@ class _Job(Generic[Result]):
         self.error = ShutDownError("policies are not asked any more")
 
 
-@dataclass(slots=True)
-class _Taken:
-    """A turn on a thread."""
+class _Crew:
+    """Threads that do the same kind of work. Whoever looks at it holds the lock of all crews."""
 
-    turns: Turns[_Job[Any]]
-    turn: Turn[_Job[Any]]
-    is_long: bool
-    put_off: list[_Job[Any]] = field(default_factory=list)
+    def __init__(self, size: int, *, at_once: int, most_of_a_group: int) -> None:
+        self.turns: Turns[_Job[Any]] = Turns(most_of_a_group=most_of_a_group)
+        self.at_once = at_once
+        self.asleep: list[int] = []
+        """Its threads that wait at their waker."""
+
+        self.wakers: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(size)]
+        self._began_at = [0] * size
+        """The tick in which each thread began its last turn."""
+
+        self.decided_at = -BESIDE_SECONDS
+        """When something was decided last, in seconds of the performance counter."""
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether all of its threads do."""
+        return len(self.asleep) == len(self.wakers)
+
+    def take(self, number: int, tick: int) -> Turn[_Job[Any]] | None:
+        """A turn for this thread; without one it is asleep."""
+        turn = self.turns.take(most=self.at_once)
+        if turn is None:
+            self.asleep.append(number)
+        else:
+            self._began_at[number] = tick
+        return turn
+
+    def wake_one(self, tick: int) -> None:
+        """One that is asleep looks for a turn."""
+        if self.asleep:
+            number = self.asleep.pop()
+            self._began_at[number] = tick
+            self.wakers[number].put(None)
+
+    def is_stuck(self, tick: int) -> bool:
+        """Whether nobody is awake but those who have begun nothing for a whole tick."""
+        return all(began < tick - 1 for number, began in enumerate(self._began_at) if number not in self.asleep)
 
 
 class Evaluations:
@@ -100,32 +143,33 @@ class Evaluations:
     How much may wait is bounded by whoever admits requests.
     """
 
-    def __init__(self, engine: Engine, *, threads: int = THREADS) -> None:
-        if threads < 2:
+    def __init__(self, engine: Engine, *, quick_threads: int = QUICK_THREADS, long_threads: int = LONG_THREADS) -> None:
+        if quick_threads < 2:
             raise ValueError("one policy could hold the only thread: at least 2 are needed")
         self._engine = engine
         self._loop = asyncio.get_running_loop()
+        self._pace = Pace()
         self._lock = threading.Lock()
-        self._quick: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
-        self._long: Turns[_Job[Any]] = Turns(most_of_a_group=threads - 1)
-        self._long_is_next = False
-        self._begun = 0
-        """How much was begun since the last tick."""
-
+        self._quick = _Crew(quick_threads, at_once=AT_ONCE, most_of_a_group=quick_threads - 1)
+        self._long = _Crew(long_threads, at_once=1, most_of_a_group=max(1, long_threads - 1))
+        self._ticks = 0
         self._closed = False
         self._new: list[_Job[Any]] = []
         """Asked for in this round of the event loop, which alone knows of it."""
 
         self._done: deque[_Job[Any]] = deque()
         self._announced = False
-        self._asleep: list[int] = []
-        self._sandboxes: list[Sandbox | None] = [None] * threads
-        """Of each thread, once it runs."""
-
-        self._wakers: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(threads)]
         self._busy = threading.Event()
-        served = [threading.Thread(target=self._serve, args=(each,), name=f"policy-{each}") for each in range(threads)]
-        self._threads = [*served, threading.Thread(target=self._tick, name="policy-ticks")]
+        self._closing = threading.Event()
+        crews = (("quick", self._quick), ("long", self._long))
+        self._threads = [
+            *(
+                threading.Thread(target=self._serve, args=(crew, number), name=f"policy-{name}-{number}")
+                for name, crew in crews
+                for number in range(len(crew.wakers))
+            ),
+            threading.Thread(target=self._tick, name="policy-ticks"),
+        ]
         for thread in self._threads:
             thread.daemon = True
             thread.start()
@@ -162,25 +206,23 @@ class Evaluations:
             if self._closed:
                 return
             for job in new:
-                self._quick.add(job.lane, job)
-            idle = len(self._asleep) == len(self._wakers)
-            woken = self._asleep.pop() if self._asleep and (idle or self._stalled()) else None
+                self._quick.turns.add(job.lane, job)
+            if self._quick.is_stuck(self._ticks):
+                self._quick.wake_one(self._ticks)
             if not self._busy.is_set():
                 self._busy.set()  # also while no thread is asleep: those that are starting may all be taken
-        if woken is not None:
-            self._wakers[woken].put(None)
 
     async def close(self) -> None:
         """Let decisions that have begun come to their end; what waits gets a ShutDownError."""
         with self._lock:
             self._closed = True
-            waiting = [*self._new, *self._quick.drain(), *self._long.drain()]
-            self._asleep.clear()
+            waiting = [*self._new, *self._quick.turns.drain(), *self._long.turns.drain()]
         for job in waiting:
             job.give_up()
             job.deliver()
         self._busy.set()
-        for waker in self._wakers:
+        self._closing.set()
+        for waker in (*self._quick.wakers, *self._long.wakers):
             waker.put(None)
         await asyncio.to_thread(self._join)
         self._deliver()
@@ -189,70 +231,69 @@ class Evaluations:
         for thread in self._threads:
             thread.join()
 
-    def _serve(self, number: int) -> None:
-        sandbox = self._sandboxes[number] = Sandbox(self._engine)
-        ended: _Taken | None = None
-        while (taken := self._next(number, ended)) is not None:
-            self._work(taken, sandbox)
-            ended = taken
+    def _serve(self, crew: _Crew, number: int) -> None:
+        if crew is self._long:
+            _stand_back()
+        sandbox = Sandbox(self._engine, pace=self._pace, only_quick=crew is self._quick)
+        turn = self._next(crew, number)
+        while turn is not None:
+            began = time.perf_counter()
+            put_off = self._work(crew, turn, sandbox)
+            if crew is self._long:
+                self._rest(time.perf_counter() - began)
+            turn = self._next(crew, number, ended=turn, put_off=put_off)
 
-    def _work(self, taken: _Taken, sandbox: Sandbox) -> None:
-        """What a turn has decided is told at its end, or sooner where that does not come soon."""
+    def _rest(self, worked_seconds: float) -> None:
+        """Leave the processor to those who wait for something quick, where there are any."""
+        if time.perf_counter() - self._quick.decided_at < BESIDE_SECONDS:
+            self._closing.wait(min(RESTS * worked_seconds, MOST_REST_SECONDS))
+
+    def _work(self, crew: _Crew, turn: Turn[_Job[Any]], sandbox: Sandbox) -> list[_Job[Any]]:
+        """What takes long. What was decided is told at the end of the turn, or sooner where that does not come soon."""
+        put_off: list[_Job[Any]] = []
         until = time.perf_counter() + TELL_SECONDS
-        for job in taken.turn.works:
+        for job in turn.works:
             if job.run(sandbox):
                 self._done.append(job)
             else:
-                taken.put_off.append(job)
+                put_off.append(job)
             if time.perf_counter() > until:
                 self._announce()
         self._announce()
+        if len(put_off) < len(turn.works):
+            crew.decided_at = time.perf_counter()
+        return put_off
 
-    def _next(self, number: int, ended: _Taken | None) -> _Taken | None:
+    def _next(
+        self,
+        crew: _Crew,
+        number: int,
+        *,
+        ended: Turn[_Job[Any]] | None = None,
+        put_off: Sequence[_Job[Any]] = (),
+    ) -> Turn[_Job[Any]] | None:
         """What to do next, where this has ended; None when this is being closed."""
         while True:
             with self._lock:
                 if ended is not None:
-                    self._end(ended)
+                    crew.turns.done(ended.group)
+                    self._put_off(put_off)
                     ended = None
                 if self._closed:
                     return None
-                taken = self._take()
-                woken: int | None = None
-                if taken is None:
-                    self._asleep.append(number)
-                else:
-                    self._begun += 1
-                    if taken.is_long and self._quick.waiting and self._asleep:
-                        woken = self._asleep.pop()
-            if woken is not None:
-                self._wakers[woken].put(None)
-            if taken is not None:
-                return taken
-            self._wakers[number].get()
+                turn = crew.take(number, self._ticks)
+            if turn is not None:
+                return turn
+            crew.wakers[number].get()
 
-    def _take(self) -> _Taken | None:
-        """One of those that take long in every other turn, unless no thread would be left then."""
-        long_is_next, self._long_is_next = self._long_is_next, not self._long_is_next
-        for is_long in (long_is_next, not long_is_next):
-            if is_long and not self._may_be_long():
-                continue
-            turns = self._long if is_long else self._quick
-            if (turn := turns.take(most=1 if is_long else AT_ONCE)) is not None:
-                return _Taken(turns, turn, is_long)
-        return None
-
-    def _may_be_long(self) -> bool:
-        return self._long.under_way < len(self._wakers) - 1
-
-    def _end(self, ended: _Taken) -> None:
-        ended.turns.done(ended.turn.group)
-        for job in ended.put_off:
+    def _put_off(self, jobs: Sequence[_Job[Any]]) -> None:
+        for job in jobs:
             if self._closed:
                 job.give_up()
                 self._done.append(job)
             else:
-                self._long.add(job.lane, job)
+                self._long.turns.add(job.lane, job)
+                self._long.wake_one(self._ticks)
 
     def _tick(self) -> None:
         while True:
@@ -260,28 +301,13 @@ class Evaluations:
             time.sleep(TICK_SECONDS)
             native.increment_epoch(native.address(self._engine.ptr()))
             with self._lock:
-                if self._closed and not self._quick.under_way and not self._long.under_way:
+                self._ticks += 1
+                if self._closed and not self._quick.turns.under_way and not self._long.turns.under_way:
                     return
-                woken = self._helper()
-                self._begun = 0
-                if not self._closed and len(self._asleep) == len(self._wakers):
+                if self._quick.turns.waiting and self._quick.is_stuck(self._ticks):
+                    self._quick.wake_one(self._ticks)
+                if not self._closed and self._quick.sleeps and self._long.sleeps:
                     self._busy.clear()
-            if woken is not None:
-                self._wakers[woken].put(None)
-
-    def _helper(self) -> int | None:
-        """A thread that shall join in; None where none must, or all do."""
-        waiting = self._quick.waiting or (self._long.waiting and self._may_be_long())
-        if not waiting or not self._asleep:
-            return None
-        return self._asleep.pop() if not self._begun or self._stalled() else None
-
-    def _stalled(self) -> bool:
-        """Whoever is awake is in a long decision."""
-        return all(
-            sandbox is None or sandbox.is_long or number in self._asleep
-            for number, sandbox in enumerate(self._sandboxes)
-        )
 
     def _announce(self) -> None:
         """Many results are delivered by one call of the loop. The flag is lowered before the results are taken, so a
@@ -299,3 +325,11 @@ class Evaluations:
         self._announced = False
         while self._done:
             self._done.popleft().deliver()
+
+
+def _stand_back() -> None:
+    """Let this thread run when nobody else wants the processor; as all do where a system has no such thing."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + LONG_NICENESS)

@@ -21,6 +21,7 @@ from signer.policy.grants import NO_GRANTS, EmptyHost, Grants, Host
 from signer.policy.guest import Guest
 from signer.policy.host_functions import CounterRead, Questions
 from signer.policy.limits import DEFAULT_LIMITS, Limits
+from signer.policy.pace import Pace
 from signer.policy.verdict import Verdict
 
 QUICK_FUEL = 60_000
@@ -31,12 +32,6 @@ QUICK_SECONDS = 0.001
 
 QUICK_MEMORY_BYTES = 2 << 20
 """A module that begins with more is not tried so: filling its memory uses no fuel."""
-
-_QUICK_AGAIN = 32
-"""A module that was not quick is tried so again after so many decisions in a row that would have been."""
-
-_SLOW_KEPT = 1024
-"""Modules that are remembered as not quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +71,36 @@ class Sandbox:
     Wall time ends a decision only where ticks are counted (`evaluations.py`); alone, a sandbox has fuel to end it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, pace: Pace | None = None, only_quick: bool = False) -> None:
+        """`pace`: shared with other sandboxes; `only_quick`: what is not quick is decided by another one of them."""
         self._guest = Guest(engine)
-        self._slow: dict[bytes, int] = {}
-        """Modules that were not quick, and how many quick decisions in a row they owe."""
-        self.only_quick = False
-        """Set by its owner: what is not quick is not decided now."""
-
-        self.is_long = False
-        """Whether it is deciding with all fuel; asked by other threads."""
+        self._pace = pace or Pace()
+        self._only_quick = only_quick
 
     def decide(self, policy: LoadedPolicy, facts: bytes, host: Host) -> Evaluation:
         """What the policy says of these facts; takes as long as the policy's limits allow.
 
         Raises:
-            TakesLongError: nothing was decided, since that takes longer; where `only_quick` is set, and never else.
+            TakesLongError: nothing was decided, since that takes longer; only where it makes quick decisions alone.
         """
         started = time.perf_counter()
         sha256 = policy.module.sha256
-        if policy.module.memory_bytes <= QUICK_MEMORY_BYTES and sha256 not in self._slow:
+        if policy.module.memory_bytes <= QUICK_MEMORY_BYTES and not self._pace.is_slow(sha256):
             fuel = min(QUICK_FUEL, policy.limits.fuel)
             evaluation = self._attempt(policy, facts, host, started, quick_fuel=fuel)
             if fuel == policy.limits.fuel or evaluation.fuel_used < fuel:
                 if evaluation.seconds > QUICK_SECONDS and self._guest.processor_seconds() > QUICK_SECONDS:
-                    self._remember_slow(sha256)
+                    self._pace.was_slow(sha256)
                 return evaluation
-            self._remember_slow(sha256)
-        if self.only_quick:
+            self._pace.was_slow(sha256)
+        if self._only_quick:
             raise TakesLongError
-        self.is_long = True
-        try:
-            evaluation = self._attempt(policy, facts, host, started)
-        finally:
-            self.is_long = False
-        if sha256 in self._slow:
-            self._forget_slow(sha256, evaluation)
+        evaluation = self._attempt(policy, facts, host, started)
+        if self._pace.is_slow(sha256):
+            if evaluation.fuel_used > QUICK_FUEL or self._guest.processor_seconds() > QUICK_SECONDS:
+                self._pace.was_slow(sha256)
+            else:
+                self._pace.would_have_been_quick(sha256)
         return evaluation
 
     def _attempt(
@@ -129,19 +119,6 @@ class Sandbox:
             return Evaluation(verdict, fuel_used, spent)
         read = tuple([CounterRead(name, seconds, value) for (name, seconds), value in questions.counters.items()])
         return Evaluation(verdict, fuel_used, spent, read, tuple(questions.log))
-
-    def _remember_slow(self, sha256: bytes) -> None:
-        if len(self._slow) >= _SLOW_KEPT:
-            self._slow.clear()
-        self._slow[sha256] = _QUICK_AGAIN
-
-    def _forget_slow(self, sha256: bytes, evaluation: Evaluation) -> None:
-        if evaluation.fuel_used > QUICK_FUEL or self._guest.processor_seconds() > QUICK_SECONDS:
-            self._slow[sha256] = _QUICK_AGAIN
-        elif self._slow[sha256] > 1:
-            self._slow[sha256] -= 1
-        else:
-            del self._slow[sha256]
 
     def _verdict(self, policy: LoadedPolicy, facts: bytes) -> Verdict:
         if len(facts) > MAX_FACTS_BYTES:

@@ -24,7 +24,7 @@ ENDLESS = policy("(loop $again (br $again)) (unreachable)")
 
 @pytest_asyncio.fixture
 async def evaluations(engine) -> AsyncIterator[Evaluations]:
-    made = Evaluations(engine, threads=2)
+    made = Evaluations(engine, long_threads=1)
     yield made
     await made.close()
 
@@ -84,7 +84,7 @@ async def test_one_policy_never_holds_every_thread(evaluations):
 
 async def test_whoever_brings_something_to_a_thread_that_falls_asleep_waits_for_no_tick(engine, monkeypatch):
     monkeypatch.setattr("signer.policy.evaluations.TICK_SECONDS", 2.0)
-    evaluations, late = Evaluations(engine, threads=2), 0
+    evaluations, late = Evaluations(engine, long_threads=1), 0
     for wave in range(2_000):
         began = time.monotonic()
         waiting = [evaluations.submit(Lane("p", key), lambda _: sum(range(50))) for key in range(1 + wave % 3)]
@@ -164,7 +164,7 @@ async def test_whoever_waits_gets_the_error_and_the_thread_goes_on(evaluations):
 
 
 async def test_closing_ends_what_has_begun_and_gives_up_what_waits(engine):
-    evaluations = Evaluations(engine, threads=2)
+    evaluations = Evaluations(engine, long_threads=1)
     released, begun = threading.Event(), threading.Event()
 
     def stick(_sandbox: object) -> str:
@@ -186,7 +186,7 @@ async def test_closing_ends_what_has_begun_and_gives_up_what_waits(engine):
 
 
 async def test_an_endless_policy_does_not_outlive_closing(engine, modules):
-    evaluations = Evaluations(engine, threads=2)
+    evaluations = Evaluations(engine, long_threads=1)
     endless = LoadedPolicy(modules.load(ENDLESS, NO_GRANTS), limits=Limits(fuel=2**62, wall_seconds=0.05))
     deciding = asyncio.ensure_future(evaluations.decide([endless], b"{}", EmptyHost(), key=1))
     await asyncio.sleep(0)
@@ -197,7 +197,7 @@ async def test_an_endless_policy_does_not_outlive_closing(engine, modules):
 
 async def test_one_thread_is_too_few(engine):
     with pytest.raises(ValueError, match="at least 2"):
-        Evaluations(engine, threads=1)
+        Evaluations(engine, quick_threads=1)
 
 
 async def test_what_a_turn_has_decided_is_told_while_the_rest_of_the_turn_is_stuck(evaluations):
@@ -214,8 +214,31 @@ async def test_what_a_turn_has_decided_is_told_while_the_rest_of_the_turn_is_stu
 
 
 async def test_what_was_asked_for_in_the_moment_of_closing_is_given_up(engine):
-    evaluations = Evaluations(engine, threads=2)
+    evaluations = Evaluations(engine, long_threads=1)
     asked = evaluations.submit(Lane("p", 0), lambda _: "never")
     await soon(evaluations.close())
     with pytest.raises(ShutDownError):
         await soon(asked)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_long_decisions_rest_where_quick_ones_are_made_beside_them(engine, modules, monkeypatch, *, beside: bool):
+    monkeypatch.setattr("signer.policy.evaluations.RESTS", 1e9)
+    monkeypatch.setattr("signer.policy.evaluations.MOST_REST_SECONDS", 1_000.0)
+    monkeypatch.setattr("signer.policy.evaluations.BESIDE_SECONDS", 1_000.0 if beside else 0.0)
+    quick = [LoadedPolicy(modules.load(policy(), NO_GRANTS))]
+    long = [LoadedPolicy(modules.load(policy(COUNTING.format(30_000, answering())), NO_GRANTS))]
+    evaluations = Evaluations(engine, long_threads=1)
+    await soon(evaluations.decide(quick, b"{}", EmptyHost(), key=1))
+    await soon(evaluations.decide(long, b"{}", EmptyHost(), key=1))
+    second = asyncio.ensure_future(evaluations.decide(long, b"{}", EmptyHost(), key=1))
+    if not beside:
+        assert (await soon(second))[0].verdict is ALLOW
+    else:
+        for _ in range(100):
+            assert (await soon(evaluations.decide(quick, b"{}", EmptyHost(), key=1)))[0].verdict is ALLOW
+        assert not second.done()
+    await soon(evaluations.close())
+    if beside:
+        with pytest.raises(ShutDownError):
+            await second

@@ -158,7 +158,7 @@ def test_it_is_denied_with_its_code_and_good_policies_decide_as_before(decide, g
 
 
 async def test_at_the_same_time_on_several_threads_each_gets_its_own_verdict(engine, modules):
-    evaluations = Evaluations(engine, threads=3)
+    evaluations = Evaluations(engine, long_threads=2)
     limits = Limits(fuel=300_000, wall_seconds=PATIENCE_SECONDS)
     hostile = [(LoadedPolicy(modules.load(module, NO_GRANTS), limits=limits), code) for module, code in DENIED.values()]
     echo = LoadedPolicy(modules.load(ECHO, NO_GRANTS), limits=limits)

@@ -8,12 +8,14 @@ from wasmtime import Engine
 from wat_policies import COUNTING, answering, policy, quoted
 
 from signer.policy import native, sandbox
+from signer.policy import pace as pace_module
 from signer.policy.faults import Fault
 from signer.policy.grants import EmptyHost, Grants, HostFunction
 from signer.policy.guest import Guest
 from signer.policy.host_functions import Questions
 from signer.policy.limits import Limits
 from signer.policy.modules import Modules
+from signer.policy.pace import Pace
 from signer.policy.sandbox import QUICK_FUEL, QUICK_MEMORY_BYTES, Evaluation, LoadedPolicy, Sandbox, TakesLongError
 from signer.policy.verdict import ALLOW, Deny
 
@@ -85,8 +87,9 @@ def told(evaluation: Evaluation) -> tuple[object, ...]:
 def test_a_verdict_is_the_one_that_all_the_fuel_gives(engine: Engine, modules: Modules, turns: int, limit: int) -> None:
     module = policy(f"{SAYING_AND_READING} {COUNTING.format(turns, answering())}", rest=IMPORTS)
     loaded = load(modules, module, limits=Limits(fuel=limit))
-    at_once = Sandbox(engine)
-    at_once._remember_slow(loaded.module.sha256)
+    pace = Pace()
+    pace.was_slow(loaded.module.sha256)
+    at_once = Sandbox(engine, pace=pace)
     once = at_once.decide(loaded, b"{}", Spending())
     tried = Sandbox(engine)
     assert told(tried.decide(loaded, b"{}", Spending())) == told(once)
@@ -97,7 +100,7 @@ def test_a_verdict_is_the_one_that_all_the_fuel_gives(engine: Engine, modules: M
 def test_what_was_not_quick_is_not_tried_again_until_it_was_quick_for_long(
     engine: Engine, modules: Modules, attempts: Attempts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_QUICK_AGAIN", 2)
+    monkeypatch.setattr(pace_module, "QUICK_AGAIN", 2)
     loaded, deciding = load(modules, policy(BY_FACTS)), Sandbox(engine)
     for facts in (b"0", b"1", b"1", b"0", b"1", b"0", b"0", b"0"):
         deciding.decide(loaded, facts, EmptyHost())
@@ -110,7 +113,7 @@ def test_little_fuel_that_takes_long_is_not_quick(
     loaded, deciding = load(modules, policy()), Sandbox(engine)
     with monkeypatch.context() as patch:
         patch.setattr(sandbox, "QUICK_SECONDS", 0.0)
-        patch.setattr(sandbox, "_QUICK_AGAIN", 1)
+        patch.setattr(pace_module, "QUICK_AGAIN", 1)
         for _ in range(3):
             deciding.decide(loaded, b"0", EmptyHost())
     for _ in range(2):
@@ -153,14 +156,29 @@ def test_code_that_runs_past_the_end_of_its_fuel_is_denied(
 
 
 def test_what_may_not_take_long_decides_nothing(engine: Engine, modules: Modules) -> None:
-    loaded, deciding = load(modules, policy(BY_FACTS)), Sandbox(engine)
-    deciding.only_quick = True
+    loaded, pace = load(modules, policy(BY_FACTS)), Pace()
+    deciding = Sandbox(engine, pace=pace, only_quick=True)
     assert deciding.decide(loaded, b"0", EmptyHost()).verdict is ALLOW
     for facts in (b"1", b"0"):  # the second: it is known as slow
         with pytest.raises(TakesLongError):
             deciding.decide(loaded, facts, EmptyHost())
-    deciding.only_quick = False
-    assert deciding.decide(loaded, b"1", EmptyHost()).verdict is ALLOW
+    assert Sandbox(engine, pace=pace).decide(loaded, b"1", EmptyHost()).verdict is ALLOW
+
+
+def test_what_one_sandbox_finds_out_of_a_module_all_of_them_know(
+    engine: Engine, modules: Modules, attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace_module, "QUICK_AGAIN", 2)
+    loaded, pace = load(modules, policy(BY_FACTS)), Pace()
+    quick, long = Sandbox(engine, pace=pace, only_quick=True), Sandbox(engine, pace=pace)
+    with pytest.raises(TakesLongError):
+        quick.decide(loaded, b"1", EmptyHost())
+    for _ in range(2):
+        with pytest.raises(TakesLongError):
+            quick.decide(loaded, b"0", EmptyHost())
+        long.decide(loaded, b"0", EmptyHost())
+    assert quick.decide(loaded, b"0", EmptyHost()).verdict is ALLOW
+    assert attempts.given == [QUICK_FUEL, None, None, QUICK_FUEL]
 
 
 def test_a_module_that_begins_with_much_memory_is_not_tried(
@@ -175,9 +193,10 @@ def test_a_module_that_begins_with_much_memory_is_not_tried(
 def test_of_very_many_slow_modules_some_are_forgotten(
     engine: Engine, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_SLOW_KEPT", 3)
-    deciding = Sandbox(engine)
+    monkeypatch.setattr(pace_module, "MODULES_KEPT", 3)
+    pace = Pace()
+    deciding = Sandbox(engine, pace=pace)
     for number in range(8):
         body = COUNTING.format(100_000 + number, answering())
         deciding.decide(load(modules, policy(body)), b"{}", EmptyHost())
-        assert 1 <= len(deciding._slow) <= 3
+        assert 1 <= len(pace._slow) <= 3
