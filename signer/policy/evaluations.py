@@ -32,8 +32,8 @@ from signer.policy.turns import Lane, Turn, Turns
 
 Result = TypeVar("Result")
 
-QUICK_THREADS = 2
-"""One works; the other is for when it is stuck."""
+QUICK_THREADS = max(2, min(4, os.cpu_count() or 2))
+"""One works; the others are for when it is stuck."""
 
 LONG_THREADS = max(1, min(3, (os.cpu_count() or 2) - 1))
 """Fewer than there are processors."""
