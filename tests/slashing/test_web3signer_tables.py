@@ -178,7 +178,8 @@ async def test_a_validator_whose_row_is_gone_is_refused_and_one_whose_number_cha
 async def test_a_batch_of_duties_costs_four_round_trips_whatever_its_size(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = open_shared(database_url, tmp_path)
+    # A machine that needs seconds for a batch would renew the lease meanwhile.
+    record = open_shared(database_url, tmp_path, renewal_seconds=3600.0)
     await asyncio.gather(*record.writer.commit_all([vote(1, 2, key=key) for key in range(512)]))
     from signer.journal.postgres_session import Session
 
