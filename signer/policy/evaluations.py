@@ -49,13 +49,15 @@ MOST_REST_SECONDS = 0.01
 BESIDE_SECONDS = 0.1
 """Nobody rests where nothing was quickly decided for so long."""
 
+REST_FROM_SECONDS = 0.001
+"""Nor after less work than this, which keeps nobody waiting: a rest is two changes of threads."""
+
 AT_ONCE = 8
-"""Quick decisions that a thread takes in one turn: going back for each of them costs more than some of them do. What is
-not quick is found out within `QUICK_SECONDS`, and put off."""
+"""Decisions that a thread takes in one turn: going back for each of them costs more than some of them do."""
 
-
-TELL_SECONDS = 0.001
-"""How long results of a turn wait for each other: the event loop wants the interpreter as soon as it is told."""
+TURN_SECONDS = 0.001
+"""Of wall time: a turn begins nothing after it, be it that policies compute or that they wait for counters, and its
+results wait no longer for each other."""
 
 
 class _Job(Generic[Result]):
@@ -78,6 +80,8 @@ class _Job(Generic[Result]):
             self.result = self.work(sandbox)
         except TakesLongError:
             return False
+        except StopIteration as error:  # which a future does not take
+            self.error = RuntimeError(f"the work ended with {error!r}")
         except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
             self.error = error
         return True
@@ -98,9 +102,8 @@ class _Job(Generic[Result]):
 class _Crew:
     """Threads that do the same kind of work. Whoever looks at it holds the lock of all crews."""
 
-    def __init__(self, size: int, *, at_once: int, most_of_a_group: int) -> None:
+    def __init__(self, size: int, *, most_of_a_group: int) -> None:
         self.turns: Turns[_Job[Any]] = Turns(most_of_a_group=most_of_a_group)
-        self.at_once = at_once
         self.asleep: list[int] = []
         """Its threads that wait at their waker."""
 
@@ -118,7 +121,7 @@ class _Crew:
 
     def take(self, number: int, tick: int) -> Turn[_Job[Any]] | None:
         """A turn for this thread; without one it is asleep."""
-        turn = self.turns.take(most=self.at_once)
+        turn = self.turns.take(most=AT_ONCE)
         if turn is None:
             self.asleep.append(number)
         else:
@@ -150,8 +153,8 @@ class Evaluations:
         self._loop = asyncio.get_running_loop()
         self._pace = Pace()
         self._lock = threading.Lock()
-        self._quick = _Crew(quick_threads, at_once=AT_ONCE, most_of_a_group=quick_threads - 1)
-        self._long = _Crew(long_threads, at_once=1, most_of_a_group=max(1, long_threads - 1))
+        self._quick = _Crew(quick_threads, most_of_a_group=quick_threads - 1)
+        self._long = _Crew(long_threads, most_of_a_group=max(1, long_threads - 1))
         self._ticks = 0
         self._closed = False
         self._new: list[_Job[Any]] = []
@@ -238,31 +241,36 @@ class Evaluations:
         turn = self._next(crew, number)
         while turn is not None:
             began = time.perf_counter()
-            put_off = self._work(crew, turn, sandbox)
+            put_off, left = self._work(crew, turn, sandbox)
             if crew is self._long:
                 self._rest(time.perf_counter() - began)
-            turn = self._next(crew, number, ended=turn, put_off=put_off)
+            turn = self._next(crew, number, ended=turn, put_off=put_off, left=left)
 
     def _rest(self, worked_seconds: float) -> None:
         """Leave the processor to those who wait for something quick, where there are any."""
-        if time.perf_counter() - self._quick.decided_at < BESIDE_SECONDS:
+        beside = time.perf_counter() - self._quick.decided_at < BESIDE_SECONDS
+        if beside and worked_seconds >= REST_FROM_SECONDS:
             self._closing.wait(min(RESTS * worked_seconds, MOST_REST_SECONDS))
 
-    def _work(self, crew: _Crew, turn: Turn[_Job[Any]], sandbox: Sandbox) -> list[_Job[Any]]:
-        """What takes long. What was decided is told at the end of the turn, or sooner where that does not come soon."""
+    def _work(
+        self, crew: _Crew, turn: Turn[_Job[Any]], sandbox: Sandbox
+    ) -> tuple[list[_Job[Any]], Sequence[_Job[Any]]]:
+        """What takes long, and what the turn had no time for. What was decided is told at the turn's end."""
         put_off: list[_Job[Any]] = []
-        until = time.perf_counter() + TELL_SECONDS
+        begun = 0
+        until = time.perf_counter() + TURN_SECONDS
         for job in turn.works:
+            begun += 1
             if job.run(sandbox):
                 self._done.append(job)
             else:
                 put_off.append(job)
             if time.perf_counter() > until:
-                self._announce()
+                break
         self._announce()
-        if len(put_off) < len(turn.works):
+        if len(put_off) < begun:
             crew.decided_at = time.perf_counter()
-        return put_off
+        return put_off, turn.works[begun:]
 
     def _next(
         self,
@@ -271,11 +279,13 @@ class Evaluations:
         *,
         ended: Turn[_Job[Any]] | None = None,
         put_off: Sequence[_Job[Any]] = (),
+        left: Sequence[_Job[Any]] = (),
     ) -> Turn[_Job[Any]] | None:
         """What to do next, where this has ended; None when this is being closed."""
         while True:
             with self._lock:
                 if ended is not None:
+                    self._put_back(crew, left)
                     crew.turns.done(ended.group)
                     self._put_off(put_off)
                     ended = None
@@ -286,14 +296,27 @@ class Evaluations:
                 return turn
             crew.wakers[number].get()
 
+    def _put_back(self, crew: _Crew, jobs: Sequence[_Job[Any]]) -> None:
+        for job in reversed(jobs):
+            if self._closed:
+                self._give_up(job)
+            else:
+                crew.turns.put_back(job.lane, job)
+                if crew is self._long:
+                    crew.wake_one(self._ticks)
+
     def _put_off(self, jobs: Sequence[_Job[Any]]) -> None:
         for job in jobs:
             if self._closed:
-                job.give_up()
-                self._done.append(job)
+                self._give_up(job)
             else:
                 self._long.turns.add(job.lane, job)
                 self._long.wake_one(self._ticks)
+
+    def _give_up(self, job: _Job[Any]) -> None:
+        job.give_up()
+        self._done.append(job)
+        self._announce()
 
     def _tick(self) -> None:
         while True:

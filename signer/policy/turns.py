@@ -65,6 +65,13 @@ class Turns(Generic[Work]):
                 return Turn(name, self._taken(name, group, most))
         return None
 
+    def put_back(self, lane: Lane, work: Work) -> None:
+        """What was taken and not begun is next again. Of several, the one that was taken last is put back first."""
+        group = self._groups[lane.group]  # it is there while a turn of it is under way
+        group.members.setdefault(lane.member, deque()).appendleft(work)
+        group.members.move_to_end(lane.member, last=False)
+        self.waiting += 1
+
     def done(self, name: Hashable) -> None:
         """A turn of this group has ended."""
         group = self._groups[name]

@@ -200,17 +200,29 @@ async def test_one_thread_is_too_few(engine):
         Evaluations(engine, quick_threads=1)
 
 
-async def test_what_a_turn_has_decided_is_told_while_the_rest_of_the_turn_is_stuck(evaluations):
-    released = threading.Event()
-    slow = evaluations.submit(Lane("p", 0), lambda _: time.sleep(0.01) or "decided")
-    also = evaluations.submit(Lane("p", 1), lambda _: time.sleep(0.01) or "too")
-    stuck = evaluations.submit(Lane("p", 2), lambda _: released.wait(PATIENCE_SECONDS))
-    try:
-        assert await soon(asyncio.gather(slow, also)) == ["decided", "too"]
-        assert not stuck.done()
-    finally:
-        released.set()
-    assert await soon(stuck)
+async def test_policies_that_wait_for_counters_do_not_keep_the_thread_for_a_whole_turn(evaluations):
+    """One decision that waits ends the turn: the rest goes back, in its order, behind other policies."""
+    order: list[str] = []
+
+    def waiting(name: str) -> str:
+        order.append(name)
+        time.sleep(0.005)
+        return name
+
+    crowd = [evaluations.submit(Lane("p", key), lambda _, n=f"p{key}": waiting(n)) for key in range(6)]
+    other = evaluations.submit(Lane("q", 0), lambda _: waiting("q"))
+    assert await soon(asyncio.gather(*crowd, other)) == ["p0", "p1", "p2", "p3", "p4", "p5", "q"]
+    assert [name for name in order if name != "q"] == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    assert order.index("q") <= 3, "two threads, and each had begun one before it"
+
+
+async def test_no_error_keeps_others_waiting_for_theirs(evaluations):
+    def stop(_sandbox: object) -> None:
+        raise StopIteration
+
+    waiting = [evaluations.submit(Lane("p", key), stop if key % 2 else lambda _: "decided") for key in range(8)]
+    found = await soon(asyncio.gather(*waiting, return_exceptions=True))
+    assert [each if each == "decided" else type(each) for each in found] == ["decided", RuntimeError] * 4
 
 
 async def test_what_was_asked_for_in_the_moment_of_closing_is_given_up(engine):
@@ -224,6 +236,7 @@ async def test_what_was_asked_for_in_the_moment_of_closing_is_given_up(engine):
 @pytest.mark.parametrize("beside", [True, False])
 async def test_long_decisions_rest_where_quick_ones_are_made_beside_them(engine, modules, monkeypatch, *, beside: bool):
     monkeypatch.setattr("signer.policy.evaluations.RESTS", 1e9)
+    monkeypatch.setattr("signer.policy.evaluations.REST_FROM_SECONDS", 0.0)
     monkeypatch.setattr("signer.policy.evaluations.MOST_REST_SECONDS", 1_000.0)
     monkeypatch.setattr("signer.policy.evaluations.BESIDE_SECONDS", 1_000.0 if beside else 0.0)
     quick = [LoadedPolicy(modules.load(policy(), NO_GRANTS))]

@@ -74,6 +74,17 @@ def test_a_turn_of_several_is_one_under_way():
     assert turns.take(most=2).works == ["3"]
 
 
+def test_what_is_put_back_is_next_again_in_its_order():
+    turns = filled("p/k/1", "p/l/2", "p/m/3", "p/k/4", "q/k/5", most=1)
+    assert turns.take(most=4).works == ["1", "2", "3", "4"]
+    for member, name in (("k", "4"), ("m", "3"), ("l", "2")):
+        turns.put_back(Lane("p", member), name)
+    turns.done("p")
+    assert turns.waiting == 4
+    assert turns.take(most=4).works == ["5"]
+    assert turns.take(most=4).works == ["2", "3", "4"]
+
+
 steps = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("klm")) | st.integers(1, 4) | st.just("done"))
 
 
