@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from running import free_port
 
 USER = "postgres"
 """Who runs the server where the tests run as root: initdb refuses root."""
@@ -35,7 +35,7 @@ class PostgresServer:
 
     def __init__(self, *, parent: Path = Path("/tmp")) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="holdfast-pg-", dir=parent))
-        self.port = _free_port()
+        self.port = free_port()
         self.data = self.directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self.own(self.directory)
@@ -219,9 +219,3 @@ def _has_ended(process: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return stat.rpartition(")")[2].split()[0] in "ZX"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

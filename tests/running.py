@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ HOLDFAST = (sys.executable, "-m", "signer")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
+LOWEST_PORT, PORTS = 10_000, 20_000
+
 
 def interop_secret(index: int) -> int:
     """The publicly known private key of this number (eth2 interop: SHA-256 of the index, little-endian both ways)."""
@@ -37,10 +40,12 @@ def interop_secret(index: int) -> int:
 
 
 def free_port() -> int:
-    """A port of the loopback address that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of the loopback address that was free a moment ago, below those that connections going out are given."""
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def write_raw_keys(directory: Path, secrets: Iterable[int]) -> None:
